@@ -52,9 +52,9 @@ enum class Balance : std::uint8_t {
 
 // What of its own making weir adds to requests. See docs/decisions on forwarding headers.
 struct ForwardedHeaders {
-  bool x_forwarded = true;  // X-Forwarded-For, -Proto, -Host.
-  bool forwarded = false;   // Forwarded (RFC 7239).
-  bool via = false;         // Via (RFC 9110 7.6.3).
+  bool x_forwarded = true;               // X-Forwarded-For, -Proto, -Host.
+  bool forwarded = false;                // Forwarded (RFC 7239).
+  bool via = false;                      // Via (RFC 9110 7.6.3).
   std::vector<Network> trusted_proxies;  // Clients whose own values are kept and appended to.
 };
 

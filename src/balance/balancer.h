@@ -1,0 +1,47 @@
+// Balancer: any one of the algorithms, behind one pick(). The only list of them is here; a new
+// algorithm is its own header, an enumerator and an alternative.
+//
+// One per worker and backend; not shared between threads. A backend that a reload does not touch
+// keeps its Balancer. A new one starts at the place its seed says; nothing is carried over,
+// because a position in a rotation over other servers means nothing. Seeds should differ between
+// the workers (consecutive numbers spread best) and between builds, or frequent reloads would
+// always favour the same servers.
+#pragma once
+
+#include <span>
+#include <variant>
+
+#include "balance/least_connections.h"
+#include "balance/p2c.h"
+#include "balance/policy.h"
+#include "balance/round_robin.h"
+
+namespace weir::balance {
+
+enum class Algorithm : std::uint8_t {
+  round_robin,
+  least_connections,
+  p2c,
+};
+
+class Balancer {
+ public:
+  // `weights`, one per server, each 0..kWeightMax. No servers is allowed and never picks.
+  Balancer(Algorithm algorithm, std::span<const std::uint32_t> weights, std::uint64_t seed);
+
+  // A server that is usable, has a weight and is not excluded by the attempt; none when there is
+  // no such server. The view must answer for every index of the weights.
+  template <ServerView View>
+  [[nodiscard]] Choice pick(const View& servers, const Attempt& attempt) {
+    return std::visit([&](auto& policy) { return policy.pick(servers, attempt); }, policy_);
+  }
+
+ private:
+  using Policy = std::variant<RoundRobin, LeastConnections, P2c>;
+  [[nodiscard]] static Policy make(Algorithm algorithm, std::span<const std::uint32_t> weights,
+                                   std::uint64_t seed);
+
+  Policy policy_;
+};
+
+}  // namespace weir::balance

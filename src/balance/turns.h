@@ -1,0 +1,56 @@
+// Weighted turns: who is due next when every server is to be chosen in proportion to its weight.
+//
+// Virtual time runs in rounds. A server of weight w has w turns in each round, evenly spaced, the
+// first one somewhere in the first w-th of the round: each server at another place, so that many
+// light servers lie between the turns of a heavy one. Serving in order of due time gives
+//   - exactness: the order repeats every round, so that any window of sum(weights) choices holds
+//     each server exactly `weight` times, and the same over the rest when some are left out;
+//   - smoothness: a heavy server is not served in bursts;
+//   - no debts: a server that was left out keeps one turn, its other missed turns are forgotten,
+//     so that one which returns after an hour is not flooded.
+//
+// Invariants after each call: clock_ < kRound and due < 2 * kRound for every weighted server. At
+// the end of a round all of them are moved back by kRound, hence nothing ever overflows.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "balance/policy.h"
+
+namespace weir::balance {
+
+class Turns {
+ public:
+  static constexpr std::uint32_t kNever = 0xFFFF'FFFF;
+
+  struct Server {
+    std::uint32_t due;  // The earliest is next. kNever for weight 0.
+    std::uint32_t weight;
+  };
+
+  // Starts at a point of the round that depends on the seed: workers that get consecutive seeds
+  // start far apart and do not march in step.
+  Turns(std::span<const std::uint32_t> weights, std::uint64_t seed);
+
+  [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(servers_.size()); }
+  [[nodiscard]] const Server& operator[](std::uint32_t server) const { return servers_[server]; }
+
+  // `server` (weight > 0) was chosen: moves it to its first turn after this one and after all
+  // that were served.
+  void take(std::uint32_t server);
+
+ private:
+  static constexpr std::uint32_t kRound = 1U << 30;
+
+  // The first turn later than `time` of the server with this number and weight > 0.
+  [[nodiscard]] static std::uint32_t turn_after(std::uint32_t time, std::uint32_t server,
+                                                std::uint32_t weight);
+  void begin_round();
+
+  std::vector<Server> servers_;
+  std::uint32_t clock_;  // The latest turn served.
+};
+
+}  // namespace weir::balance

@@ -1,0 +1,55 @@
+// What the loaders of the single tables hand to the checks over all of them: the values, and where
+// in the file each came from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/document.h"
+#include "config/report.h"
+
+namespace weir::config {
+
+// Every declared name, also of a table that is refused: a reference to it is no second error.
+using Names = std::map<std::string, Span, std::less<>>;
+
+struct PlacedEndpoint {
+  Endpoint endpoint;
+  Span span;
+  std::string owner;  // "[listener.web]"
+};
+
+struct Draft {
+  Config config;
+  bool has_listener_table = false;
+  bool has_backend_table = false;
+  Names listeners;
+  Names backends;
+  std::vector<PlacedEndpoint> bound;  // In the order of the file, the admin address last.
+  std::vector<PlacedEndpoint> servers;
+  std::vector<Span> route_headers;  // Beside config.routes.
+};
+
+// One per table of the file; each reports what it finds. The member is the table's own.
+void load_runtime(const Member& member, Draft& draft, Report& report);
+void load_listeners(const Member& member, Draft& draft, Report& report);
+void load_backends(const Member& member, Draft& draft, Report& report);
+// After the two above: routes refer to them.
+void load_routes(const Member& member, Draft& draft, Report& report);
+void load_admin(const Member& member, Draft& draft, Report& report);
+void load_log(const Member& member, Draft& draft, Report& report);
+
+// Calls `load` for each [kind.NAME] of the table `kind`; reports tables without a usable name.
+void for_each_named(const Member& member, Report& report,
+                    const std::function<void(const Member&)>& load);
+
+// What only shows when everything is read: addresses in use, routes nobody reaches, tables nobody
+// uses.
+void check_whole(Draft& draft, Report& report);
+
+}  // namespace weir::config

@@ -1,0 +1,147 @@
+#include "config/load.h"
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "config/draft.h"
+#include "config/endpoint.h"
+#include "config/schema.h"
+#include "config/syntax.h"
+#include "config/table_reader.h"
+#include "config/text.h"
+
+namespace weir::config {
+namespace {
+
+constexpr std::uint32_t kWorkersMax = 256;
+
+constexpr Choice<Trigger> kTriggers[] = {
+    {"edge", Trigger::edge},
+    {"level", Trigger::level},
+    {"oneshot", Trigger::oneshot},
+};
+
+// [runtime] and its like are one table; anything else under the name is reported.
+bool is_plain_table(const Member& member, Report& report) {
+  if (member.value.type == Value::Type::table) return true;
+  report.add(
+      Code::wrong_type, member.key_span,
+      quoted(member.key) + " must be a table, not " + std::string(type_name(member.value.type)),
+      "write [" + member.key + "]");
+  return false;
+}
+
+using Loader = void (*)(const Member&, Draft&, Report&);
+struct Table {
+  std::string_view name;
+  Loader load;
+};
+// Routes refer to listeners and backends; the admin address is compared with the listeners'.
+constexpr std::array<Table, 6> kTables = {{
+    {"runtime", load_runtime},
+    {"listener", load_listeners},
+    {"backend", load_backends},
+    {"route", load_routes},
+    {"admin", load_admin},
+    {"log", load_log},
+}};
+
+}  // namespace
+
+void load_runtime(const Member& member, Draft& draft, Report& report) {
+  if (!is_plain_table(member, report)) return;
+  const TableReader table(member.value, member.value.span, TableKind::runtime, "[runtime]", report);
+  Runtime& runtime = draft.config.runtime;
+  const Value* workers = table.find("workers");
+  if (workers != nullptr && workers->type == Value::Type::string && !all_digits(workers->text)) {
+    if (workers->text != "auto") {
+      report.add(Code::unknown_value, workers->span,
+                 quoted(workers->text) + " is no number of workers",
+                 "use 1 to 256, or \"auto\" for one per core");
+    }
+  } else {
+    runtime.workers = table.number("workers", 1, kWorkersMax);
+  }
+  table.choice<Trigger>("trigger", kTriggers, runtime.trigger);
+  table.duration("shutdown_grace", runtime.shutdown_grace, true);
+}
+
+void load_admin(const Member& member, Draft& draft, Report& report) {
+  if (!is_plain_table(member, report)) return;
+  const TableReader table(member.value, member.value.span, TableKind::admin, "[admin]", report);
+  if (table.require("bind", "bind = \"127.0.0.1:9900\"") == nullptr) return;
+  const Value* bind = table.string("bind");
+  if (bind == nullptr) return;
+  auto endpoint = parse_endpoint(bind->text, Use::admin);
+  if (!endpoint) {
+    report.add(Code::bad_address, bind->span, std::move(endpoint.error()));
+    return;
+  }
+  draft.bound.push_back({*endpoint, bind->span, "[admin]"});
+  draft.config.admin = std::move(*endpoint);
+}
+
+void load_log(const Member& member, Draft& draft, Report& report) {
+  if (!is_plain_table(member, report)) return;
+  const TableReader table(member.value, member.value.span, TableKind::log, "[log]", report);
+  const Value* access = table.string("access");
+  if (access == nullptr) return;
+  if (access->text.empty() || access->text.find('\0') != std::string::npos) {
+    report.add(Code::empty_value, access->span, "`access` is no path",
+               "write a path, or \"-\" for standard output, or remove the key");
+    return;
+  }
+  draft.config.log.access = access->text;
+}
+
+void for_each_named(const Member& member, Report& report,
+                    const std::function<void(const Member&)>& load) {
+  const std::string example = "[" + member.key + ".main]";
+  if (member.value.type != Value::Type::table) {
+    report.add(Code::wrong_type, member.key_span, "each " + member.key + " is a table with a name",
+               "write " + example);
+    return;
+  }
+  bool nameless = member.value.members.empty();
+  for (const Member& named : member.value.members) {
+    if (named.value.type != Value::Type::table) {
+      nameless = true;
+      continue;
+    }
+    if (!is_name(named.key)) {
+      report.add(Code::bad_name, named.key_span,
+                 quoted(named.key) + " cannot be the name of a " + member.key,
+                 "use 1 to 64 letters, digits, `_`, `.` and `-`");
+    }
+    load(named);
+  }
+  if (nameless) {
+    report.add(Code::bad_name, member.key_span, "this " + member.key + " has no name",
+               "write " + example);
+  }
+}
+
+Result<Loaded, std::vector<Diagnostic>> load_text(std::string_view text, std::string_view file) {
+  if (text.size() > kFileBytesMax) {
+    return Err(std::vector{unreadable_file(file, "the file is larger than 4 MiB")});
+  }
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // Editors' byte order mark.
+  Report report(text, file);
+  if (!check_bytes(text, report)) return Err(report.take());
+  const auto document = read_document(text, report);
+  if (!document) return Err(report.take());
+
+  const bool broken = report.has_errors();
+  Draft draft;
+  check_keys(*document, TableKind::root, schema_of(TableKind::root).title, report);
+  for (const Table& table : kTables) {
+    if (const Member* member = document->find(table.name)) table.load(*member, draft, report);
+  }
+  check_whole(draft, report);
+  if (broken) report.drop_consequences();
+  if (report.has_errors()) return Err(report.take());
+  return Loaded{std::move(draft.config), report.take()};
+}
+
+}  // namespace weir::config

@@ -1,0 +1,127 @@
+#include "config/schema.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "config/foreign.h"
+#include "config/text.h"
+
+namespace weir::config {
+namespace {
+
+using Words = std::string_view;
+
+constexpr auto kRoot =
+    std::to_array<Words>({"runtime", "listener", "route", "backend", "admin", "log"});
+constexpr auto kRuntime = std::to_array<Words>({"workers", "trigger", "shutdown_grace"});
+constexpr auto kListener = std::to_array<Words>(
+    {"bind", "max_connections", "x_forwarded", "forwarded", "via", "trusted_proxies",
+     "client_head_timeout", "client_idle_timeout", "client_body_timeout"});
+constexpr auto kRoute = std::to_array<Words>({"listener", "host", "path", "methods", "backend"});
+constexpr auto kBackend = std::to_array<Words>(
+    {"servers", "balance", "connect_timeout", "response_head_timeout", "response_body_timeout",
+     "idle_timeout", "unavailable_status", "server_limit"});
+constexpr auto kServer = std::to_array<Words>({"address", "name", "weight"});
+constexpr auto kAdmin = std::to_array<Words>({"bind"});
+constexpr auto kLog = std::to_array<Words>({"access"});
+
+// In the order of TableKind.
+constexpr std::array<TableSchema, 8> kSchemas = {{
+    {"the top of the file", kRoot},
+    {"[runtime]", kRuntime},
+    {"[listener.NAME]", kListener},
+    {"[[route]]", kRoute},
+    {"[backend.NAME]", kBackend},
+    {"{ address = ... } in servers", kServer},
+    {"[admin]", kAdmin},
+    {"[log]", kLog},
+}};
+
+bool knows(const TableSchema& schema, std::string_view key) {
+  return std::ranges::find(schema.keys, key) != schema.keys.end();
+}
+
+// "[listener.NAME] or [admin]"; empty when no table but `kind` has the key. Tables' own names are
+// no keys to look for.
+std::string tables_with(std::string_view key, TableKind kind) {
+  std::string titles;
+  for (const TableSchema& schema : std::span(kSchemas).subspan(1)) {
+    if (&schema == &schema_of(kind) || !knows(schema, key)) continue;
+    titles += (titles.empty() ? "" : " or ") + std::string(schema.title);
+  }
+  return titles;
+}
+
+void unknown_table(const Member& member, Report& report) {
+  std::string label;
+  if (const auto known = closest(member.key, kRoot)) {
+    label = "did you mean " + quoted(*known) + "?";
+  } else if (const auto ours = foreign_table(member.key)) {
+    label = "weir's way: " + std::string(*ours);
+  }
+  report.add(Code::unknown_table, member.key_span, "unknown table " + quoted(member.key),
+             std::move(label),
+             "tables are [runtime], [listener.NAME], [[route]], [backend.NAME], [admin], [log]");
+}
+
+void unknown_key(const Member& member, TableKind kind, std::string_view title, Report& report) {
+  const TableSchema& schema = schema_of(kind);
+  const std::string where = kind == TableKind::root ? "at " : "in ";
+  const std::string message =
+      "unknown key " + quoted(member.key) + " " + where + std::string(title);
+  if (const std::string titles = tables_with(member.key, kind); !titles.empty()) {
+    report.add(Code::misplaced_key, member.key_span,
+               quoted(member.key) + " does not belong " + where + std::string(title),
+               "it belongs in " + titles);
+    return;
+  }
+  if (const auto known = closest(member.key, schema.keys)) {
+    report.add(Code::unknown_key, member.key_span, message, "did you mean " + quoted(*known) + "?");
+    return;
+  }
+  if (const auto foreign = foreign_word(member.key)) {
+    const std::string label = knows(schema, foreign->key)
+                                  ? "weir's name for it is " + quoted(foreign->key)
+                                  : "weir's way: " + std::string(foreign->write);
+    report.add(Code::unknown_key, member.key_span, message, label);
+    return;
+  }
+  for (const TableSchema& other : std::span(kSchemas).subspan(1)) {
+    const auto known = closest(member.key, other.keys);
+    if (!known) continue;
+    report.add(Code::unknown_key, member.key_span, message,
+               "did you mean " + quoted(*known) + "? it belongs in " + std::string(other.title));
+    return;
+  }
+  report.add(Code::unknown_key, member.key_span, message, {},
+             "keys here are " + joined(schema.keys));
+}
+
+}  // namespace
+
+const TableSchema& schema_of(TableKind kind) { return kSchemas[static_cast<std::size_t>(kind)]; }
+
+bool stands_for(std::string_view word, std::string_view key) {
+  if (closest(word, std::span(&key, 1))) return true;
+  const auto foreign = foreign_word(word);
+  return foreign && foreign->key == key;
+}
+
+void check_keys(const Value& table, TableKind kind, std::string_view title, Report& report) {
+  for (const Member& member : table.members) {
+    if (report.full()) return;
+    if (knows(schema_of(kind), member.key)) continue;
+    const bool is_table = member.value.type == Value::Type::table ||
+                          (member.value.type == Value::Type::array && !member.value.items.empty() &&
+                           member.value.items.front().type == Value::Type::table);
+    if (kind == TableKind::root && is_table) {
+      unknown_table(member, report);
+    } else {
+      unknown_key(member, kind, title, report);
+    }
+  }
+}
+
+}  // namespace weir::config

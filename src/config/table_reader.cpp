@@ -1,0 +1,197 @@
+#include "config/table_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "config/text.h"
+#include "config/units.h"
+
+namespace weir::config {
+namespace {
+
+struct ForeignValue {
+  std::string_view theirs;
+  std::string_view ours;
+};
+constexpr auto kForeignValues = std::to_array<ForeignValue>({
+    {"roundrobin", "round_robin"},
+    {"rr", "round_robin"},
+    {"wrr", "round_robin"},
+    {"static-rr", "round_robin"},
+    {"leastconn", "least_connections"},
+    {"least_conn", "least_connections"},
+    {"least_request", "least_connections"},
+    {"lc", "least_connections"},
+    {"random_choose", "p2c"},
+    {"power_of_two", "p2c"},
+    {"et", "edge"},
+    {"lt", "level"},
+});
+
+std::string assignment(std::string_view key, std::string_view value) {
+  return "write `" + std::string(key) + " = " + std::string(value) + "`";
+}
+
+}  // namespace
+
+std::optional<std::string_view> foreign_value(std::string_view text) {
+  const std::string wanted = lower(text);
+  for (const ForeignValue& value : kForeignValues) {
+    if (value.theirs == wanted) return value.ours;
+  }
+  return std::nullopt;
+}
+
+Problem not_among(std::string_view key, std::string_view text,
+                  std::span<const std::string_view> texts) {
+  Problem problem = {"unknown " + std::string(key) + " " + quoted(text), {}};
+  auto meant = closest(text, texts);
+  if (!meant) {
+    const auto ours = foreign_value(text);
+    for (std::string_view candidate : texts) {
+      if (ours == candidate) meant = candidate;
+    }
+  }
+  problem.fix =
+      meant ? "did you mean \"" + std::string(*meant) + "\"?" : "choose one of " + joined(texts);
+  return problem;
+}
+
+TableReader::TableReader(const Value& table, Span header, TableKind kind, std::string title,
+                         Report& report)
+    : table_(table), header_(header), title_(std::move(title)), report_(report) {
+  check_keys(table, kind, title_, report);
+}
+
+const Value* TableReader::find(std::string_view key) const {
+  const Member* member = table_.find(key);
+  return member == nullptr ? nullptr : &member->value;
+}
+
+const Value* TableReader::require(std::string_view key, std::string_view example) const {
+  const Value* value = find(key);
+  // A misspelt key is reported as such; that it is missing follows from it.
+  const bool misspelt = std::ranges::any_of(
+      table_.members, [&](const Member& member) { return stands_for(member.key, key); });
+  if (value == nullptr && !misspelt) {
+    report_.add(Code::missing_key, header_, title_ + " has no " + quoted(key),
+                "add `" + std::string(example) + "`");
+  }
+  return value;
+}
+
+void TableReader::wrong_type(std::string_view key, const Value& value, std::string_view expected,
+                             std::string fix) const {
+  report_.add(Code::wrong_type, value.span,
+              quoted(key) + " must be " + std::string(expected) + ", not " +
+                  std::string(type_name(value.type)),
+              std::move(fix));
+}
+
+void TableReader::boolean(std::string_view key, bool& out) const {
+  const Value* value = find(key);
+  if (value == nullptr) return;
+  if (value->type == Value::Type::boolean) {
+    out = value->boolean;
+    return;
+  }
+  const std::string text = lower(value->text);
+  const bool yes = text == "true" || text == "yes" || text == "on" || text == "1" ||
+                   (value->type == Value::Type::integer && value->integer == 1);
+  wrong_type(key, *value, "true or false", assignment(key, yes ? "true" : "false"));
+}
+
+std::optional<std::uint32_t> TableReader::number(std::string_view key, std::uint32_t least,
+                                                 std::uint32_t most) const {
+  const Value* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  const std::string range = std::to_string(least) + " to " + std::to_string(most);
+  if (value->type != Value::Type::integer) {
+    const bool only_quotes = value->type == Value::Type::string && all_digits(value->text);
+    wrong_type(key, *value, "a whole number",
+               only_quotes ? "remove the quotes" : "use " + range + ", without quotes");
+    return std::nullopt;
+  }
+  if (value->integer < least || value->integer > most) {
+    report_.add(Code::out_of_range, value->span,
+                quoted(key) + " = " + std::to_string(value->integer) + " is out of range",
+                "use " + range);
+    return std::nullopt;
+  }
+  return static_cast<std::uint32_t>(value->integer);
+}
+
+void TableReader::duration(std::string_view key, Milliseconds& out, bool zero_allowed) const {
+  const Value* value = find(key);
+  if (value == nullptr) return;
+  if (value->type == Value::Type::integer && value->integer >= 0) {
+    const std::string number = std::to_string(value->integer);
+    report_.add(Code::bad_duration, value->span, "`" + number + "` has no unit",
+                "write \"" + number + "s\" or \"" + number + "ms\", with quotes");
+    return;
+  }
+  if (value->type != Value::Type::string) {
+    wrong_type(key, *value, "a duration", assignment(key, "\"5s\""));
+    return;
+  }
+  auto parsed = parse_duration(value->text);
+  if (!parsed) {
+    report_.add(Code::bad_duration, value->span, std::move(parsed.error()));
+    return;
+  }
+  if (parsed->count() == 0 && !zero_allowed) {
+    report_.add(Code::bad_duration, value->span, quoted(key) + " of zero would always be over",
+                "use \"1ms\" to \"24h\"");
+    return;
+  }
+  out = *parsed;
+}
+
+const Value* TableReader::string(std::string_view key) const {
+  const Value* value = find(key);
+  if (value == nullptr || value->type == Value::Type::string) return value;
+  std::string fix;
+  if (value->type == Value::Type::integer) {
+    fix = assignment(key, "\"" + std::to_string(value->integer) + "\"");
+  }
+  wrong_type(key, *value, "a string", std::move(fix));
+  return nullptr;
+}
+
+std::vector<const Value*> TableReader::strings(std::string_view key) const {
+  const Value* value = find(key);
+  if (value == nullptr) return {};
+  if (value->type != Value::Type::array) {
+    const Value* one = string(key);
+    return one == nullptr ? std::vector<const Value*>{} : std::vector<const Value*>{one};
+  }
+  if (value->items.empty()) {
+    report_.add(Code::empty_value, value->span, quoted(key) + " is an empty array",
+                "name at least one, or remove the key");
+  }
+  std::vector<const Value*> out;
+  for (const Value& item : value->items) {
+    if (item.type == Value::Type::string) {
+      out.push_back(&item);
+      continue;
+    }
+    std::string fix = "write a \"string\"";
+    if (item.type == Value::Type::integer) fix = "write \"" + std::to_string(item.integer) + "\"";
+    report_.add(Code::wrong_type, item.span,
+                quoted(key) + " must hold strings, not " + std::string(type_name(item.type)),
+                std::move(fix));
+  }
+  return out;
+}
+
+void TableReader::unknown_value(std::string_view key, const Value& value,
+                                std::span<const std::string_view> texts) const {
+  if (value.type != Value::Type::string) {
+    wrong_type(key, value, "a string", "choose one of " + joined(texts));
+    return;
+  }
+  report_.add(Code::unknown_value, value.span, not_among(key, value.text, texts));
+}
+
+}  // namespace weir::config

@@ -1,0 +1,94 @@
+// TableReader: typed access to one table of the file.
+//
+// Every function leaves its target alone when the key is absent, and also, after reporting, when
+// its value is wrong: the defaults of config.h then let reading go on and find the next problem.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/document.h"
+#include "config/report.h"
+#include "config/schema.h"
+
+namespace weir::config {
+
+// One value of a key that has a fixed list of them.
+template <typename T>
+struct Choice {
+  std::string_view text;
+  T value;
+};
+
+class TableReader {
+ public:
+  // Reports unknown keys at once. `header` is where to point when a key is missing.
+  TableReader(const Value& table, Span header, TableKind kind, std::string title, Report& report);
+
+  [[nodiscard]] const Value* find(std::string_view key) const;
+  // The same, and reports a missing key; `example` is a line to copy.
+  [[nodiscard]] const Value* require(std::string_view key, std::string_view example) const;
+
+  void boolean(std::string_view key, bool& out) const;
+  // A whole number from `least` to `most`.
+  [[nodiscard]] std::optional<std::uint32_t> number(std::string_view key, std::uint32_t least,
+                                                    std::uint32_t most) const;
+  // More than zero unless `zero_allowed`, at most kDurationMax.
+  void duration(std::string_view key, Milliseconds& out, bool zero_allowed = false) const;
+  // A string, or nothing after a report.
+  [[nodiscard]] const Value* string(std::string_view key) const;
+  // The strings of a key that takes one string or an array of them; reports an empty array.
+  [[nodiscard]] std::vector<const Value*> strings(std::string_view key) const;
+
+  template <typename T>
+  void choice(std::string_view key, std::span<const Choice<T>> choices, T& out) const {
+    const Value* value = find(key);
+    if (value == nullptr) return;
+    std::vector<std::string_view> texts;
+    for (const Choice<T>& one : choices) {
+      if (value->type == Value::Type::string && one.text == value->text) {
+        out = one.value;
+        return;
+      }
+      texts.push_back(one.text);
+    }
+    unknown_value(key, *value, texts);
+  }
+
+  // "expected a string": `expected` completes the sentence, `fix` says what to write.
+  void wrong_type(std::string_view key, const Value& value, std::string_view expected,
+                  std::string fix = {}) const;
+
+  [[nodiscard]] const std::string& title() const { return title_; }
+  [[nodiscard]] Report& report() const { return report_; }
+
+ private:
+  void unknown_value(std::string_view key, const Value& value,
+                     std::span<const std::string_view> texts) const;
+
+  const Value& table_;
+  Span header_;
+  std::string title_;
+  Report& report_;
+};
+
+// Spellings of other programs for values of ours: "leastconn" -> "least_connections".
+[[nodiscard]] std::optional<std::string_view> foreign_value(std::string_view text);
+
+// Why `text` is none of `texts`, with the nearest of them. Used by the command line too.
+[[nodiscard]] Problem not_among(std::string_view key, std::string_view text,
+                                std::span<const std::string_view> texts);
+
+inline constexpr Choice<Balance> kBalances[] = {
+    {"round_robin", Balance::round_robin},
+    {"least_connections", Balance::least_connections},
+    {"p2c", Balance::p2c},
+};
+
+}  // namespace weir::config

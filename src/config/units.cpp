@@ -1,0 +1,181 @@
+#include "config/units.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "config/text.h"
+
+namespace weir::config {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+
+// Largest first: parse_duration wants them in this order.
+constexpr std::array<Unit, 4> kDurationUnits = {
+    {{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+
+constexpr std::array<Unit, 10> kSizeUnits = {{{"B", 1},
+                                              {"kB", 1'000},
+                                              {"KB", 1'000},
+                                              {"MB", 1'000'000},
+                                              {"GB", 1'000'000'000},
+                                              {"TB", 1'000'000'000'000},
+                                              {"KiB", 1ull << 10},
+                                              {"MiB", 1ull << 20},
+                                              {"GiB", 1ull << 30},
+                                              {"TiB", 1ull << 40}}};
+
+// Spellings of other programs, and the one of ours.
+struct Alias {
+  std::string_view other;
+  std::string_view ours;
+};
+constexpr std::array<Alias, 20> kDurationAliases = {
+    {{"S", "s"},     {"sec", "s"}, {"secs", "s"},    {"second", "s"}, {"seconds", "s"},
+     {"M", "m"},     {"min", "m"}, {"mins", "m"},    {"minute", "m"}, {"minutes", "m"},
+     {"H", "h"},     {"hr", "h"},  {"hrs", "h"},     {"hour", "h"},   {"hours", "h"},
+     {"msec", "ms"}, {"MS", "ms"}, {"millis", "ms"}, {"Ms", "ms"},    {"milliseconds", "ms"}}};
+constexpr std::array<Alias, 8> kSizeAliases = {{{"k", "KiB"},
+                                                {"K", "KiB"},
+                                                {"m", "MiB"},
+                                                {"M", "MiB"},
+                                                {"g", "GiB"},
+                                                {"G", "GiB"},
+                                                {"b", "B"},
+                                                {"kb", "kB"}}};
+
+template <std::size_t N>
+std::optional<std::string_view> ours(const std::array<Alias, N>& aliases, std::string_view other) {
+  for (const Alias& alias : aliases) {
+    if (alias.other == other) return alias.ours;
+  }
+  return std::nullopt;
+}
+
+std::string in_quotes(std::string_view number, std::string_view unit) {
+  return "\"" + std::string(number) + std::string(unit) + "\"";
+}
+
+// A whole number that overflows is none.
+std::optional<std::uint64_t> whole_number(std::string_view digits) {
+  std::uint64_t value = 0;
+  for (char c : digits) {
+    const auto digit = static_cast<std::uint64_t>(c - '0');
+    if (value > (std::numeric_limits<std::uint64_t>::max() - digit) / 10) return std::nullopt;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+struct Piece {
+  std::string_view number;
+  std::string_view unit;
+};
+
+// Cuts "30s" off "30s500ms". The unit is everything up to the next digit.
+Piece take_piece(std::string_view& text) {
+  const std::size_t number = std::min(text.find_first_not_of("0123456789"), text.size());
+  const std::size_t end = std::min(text.find_first_of("0123456789", number), text.size());
+  const Piece piece = {text.substr(0, number), text.substr(number, end - number)};
+  text.remove_prefix(end);
+  return piece;
+}
+
+// What is wrong with the form as a whole, before any unit is looked at.
+std::optional<Problem> malformed(std::string_view text, std::string_view what,
+                                 std::string_view example) {
+  const auto write = [&] { return "write for example \"" + std::string(example) + "\""; };
+  if (trim(text).empty()) return Problem{"the " + std::string(what) + " is empty", write()};
+  if (text.find_first_of(" \t") != std::string_view::npos) {
+    return Problem{quoted(text) + " has a space in it", "write number and unit without spaces"};
+  }
+  if (text.front() == '-') return Problem{quoted(text) + " is negative", write()};
+  if (text.find_first_of(".,") != std::string_view::npos) {
+    return Problem{quoted(text) + " is not a whole number",
+                   "use a smaller unit, for example \"" + std::string(example) + "\""};
+  }
+  if (text.front() < '0' || text.front() > '9') {
+    return Problem{quoted(text) + " is not a " + std::string(what), write()};
+  }
+  return std::nullopt;
+}
+
+Problem unknown_duration_unit(std::string_view text, Piece piece) {
+  if (const auto unit = ours(kDurationAliases, piece.unit)) {
+    return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text),
+            "write " + in_quotes(piece.number, *unit)};
+  }
+  return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text), "units are ms, s, m and h"};
+}
+
+Problem unknown_size_unit(std::string_view text, Piece piece) {
+  if (const auto unit = ours(kSizeAliases, piece.unit)) {
+    return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text),
+            "write " + in_quotes(piece.number, *unit)};
+  }
+  return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text),
+          "units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (of 1024)"};
+}
+
+}  // namespace
+
+Result<Milliseconds, Problem> parse_duration(std::string_view text) {
+  if (auto problem = malformed(text, "duration", "1500ms")) return Err(std::move(*problem));
+  constexpr auto kMax = static_cast<std::uint64_t>(kDurationMax.count());
+  std::uint64_t total = 0;
+  std::size_t next_unit = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    const Piece piece = take_piece(rest);
+    if (piece.unit.empty()) {
+      return Err(Problem{quoted(text) + " has no unit",
+                         "write " + in_quotes(text, "s") + " or " + in_quotes(text, "ms")});
+    }
+    std::size_t unit = 0;
+    while (unit < kDurationUnits.size() && kDurationUnits[unit].name != piece.unit) ++unit;
+    if (unit == kDurationUnits.size()) return Err(unknown_duration_unit(text, piece));
+    if (unit < next_unit) {
+      return Err(Problem{"the units of " + quoted(text) + " are out of order",
+                         "write the larger unit first, each once: \"1m30s\""});
+    }
+    next_unit = unit + 1;
+    const auto number = whole_number(piece.number);
+    const std::uint64_t factor = kDurationUnits[unit].factor;
+    if (!number || *number > kMax / factor || total + *number * factor > kMax) {
+      return Err(Problem{quoted(text) + " is too long", "the most is \"24h\""});
+    }
+    total += *number * factor;
+  }
+  return Milliseconds{static_cast<Milliseconds::rep>(total)};
+}
+
+Result<std::uint64_t, Problem> parse_size(std::string_view text) {
+  if (auto problem = malformed(text, "size", "16KiB")) return Err(std::move(*problem));
+  std::string_view rest = text;
+  const Piece piece = take_piece(rest);
+  if (!rest.empty()) {
+    return Err(Problem{quoted(text) + " has more than one number", "write for example \"16KiB\""});
+  }
+  if (piece.unit.empty()) {
+    return Err(Problem{quoted(text) + " has no unit",
+                       "write " + in_quotes(text, "B") + " or " + in_quotes(text, "KiB")});
+  }
+  for (const Unit& unit : kSizeUnits) {
+    if (unit.name != piece.unit) continue;
+    constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    const auto number = whole_number(piece.number);
+    if (!number || *number > kMax / unit.factor) {
+      return Err(Problem{quoted(text) + " is too large", "the most is 2^63 - 1 bytes"});
+    }
+    return *number * unit.factor;
+  }
+  return Err(unknown_size_unit(text, piece));
+}
+
+}  // namespace weir::config

@@ -1,0 +1,61 @@
+#include "control/config_file.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "os/process.h"
+
+namespace weir::control {
+namespace {
+
+void print(std::FILE* stream, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stream);
+  std::fflush(stream);
+}
+
+}  // namespace
+
+std::string config_path(const std::string& given) {
+  if (!given.empty()) return given;
+  if (os::file_exists(config::kLocalConfigPath)) return config::kLocalConfigPath;
+  if (os::file_exists(config::kSystemConfigPath)) return config::kSystemConfigPath;
+  return config::kLocalConfigPath;
+}
+
+ConfigFile read_config(const std::string& path, bool strict) {
+  ConfigFile file;
+  const Result<std::string, std::string> text = os::read_file(path);
+  if (!text) {
+    file.diagnostics.push_back(config::unreadable_file(path, text.error()));
+    return file;
+  }
+  Result<config::Loaded, std::vector<config::Diagnostic>> loaded = config::load_text(*text, path);
+  if (!loaded) {
+    file.diagnostics = std::move(loaded.error());
+    return file;
+  }
+  file.diagnostics = std::move(loaded->warnings);
+  if (!strict || file.diagnostics.empty()) file.config = std::move(loaded->config);
+  return file;
+}
+
+void print_diagnostics(const ConfigFile& file, const std::string& outcome) {
+  if (file.diagnostics.empty()) return;
+  const bool colour = os::is_terminal(2);
+  print(stderr, config::render_text(file.diagnostics, {colour, outcome}));
+}
+
+int validate(const config::Command& command) {
+  const std::string path = config_path(command.config_path);
+  const ConfigFile file = read_config(path, command.strict);
+  const bool valid = file.config.has_value();
+  if (command.json) {
+    print(stdout, config::render_json(file.diagnostics));
+  } else {
+    print_diagnostics(file, valid ? "configuration is valid" : "configuration is NOT valid");
+    if (valid) print(stdout, path + ": configuration is valid\n");
+  }
+  return valid ? config::kExitOk : config::kExitRefused;
+}
+
+}  // namespace weir::control

@@ -1,0 +1,29 @@
+// The configuration file: where it is, what is in it, and telling the operator what is wrong.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/command_line.h"
+#include "config/load.h"
+
+namespace weir::control {
+
+// The path given, or the first default place that exists, or the local default.
+[[nodiscard]] std::string config_path(const std::string& given);
+
+struct ConfigFile {
+  std::optional<config::Config> config;  // Empty when there are errors.
+  std::vector<config::Diagnostic> diagnostics;
+};
+// Blocks while reading. With `strict`, warnings leave the configuration empty too.
+[[nodiscard]] ConfigFile read_config(const std::string& path, bool strict);
+
+// Writes the diagnostics to standard error, in colour on a terminal; nothing when there are none.
+void print_diagnostics(const ConfigFile& file, const std::string& outcome);
+
+// `weir validate`: prints what is found, returns the exit code.
+[[nodiscard]] int validate(const config::Command& command);
+
+}  // namespace weir::control

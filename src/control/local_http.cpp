@@ -1,0 +1,62 @@
+#include "control/local_http.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace weir::control {
+
+LocalHttpServer::LocalHttpServer(loop::Loop& loop, os::Fd listening_socket, Handler handler,
+                                 LocalHttpLimits limits)
+    : loop_(loop),
+      handler_(std::move(handler)),
+      limits_(limits),
+      listener_(loop, *this, counters_.listener, std::move(listening_socket), false) {}
+
+// Nothing is retired here, because the loop would reap it when the slab is gone: what is unlinked
+// from the loop can be destroyed at once. Elements leave the loop's lists with their links.
+LocalHttpServer::~LocalHttpServer() {
+  const auto destroy = [this](LocalConnection& connection) {
+    if (!connection.retired()) loop_.unwatch(connection);
+    connections_.destroy(connection);
+  };
+  idle_.for_each(destroy);
+  busy_.for_each(destroy);
+  if (!listener_.retired()) loop_.unwatch(listener_);
+}
+
+bool LocalHttpServer::start() { return listener_.start(); }
+
+std::uint16_t LocalHttpServer::port() const { return os::bound_port(listener_.fd); }
+
+void LocalHttpServer::drain() {
+  if (draining_) return;
+  draining_ = true;
+  listener_.drain_and_close();
+  idle_.for_each([](LocalConnection& connection) { connection.drain(); });
+  busy_.for_each([](LocalConnection& connection) { connection.drain(); });
+}
+
+// At the limit a client that keeps its connection for later makes room for one that asks now, so
+// that idle clients cannot keep a health check out.
+net::Acceptor::Verdict LocalHttpServer::may_accept() {
+  if (open_ < limits_.connections_max) return Verdict::go_on;
+  LocalConnection* oldest = idle_.front();
+  return oldest != nullptr && oldest->may_evict() ? Verdict::go_on : Verdict::full;
+}
+
+void LocalHttpServer::accepted(os::Fd fd, const os::Peer&) {
+  if (open_ >= limits_.connections_max) idle_.front()->close();
+  LocalConnection* connection = connections_.create(*this, std::move(fd));
+  CHECK(connection != nullptr, "the slab has no limit");
+  if (!connection->start()) return connections_.destroy(*connection);
+  busy_.push_back(*connection);
+  ++open_;
+}
+
+void LocalHttpServer::reaped(LocalConnection& connection) {
+  connections_.destroy(connection);
+  if (!listener_.retired()) listener_.resume();
+}
+
+}  // namespace weir::control

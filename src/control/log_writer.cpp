@@ -1,0 +1,103 @@
+#include "control/log_writer.h"
+
+#include <utility>
+
+namespace weir::control {
+namespace {
+
+// A worker's lines of about a tenth of a second at its fastest.
+constexpr std::size_t kAccessRingBytes = std::size_t{4} << 20;
+constexpr std::size_t kEventRingBytes = std::size_t{64} << 10;
+constexpr int kIdleWaitMs = 10'000;
+
+Result<os::Fd, std::string> open_access(const std::string& path) {
+  if (path != "-") return os::open_for_append(path);
+  return os::standard_output();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LogWriter>, std::string> LogWriter::open(const std::string& access_path,
+                                                                unsigned workers) {
+  std::unique_ptr<LogWriter> writer(new LogWriter);
+  writer->access_path_ = access_path;
+  writer->events_ = os::standard_error();
+  if (!access_path.empty()) {
+    Result<os::Fd, std::string> file = open_access(access_path);
+    if (!file) return Err(file.error() + "; give another path for the access log");
+    writer->access_ = std::move(*file);
+  }
+  for (unsigned i = 0; i < workers; ++i) {
+    writer->event_rings_.push_back(
+        std::make_unique<proxy::LogRing>(kEventRingBytes, writer->signal_));
+    if (access_path.empty()) continue;
+    writer->access_rings_.push_back(
+        std::make_unique<proxy::LogRing>(kAccessRingBytes, writer->signal_));
+  }
+  return writer;
+}
+
+LogWriter::~LogWriter() { stop(); }
+
+proxy::LogRing* LogWriter::access_ring(unsigned worker) {
+  return access_rings_.empty() ? nullptr : access_rings_[worker].get();
+}
+
+void LogWriter::start() {
+  thread_ = os::start_thread("weir-log", -1, [this] { run(); });
+}
+
+void LogWriter::reopen() {
+  reopen_.store(true, std::memory_order_seq_cst);
+  signal_.notify();
+}
+
+void LogWriter::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_seq_cst);
+  signal_.notify();
+  thread_.join();
+}
+
+void LogWriter::run() {
+  while (true) {
+    reopen_if_asked();
+    if (write_pending()) continue;
+    signal_.sleep_begin();
+    const bool quiet = !write_pending() && !reopen_.load(std::memory_order_seq_cst);
+    if (quiet && stopping_.load(std::memory_order_seq_cst)) return;
+    if (quiet) os::wait_readable(signal_.wakeup(), kIdleWaitMs);
+    signal_.sleep_end();
+  }
+}
+
+// False when there was nothing to write.
+bool LogWriter::write_pending() {
+  bool any = false;
+  for (const auto& ring : access_rings_) {
+    pending_.clear();
+    if (!ring->drain(pending_)) continue;
+    any = true;
+    if (!os::write_all(access_, pending_)) write_errors_.add();
+  }
+  for (const auto& ring : event_rings_) {
+    pending_.clear();
+    if (!ring->drain(pending_)) continue;
+    any = true;
+    if (!os::write_all(events_, pending_)) write_errors_.add();
+  }
+  return any;
+}
+
+void LogWriter::reopen_if_asked() {
+  if (!reopen_.exchange(false, std::memory_order_seq_cst) || access_path_.empty()) return;
+  Result<os::Fd, std::string> file = open_access(access_path_);
+  if (file) {
+    access_ = std::move(*file);  // Otherwise the old file is better than none.
+  } else {
+    write_errors_.add();
+    (void)os::write_all(events_, "weir: " + file.error() + "; the old access log stays open\n");
+  }
+}
+
+}  // namespace weir::control

@@ -1,0 +1,388 @@
+#include "control/metrics.h"
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "base/histogram.h"
+#include "control/metrics_text.h"
+#include "health/passive.h"
+#include "proxy/errors.h"
+
+namespace weir::control {
+namespace {
+
+// --- The program ---------------------------------------------------------------------------------
+
+void render_value(std::string& out, std::string_view name, std::string_view type,
+                  std::string_view help, std::uint64_t value) {
+  Family(out, name, type, help).sample("", value);
+}
+
+void render_program(std::string& out, const MetricsInput& input) {
+  Family(out, "weir_build_info", kGauge, "Always 1; the version is a label.")
+      .sample(make_labels({{"version", input.version}}), 1);
+  render_value(out, "process_start_time_seconds", kGauge, "When the process started, Unix time.",
+               input.start_unix_s);
+  render_value(out, "process_max_fds", kGauge, "Most file descriptors the process may have open.",
+               input.open_files_max);
+  render_value(out, "weir_workers", kGauge, "Worker threads.", input.workers.size());
+}
+
+void render_config(std::string& out, const ConfigMetrics& config) {
+  render_value(out, "weir_config_generation", kGauge,
+               "Number of the running configuration: 1 at the start, one more per applied reload.",
+               config.generation);
+  Family reloads(out, "weir_config_reloads_total", kCounter, "Reloads asked for, by result.");
+  reloads.sample("result=\"success\"", config.reloads_succeeded);
+  reloads.sample("result=\"failure\"", config.reloads_failed);
+  render_value(out, "weir_config_last_reload_successful", kGauge,
+               "1 when the last reload was applied or none was asked for, 0 when it was refused.",
+               config.last_reload_successful ? 1 : 0);
+  render_value(out, "weir_config_last_reload_timestamp_seconds", kGauge,
+               "When the running configuration was applied, Unix time.",
+               config.last_success_unix_s);
+}
+
+// --- Sums over the workers -----------------------------------------------------------------------
+
+using Workers = std::span<const WorkerMetrics>;
+
+template <typename Read>
+std::uint64_t sum(Workers workers, Read read) {
+  std::uint64_t total = 0;
+  for (const WorkerMetrics& worker : workers) total += read(*worker.counters);
+  return total;
+}
+
+struct WorkerFamily {
+  std::string_view name;
+  std::string_view type;
+  std::string_view help;
+  Counter proxy::WorkerCounters::*counter;
+};
+using WC = proxy::WorkerCounters;
+constexpr std::array kWorkerFamilies = {
+    WorkerFamily{"weir_http_requests_received_total", kCounter,
+                 "Request heads received, understood or refused.", &WC::requests},
+    WorkerFamily{"weir_http_requests_in_flight", kGauge,
+                 "Requests between their first byte and the end of their answer.",
+                 &WC::requests_in_flight},
+    WorkerFamily{"weir_retry_budget_exhausted_total", kCounter,
+                 "Failed requests that were not tried again for lack of retry budget.",
+                 &WC::retry_budget_exhausted},
+    WorkerFamily{"weir_request_discard_limit_hits_total", kCounter,
+                 "Connections closed because an unwanted request body was too large to read on.",
+                 &WC::discard_max_hit},
+    WorkerFamily{"weir_access_log_lines_dropped_total", kCounter,
+                 "Access log lines dropped because the log writer did not keep up.",
+                 &WC::log_lines_dropped},
+};
+
+void render_responses(std::string& out, Workers workers) {
+  constexpr std::array<std::string_view, 6> kCodes = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+  static_assert(std::tuple_size_v<decltype(WC::responses)> == kCodes.size());
+  Family family(out, "weir_http_requests_total", kCounter,
+                "Requests that ended, by class of the status sent; none: no answer was sent.");
+  for (std::size_t i = 0; i < kCodes.size(); ++i) {
+    family.sample(make_labels({{"code", kCodes[i]}}),
+                  sum(workers, [i](const WC& worker) { return worker.responses[i].read(); }));
+  }
+}
+
+void render_errors(std::string& out, Workers workers) {
+  Family family(out, "weir_errors_total", kCounter, "Requests that went wrong, by error word.");
+  for (std::size_t i = 0; i < proxy::kErrorWordCount; ++i) {
+    const std::string_view word = proxy::error_word(i);
+    if (word.empty()) continue;
+    family.sample(make_labels({{"reason", word}}),
+                  sum(workers, [i](const WC& worker) { return worker.errors[i].read(); }));
+  }
+}
+
+void render_closes(std::string& out, Workers workers) {
+  Family family(out, "weir_connection_closes_total", kCounter,
+                "Client connections that ended, by reason.");
+  for (std::size_t i = 0; i < proxy::kCloseReasonCount; ++i) {
+    const char* reason = proxy::to_string(static_cast<proxy::CloseReason>(i));
+    family.sample(make_labels({{"reason", reason}}),
+                  sum(workers, [i](const WC& worker) { return worker.closes[i].read(); }));
+  }
+}
+
+void render_retries(std::string& out, Workers workers) {
+  struct Row {
+    std::string_view labels;
+    Counter WC::*counter;
+  };
+  constexpr std::array kRows = {
+      Row{"reason=\"other_server\"", &WC::retries_other_server},
+      Row{"reason=\"fresh_connection\"", &WC::retries_fresh_connection},
+      Row{"reason=\"budgeted\"", &WC::retries_budgeted},
+  };
+  Family family(out, "weir_backend_retries_total", kCounter, "Requests tried again, by reason.");
+  for (const Row& row : kRows) {
+    family.sample(row.labels,
+                  sum(workers, [&](const WC& worker) { return (worker.*row.counter).read(); }));
+  }
+}
+
+void render_traffic(std::string& out, const MetricsInput& input) {
+  struct Row {
+    std::string_view name;
+    std::string_view help;
+    Counter net::TrafficCounters::*counter;
+  };
+  constexpr std::array kRows = {
+      Row{"weir_received_bytes_total", "Bytes received from clients and servers.",
+          &net::TrafficCounters::bytes_received},
+      Row{"weir_sent_bytes_total", "Bytes sent to clients and servers.",
+          &net::TrafficCounters::bytes_sent},
+  };
+  for (const Row& row : kRows) {
+    Family family(out, row.name, kCounter, row.help);
+    family.sample("side=\"downstream\"", sum(input.workers, [&](const WC& worker) {
+                    return (worker.downstream.*row.counter).read();
+                  }));
+    family.sample("side=\"upstream\"", sum(input.workers, [&](const WC& worker) {
+                    return (worker.upstream.*row.counter).read();
+                  }));
+    if (input.admin == nullptr) continue;
+    family.sample("side=\"admin\"", (input.admin->traffic.*row.counter).read());
+  }
+}
+
+void render_http(std::string& out, const MetricsInput& input) {
+  render_responses(out, input.workers);
+  for (const WorkerFamily& row : kWorkerFamilies) {
+    render_value(out, row.name, row.type, row.help, sum(input.workers, [&](const WC& worker) {
+                   return (worker.*row.counter).read();
+                 }));
+  }
+  HistogramCounts counts;
+  for (const WorkerMetrics& worker : input.workers) counts.add(worker.counters->request_us);
+  Family(out, "weir_http_request_duration_seconds", kHistogram,
+         "First byte of a request head to the last byte of its answer.")
+      .histogram("", counts);
+  render_errors(out, input.workers);
+  render_closes(out, input.workers);
+  render_retries(out, input.workers);
+  render_traffic(out, input);
+}
+
+// --- Workers one by one --------------------------------------------------------------------------
+
+void render_loops(std::string& out, const MetricsInput& input) {
+  struct Row {
+    std::string_view name;
+    std::string_view help;
+    Counter loop::LoopCounters::*counter;
+  };
+  constexpr std::array kRows = {
+      Row{"weir_worker_turns_total", "Turns of the event loop.", &loop::LoopCounters::turns},
+      Row{"weir_worker_events_total", "Events the kernel reported.", &loop::LoopCounters::events},
+      Row{"weir_worker_stale_events_total", "Events for a descriptor closed in the same turn.",
+          &loop::LoopCounters::stale_events},
+      Row{"weir_worker_steps_total", "Bounded steps of work done.", &loop::LoopCounters::steps},
+  };
+  for (const Row& row : kRows) {
+    Family family(out, row.name, kCounter, row.help);
+    for (std::size_t i = 0; i < input.workers.size(); ++i) {
+      family.sample(make_labels({{"worker", std::to_string(i)}}),
+                    (input.workers[i].loop->*row.counter).read());
+    }
+    if (input.control_loop == nullptr) continue;
+    family.sample("worker=\"control\"", (input.control_loop->*row.counter).read());
+  }
+}
+
+void render_buffers(std::string& out, Workers workers) {
+  Family leased(out, "weir_worker_buffers", kGauge, "Buffer blocks in use.");
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    leased.sample(make_labels({{"worker", std::to_string(i)}}), workers[i].buffers->leased());
+  }
+  Family exhausted(out, "weir_worker_buffers_exhausted_total", kCounter,
+                   "Times no buffer block was to be had.");
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    exhausted.sample(make_labels({{"worker", std::to_string(i)}}), workers[i].buffers->exhausted());
+  }
+}
+
+// --- Listeners -----------------------------------------------------------------------------------
+
+void render_listeners(std::string& out, const MetricsInput& input) {
+  struct Row {
+    std::string_view name;
+    std::string_view help;
+    Counter net::ListenerCounters::*counter;
+  };
+  constexpr std::array kRows = {
+      Row{"weir_listener_connections_total", "Client connections accepted.",
+          &net::ListenerCounters::accepted},
+      Row{"weir_listener_accept_errors_total",
+          "Connections that failed before or while they were accepted.",
+          &net::ListenerCounters::accept_errors},
+      Row{"weir_listener_descriptors_exhausted_total",
+          "Times accepting paused for lack of a file descriptor.",
+          &net::ListenerCounters::descriptors_exhausted},
+      Row{"weir_listener_connections_limit_hits_total",
+          "Times accepting paused at max_connections.",
+          &net::ListenerCounters::connections_max_hit},
+  };
+  Family active(out, "weir_listener_connections_active", kGauge, "Client connections open now.");
+  for (const proxy::ListenerState* listener : input.listeners) {
+    active.sample(make_labels({{"listener", listener->name}}), listener->connections.load());
+  }
+  Family limit(out, "weir_listener_connections_max", kGauge,
+               "Most client connections at one time, max_connections.");
+  for (const proxy::ListenerState* listener : input.listeners) {
+    limit.sample(make_labels({{"listener", listener->name}}), listener->connections_max);
+  }
+  for (const Row& row : kRows) {
+    Family family(out, row.name, kCounter, row.help);
+    for (const proxy::ListenerState* listener : input.listeners) {
+      std::uint64_t total = 0;
+      for (std::size_t i = 0; i < input.workers.size(); ++i) {
+        total += (listener->counters[i].*row.counter).read();
+      }
+      family.sample(make_labels({{"listener", listener->name}}), total);
+    }
+  }
+}
+
+// --- Servers -------------------------------------------------------------------------------------
+
+struct LabelledServer {
+  std::string labels;
+  const upstream::ServerState* state;
+
+  [[nodiscard]] std::uint64_t sum(Counter upstream::ServerCounters::*counter) const {
+    std::uint64_t total = 0;
+    for (unsigned i = 0; i < state->worker_count(); ++i) {
+      total += (state->counters(i).*counter).read();
+    }
+    return total;
+  }
+};
+using Servers = std::span<const LabelledServer>;
+
+void render_server_state(std::string& out, Servers servers) {
+  Family up(out, "weir_server_up", kGauge,
+            "1 when the server takes requests, 0 while it is avoided after failed connections.");
+  for (const LabelledServer& server : servers) {
+    const auto passive = health::Passive::unpack(server.state->passive.load());
+    up.sample(server.labels, passive.state() == health::Passive::State::up ? 1 : 0);
+  }
+  Family in_flight(out, "weir_server_requests_in_flight", kGauge, "Requests at the server now.");
+  for (const LabelledServer& server : servers) {
+    in_flight.sample(server.labels, server.state->in_flight.load());
+  }
+  Family connections(out, "weir_server_connections", kGauge, "Connections to the server now.");
+  using SC = upstream::ServerCounters;
+  for (const LabelledServer& server : servers) {
+    connections.sample(server.labels + ",state=\"active\"", server.sum(&SC::connections_active));
+    connections.sample(server.labels + ",state=\"idle\"", server.sum(&SC::connections_idle));
+  }
+}
+
+void render_server_counters(std::string& out, Servers servers) {
+  struct Row {
+    std::string_view name;
+    std::string_view help;
+    Counter upstream::ServerCounters::*counter;
+  };
+  using SC = upstream::ServerCounters;
+  constexpr std::array kRows = {
+      Row{"weir_server_requests_total", "Attempts that got a connection to the server.",
+          &SC::requests},
+      Row{"weir_server_connects_total", "Connections tried.", &SC::connects},
+      Row{"weir_server_connect_failures_total",
+          "Connections refused, not possible, or not made in time.", &SC::connects_failed},
+      Row{"weir_server_connection_reuses_total", "Requests sent on a kept connection.",
+          &SC::reuses},
+      Row{"weir_server_responses_total", "Final response heads received.", &SC::responses},
+      Row{"weir_server_errors_total", "Attempts that ended without a complete response.",
+          &SC::errors},
+      Row{"weir_server_idle_poisoned_total",
+          "Kept connections dropped because bytes arrived on them unasked.", &SC::idle_poisoned},
+      Row{"weir_server_idle_limit_hits_total",
+          "Connections not kept because enough were kept already.", &SC::idle_max_hit},
+  };
+  for (const Row& row : kRows) {
+    Family family(out, row.name, kCounter, row.help);
+    for (const LabelledServer& server : servers) {
+      family.sample(server.labels, server.sum(row.counter));
+    }
+  }
+}
+
+void render_servers(std::string& out, std::span<const ServerMetrics> input) {
+  std::vector<LabelledServer> servers;
+  servers.reserve(input.size());
+  for (const ServerMetrics& server : input) {
+    servers.push_back(
+        {make_labels({{"backend", server.backend}, {"server", server.name}}), server.state});
+  }
+  render_server_state(out, servers);
+  render_server_counters(out, servers);
+  Family first_byte(out, "weir_server_first_byte_seconds", kHistogram,
+                    "Last byte of the request to the first byte of the server's answer.");
+  for (const LabelledServer& server : servers) {
+    HistogramCounts counts;
+    for (unsigned i = 0; i < server.state->worker_count(); ++i) {
+      counts.add(server.state->counters(i).first_byte_us);
+    }
+    first_byte.histogram(server.labels, counts);
+  }
+}
+
+// --- The admin server itself ---------------------------------------------------------------------
+
+void render_admin(std::string& out, const LocalHttpCounters& admin) {
+  struct Row {
+    std::string_view name;
+    std::string_view help;
+    const Counter& counter;
+  };
+  const std::array rows = {
+      Row{"weir_admin_requests_total", "Requests to the admin pages.", admin.requests},
+      Row{"weir_admin_refused_total", "Requests that were no valid or no timely HTTP.",
+          admin.refused},
+      Row{"weir_admin_answer_limit_hits_total",
+          "Requests refused because too many answers waited for their clients.",
+          admin.answers_max_hit},
+      Row{"weir_admin_answers_cut_total", "Answers that the client did not take in time.",
+          admin.answers_cut},
+      Row{"weir_admin_connections_total", "Connections accepted.", admin.listener.accepted},
+      Row{"weir_admin_accept_errors_total",
+          "Connections that failed before or while they were accepted.",
+          admin.listener.accept_errors},
+      Row{"weir_admin_descriptors_exhausted_total",
+          "Times accepting paused for lack of a file descriptor.",
+          admin.listener.descriptors_exhausted},
+      Row{"weir_admin_connections_limit_hits_total",
+          "Times accepting paused because enough connections were open.",
+          admin.listener.connections_max_hit},
+  };
+  for (const Row& row : rows) render_value(out, row.name, kCounter, row.help, row.counter.read());
+}
+
+}  // namespace
+
+std::string render_metrics(const MetricsInput& input) {
+  constexpr std::size_t kFixedBytes = 32 * 1024;
+  constexpr std::size_t kServerBytes = 3 * 1024;
+  std::string out;
+  out.reserve(kFixedBytes + input.servers.size() * kServerBytes);
+  render_program(out, input);
+  render_config(out, input.config);
+  render_http(out, input);
+  render_loops(out, input);
+  render_buffers(out, input.workers);
+  render_listeners(out, input);
+  render_servers(out, input.servers);
+  if (input.admin != nullptr) render_admin(out, *input.admin);
+  return out;
+}
+
+}  // namespace weir::control

@@ -1,0 +1,80 @@
+// Program: weir as it runs: the control thread with its loop, the workers, the logs, the admin
+// pages, signals and reloads.
+//
+//   start() binds and prints what it found ─► run() turns the control loop
+//   SIGHUP   ─► read, validate, compile a new Snapshot, publish it to the workers
+//   SIGTERM  ─► draining: queues emptied, sockets closed, running exchanges finish ─► exit 0
+//   SIGTERM again, or the grace is over ─► everything ends now ─► exit 0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "control/admin.h"
+#include "control/local_http.h"
+#include "control/log_writer.h"
+#include "control/metrics.h"
+#include "control/worker_set.h"
+#include "loop/loop.h"
+#include "proxy/snapshot.h"
+#include "upstream/server_registry.h"
+
+namespace weir::control {
+
+class Program final : private proxy::SnapshotOwner {
+ public:
+  // `config_path`: the file to read again on SIGHUP; empty when there is none. Signals must have
+  // been opened before. The error is a sentence.
+  [[nodiscard]] static Result<std::unique_ptr<Program>, std::string> start(
+      config::Config config, std::string config_path, os::Fd signals);
+  ~Program();
+
+  // Until a signal ends it. `every_second`, when given, is called once a second. Returns the exit
+  // code.
+  [[nodiscard]] int run(std::function<void()> every_second = {});
+
+  // What listens, which servers, how many workers: several lines.
+  [[nodiscard]] std::string describe() const;
+  // Sums over the workers, for the demo's live line.
+  [[nodiscard]] std::uint64_t requests() const;
+  [[nodiscard]] std::uint64_t errors() const;
+
+ private:
+  class SignalSource;
+  class Ticker;
+  class GraceTimer;
+
+  explicit Program(config::Config config);
+  void signalled(os::Signal signal);
+  void shut_down();
+  void reload();
+  void publish(config::Config config);
+  void released(proxy::Snapshot& snapshot) override;
+  [[nodiscard]] std::string metrics() const;
+  [[nodiscard]] std::string start_admin();
+
+  // The order is the order of construction: what comes first outlives what follows.
+  config::Config config_;
+  std::string config_path_;
+  std::uint64_t descriptor_limit_ = 0;
+  std::uint64_t start_unix_s_ = 0;
+  ConfigMetrics config_metrics_;
+  loop::Loop loop_;
+  std::unique_ptr<upstream::ServerRegistry> registry_;
+  std::vector<std::unique_ptr<proxy::Snapshot>> snapshots_;  // The last one is the current one.
+  std::unique_ptr<LogWriter> logs_;
+  std::unique_ptr<WorkerSet> workers_;
+  std::unique_ptr<LocalHttpServer> admin_;
+  std::unique_ptr<SignalSource> signals_;
+  std::unique_ptr<Ticker> ticker_;
+  std::unique_ptr<GraceTimer> grace_;
+  Phase phase_ = Phase::starting;
+  bool stopped_ = false;
+};
+
+}  // namespace weir::control

@@ -1,0 +1,305 @@
+#include "http/head_parser.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "http/scan.h"
+
+namespace weir::http {
+namespace {
+
+constexpr std::string_view kVersion11 = "HTTP/1.1";
+constexpr std::uint8_t kStatusDigits = 3;
+
+// Is `byte` possible at this index of "HTTP/" DIGIT "." DIGIT (RFC 9112 2.3)?
+bool fits_version(char byte, std::size_t index) {
+  constexpr std::size_t kMajorAt = 5;
+  constexpr std::size_t kMinorAt = 7;
+  if (index == kMajorAt || index == kMinorAt) return scan::is(scan::kDigit, byte);
+  return byte == kVersion11[index];
+}
+
+}  // namespace
+
+void HeadParser::begin(Mode mode, const HeadLimits& limits) {
+  limits_ = limits;
+  limits_.head_bytes_max =
+      static_cast<std::uint16_t>(std::min<std::size_t>(limits.head_bytes_max, kHeadBytesMax));
+  limits_.fields_max =
+      static_cast<std::uint16_t>(std::min<std::size_t>(limits.fields_max, kFieldsMax));
+  mode_ = mode;
+  base_ = nullptr;
+  pos_ = token_at_ = start_at_ = fields_at_ = 0;
+  method_ = second_ = Slice{};
+  status_code_ = field_count_ = 0;
+  error_ = ParseError::none;
+  count_ = major_version_ = minor_version_ = 0;
+  start_line_canonical_ = false;
+  present_.clear();
+  switch (mode) {
+    case Mode::request: state_ = State::start; break;
+    case Mode::response: state_ = State::version; break;
+    case Mode::trailers: state_ = State::line_start; break;
+  }
+}
+
+bool HeadParser::fail(ParseError error) {
+  error_ = error;
+  state_ = State::failed;
+  return false;
+}
+
+ParseError HeadParser::limit_error() const {
+  if (mode_ == Mode::trailers) return ParseError::trailers_too_large;
+  return state_ == State::target ? ParseError::target_too_long : ParseError::head_too_large;
+}
+
+// RFC 9112 2.2: a server ignores at least one empty line before the request line. A client that
+// sends nothing else is not listened to for long.
+inline bool HeadParser::step_start(Cursor& c) {
+  for (; c.at != c.end; ++c.at) {
+    const char byte = *c.at;
+    if (state_ == State::start_lf) {
+      if (byte != '\n') return fail(ParseError::bare_cr);
+      state_ = State::start;
+    } else if (byte == '\r') {
+      if (++count_ > kEmptyLinesMax) return fail(ParseError::empty_lines);
+      state_ = State::start_lf;
+    } else if (byte == '\n') {
+      return fail(ParseError::bare_lf);
+    } else {
+      start_at_ = token_at_ = c.offset();
+      state_ = State::method;
+      return true;
+    }
+  }
+  return false;
+}
+
+// RFC 9110 9.1: method = token. RFC 9112 3: one SP after it; a method longer than any known one is
+// answered with 501.
+inline bool HeadParser::step_method(Cursor& c) {
+  c.at = scan::find_end<scan::kToken>(c.at, c.end);
+  const std::size_t size = c.offset() - std::size_t{token_at_};
+  if (size > kMethodBytesMax) return fail(ParseError::method_too_long);
+  if (c.at == c.end) return false;
+  if (*c.at != ' ' || size == 0) return fail(ParseError::bad_method);
+  method_ = {token_at_, static_cast<std::uint16_t>(size)};
+  ++c.at;
+  token_at_ = c.offset();
+  state_ = State::target;
+  return true;
+}
+
+// RFC 9112 3.2: no whitespace in the target, and it is passed on as it is. Bytes that no URI can
+// contain (controls, DEL, above 0x7f) and fragments are refused.
+inline bool HeadParser::step_target(Cursor& c) {
+  c.at = scan::find_end<scan::kTarget>(c.at, c.end);
+  const std::size_t size = c.offset() - std::size_t{token_at_};
+  if (size > limits_.target_bytes_max) return fail(ParseError::target_too_long);
+  if (c.at == c.end) return false;
+  if (size != 0 && *c.at == '\n') return fail(ParseError::bare_lf);
+  if (size != 0 && *c.at == '\r') return fail(ParseError::bad_version);  // HTTP/0.9.
+  if (*c.at != ' ' || size == 0) return fail(ParseError::bad_target);
+  second_ = {token_at_, static_cast<std::uint16_t>(size)};
+  ++c.at;
+  count_ = 0;
+  state_ = State::version;
+  return true;
+}
+
+inline bool HeadParser::step_version(Cursor& c) {
+  if (count_ == 0 && static_cast<std::size_t>(c.end - c.at) >= kVersion11.size() &&
+      std::memcmp(c.at, kVersion11.data(), kVersion11.size()) == 0) {
+    major_version_ = minor_version_ = 1;
+    count_ = kVersion11.size();
+    c.at += kVersion11.size();
+  }
+  for (; c.at != c.end; ++c.at) {
+    if (count_ == kVersion11.size()) return end_version(c);
+    if (!fits_version(*c.at, count_)) return fail(ParseError::bad_version);
+    if (scan::is(scan::kDigit, *c.at)) {
+      major_version_ = count_ == 5 ? static_cast<std::uint8_t>(*c.at - '0') : major_version_;
+      minor_version_ = static_cast<std::uint8_t>(*c.at - '0');
+    }
+    ++count_;
+  }
+  return false;
+}
+
+// RFC 9110 2.5: another major version cannot be understood; a higher minor one can.
+inline bool HeadParser::end_version(Cursor& c) {
+  const bool request = mode_ == Mode::request;
+  if (request && *c.at == '\n') return fail(ParseError::bare_lf);
+  if (*c.at != (request ? '\r' : ' ')) return fail(ParseError::bad_version);
+  if (major_version_ != 1) return fail(ParseError::version_unsupported);
+  start_line_canonical_ = minor_version_ == 1;
+  ++c.at;
+  count_ = 0;
+  state_ = request ? State::start_line_lf : State::status;
+  return true;
+}
+
+// RFC 9112 4, RFC 9110 15: three digits, 100 to 599. The SP before an empty reason phrase is
+// required of senders; many leave it out, and nothing else can be meant, so its absence is accepted
+// and repaired.
+inline bool HeadParser::step_status(Cursor& c) {
+  for (; c.at != c.end && count_ < kStatusDigits; ++c.at, ++count_) {
+    const char byte = *c.at;
+    if (!scan::is(scan::kDigit, byte)) return fail(ParseError::bad_status);
+    if (count_ == 0 && (byte < '1' || byte > '5')) return fail(ParseError::bad_status);
+    status_code_ = static_cast<std::uint16_t>(status_code_ * 10 + (byte - '0'));
+  }
+  if (c.at == c.end) return false;
+  if (*c.at == '\n') return fail(ParseError::bare_lf);
+  if (*c.at != ' ' && *c.at != '\r') return fail(ParseError::bad_status);
+  const bool has_reason = *c.at == ' ';
+  start_line_canonical_ = start_line_canonical_ && has_reason;
+  ++c.at;
+  token_at_ = c.offset();
+  second_ = {token_at_, 0};
+  state_ = has_reason ? State::reason : State::start_line_lf;
+  return true;
+}
+
+inline bool HeadParser::step_reason(Cursor& c) {
+  c.at = scan::find_end<scan::kValue>(c.at, c.end);
+  if (c.at == c.end) return false;
+  if (*c.at == '\n') return fail(ParseError::bare_lf);
+  if (*c.at != '\r') return fail(ParseError::bad_reason);
+  second_.size = static_cast<std::uint16_t>(c.offset() - token_at_);
+  ++c.at;
+  state_ = State::start_line_lf;
+  return true;
+}
+
+inline bool HeadParser::step_start_line_lf(Cursor& c) {
+  if (c.at == c.end) return false;
+  if (*c.at != '\n') return fail(ParseError::bare_cr);
+  ++c.at;
+  fields_at_ = c.offset();
+  state_ = State::line_start;
+  return true;
+}
+
+// RFC 9112 5.2: a line that begins with a blank continues the one before, which weir refuses; right
+// after the start line it must be refused (RFC 9112 2.2).
+inline bool HeadParser::begin_field(Cursor& c) {
+  if (*c.at == '\n') return fail(ParseError::bare_lf);
+  if (scan::is_blank(*c.at)) return fail(ParseError::folded_field);
+  if (field_count_ == limits_.fields_max) return fail(ParseError::too_many_fields);
+  token_at_ = c.offset();
+  return true;
+}
+
+// RFC 9112 5.1: a token, and ':' directly after it.
+inline bool HeadParser::end_name(Cursor& c) {
+  const std::size_t size = c.offset() - std::size_t{token_at_};
+  if (*c.at != ':' || size == 0) {
+    const bool blank = size != 0 && scan::is_blank(*c.at);
+    return fail(blank ? ParseError::space_before_colon : ParseError::bad_field_name);
+  }
+  Field& field = fields_[field_count_];
+  field.name = {token_at_, static_cast<std::uint16_t>(size)};
+  field.id = field_id(view(field.name));
+  ++c.at;
+  return true;
+}
+
+// RFC 9110 5.5: control bytes are refused, blanks on both sides are not part of the value.
+inline bool HeadParser::end_value(Cursor& c) {
+  if (*c.at == '\n') return fail(ParseError::bare_lf);
+  if (*c.at != '\r') return fail(ParseError::bad_field_value);
+  Field& field = fields_[field_count_];
+  const char* const begin = c.base + field.value.at;
+  const char* last = c.at;
+  while (last != begin && scan::is_blank(last[-1])) --last;
+  field.value.size = static_cast<std::uint16_t>(last - begin);
+  const std::size_t blanks_before = field.value.at - field.name.end() - 1;
+  field.canonical =
+      last == c.at &&
+      (field.value.size == 0 ? blanks_before == 0 : blanks_before == 1 && begin[-1] == ' ');
+  ++c.at;
+  return true;
+}
+
+inline bool HeadParser::end_field(Cursor& c) {
+  if (*c.at != '\n') return fail(ParseError::bare_cr);
+  ++c.at;
+  present_.insert(fields_[field_count_].id);
+  ++field_count_;
+  return true;
+}
+
+// RFC 9112 5. Falls through the parts of a line; the state is written only where bytes run out.
+inline bool HeadParser::step_fields(Cursor& c) {
+  const auto wait_in = [this](State state) {
+    state_ = state;
+    return false;
+  };
+  for (;;) {
+    switch (state_) {
+      case State::line_start:
+        if (c.at == c.end) return false;
+        if (*c.at == '\r') {
+          ++c.at;
+          state_ = State::end_lf;
+          continue;
+        }
+        if (!begin_field(c)) return false;
+        [[fallthrough]];
+      case State::name:
+        c.at = scan::find_end<scan::kToken>(c.at, c.end);
+        if (c.at == c.end) return wait_in(State::name);
+        if (!end_name(c)) return false;
+        [[fallthrough]];
+      case State::value_start:
+        while (c.at != c.end && scan::is_blank(*c.at)) ++c.at;
+        if (c.at == c.end) return wait_in(State::value_start);
+        fields_[field_count_].value.at = c.offset();
+        [[fallthrough]];
+      case State::value:
+        c.at = scan::find_end<scan::kValue>(c.at, c.end);
+        if (c.at == c.end) return wait_in(State::value);
+        if (!end_value(c)) return false;
+        [[fallthrough]];
+      case State::value_lf:
+        if (c.at == c.end) return wait_in(State::value_lf);
+        if (!end_field(c)) return false;
+        state_ = State::line_start;
+        continue;
+      default:  // end_lf
+        if (c.at == c.end) return false;
+        if (*c.at != '\n') return fail(ParseError::bare_cr);
+        ++c.at;
+        state_ = State::complete;
+        return true;
+    }
+  }
+}
+
+inline void HeadParser::run(Cursor& c) {
+  if (state_ <= State::start_lf && !step_start(c)) return;
+  if (state_ == State::method && !step_method(c)) return;
+  if (state_ == State::target && !step_target(c)) return;
+  if (state_ == State::version && !step_version(c)) return;
+  if (state_ == State::status && !step_status(c)) return;
+  if (state_ == State::reason && !step_reason(c)) return;
+  if (state_ == State::start_line_lf && !step_start_line_lf(c)) return;
+  step_fields(c);
+}
+
+ParseStatus HeadParser::parse(const char* data, std::size_t size) {
+  base_ = data;
+  if (state_ >= State::complete) return status();
+  const std::size_t usable = std::min<std::size_t>(size, limits_.head_bytes_max);
+  Cursor c{data, data + pos_, data + usable};
+  run(c);
+  pos_ = c.offset();
+  // RFC 9112 3, RFC 6585 5: full and not complete. Raised without waiting for the byte too many, so
+  // that a buffer of exactly this size is never waited on.
+  if (state_ < State::complete && usable == limits_.head_bytes_max) fail(limit_error());
+  return status();
+}
+
+}  // namespace weir::http

@@ -1,0 +1,54 @@
+// What a complete request head means: method, target, host, body length, persistence, expectation.
+//
+// Slices are offsets into the head; they stay valid when its bytes move.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+#include "http/connection_options.h"
+#include "http/framing.h"
+#include "http/head_parser.h"
+#include "http/method.h"
+
+namespace weir::http {
+
+// RFC 9112 3.2. The authority form belongs to CONNECT, which is refused.
+enum class TargetForm : std::uint8_t {
+  origin,
+  absolute,
+  asterisk,
+};
+
+inline constexpr std::size_t kHostBytesMax = 255;
+
+struct RequestInfo {
+  static constexpr std::int64_t kNoMaxForwards = -1;
+
+  MethodId method = MethodId::other;
+  TargetForm form = TargetForm::origin;
+  bool http10 = false;
+  bool keep_alive = false;        // The client wants to go on after this exchange.
+  bool expects_continue = false;  // Expect: 100-continue with a body, from an HTTP/1.1 client.
+  bool asks_upgrade = false;      // Wanted, and dropped: weir serves the request as HTTP/1.1.
+  bool slash_first = false;       // "/" goes in front of `target`: absolute form without a path.
+  BodyFraming body;
+  // host[":"port] from the absolute form, else from Host; empty for HTTP/1.0 without Host.
+  Slice authority;
+  Slice host;    // `authority` without the port, brackets included; compare without case.
+  Slice target;  // Path and query, as received; see slash_first.
+  // Value of Max-Forwards in TRACE and OPTIONS (RFC 9110 7.6.2): at 0 the request must be answered
+  // here and not be forwarded; write_request_head() writes one less. kNoMaxForwards when absent.
+  std::int64_t max_forwards = kNoMaxForwards;
+  FieldIndexSet nominated;  // Fields that Connection names.
+
+  // The path without the query: begins with "/", or is "*".
+  [[nodiscard]] std::string_view path(const HeadParser& head) const;
+  // The query with its "?", or empty.
+  [[nodiscard]] std::string_view query(const HeadParser& head) const;
+};
+
+[[nodiscard]] Result<RequestInfo, ParseError> analyse_request(const HeadParser& head);
+
+}  // namespace weir::http

@@ -1,0 +1,154 @@
+#include "loop/loop.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace weir::loop {
+namespace {
+
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+
+}  // namespace
+
+Loop::Loop(Trigger trigger) : poller_(trigger), wheel_(os::monotonic_ns() / kNsPerMs) {
+  read_clock();
+  // Handle 0 resolves to no source: the wake-up only has to end the wait.
+  CHECK(os::epoll_add(poller_.epoll(), mailbox_.wakeup(), 0, os::kReadable, os::Mode::level));
+}
+
+void Loop::read_clock() {
+  now_ns_ = os::monotonic_ns();
+  now_ms_ = now_ns_ / kNsPerMs;
+}
+
+void Loop::turn() {
+  wait_and_latch();
+  run();
+  expire();
+  reap();
+  mailbox_.deliver_all();
+  counters_.turns.add();
+}
+
+int Loop::wait_timeout_ms() {
+  if (!interactive_.empty() || !bulk_.empty() || !retired_.empty() || timers_pending_) return 0;
+  const std::uint64_t next = wheel_.next_in_ms(now_ms_);
+  if (next == Timer::kNever) return -1;
+  return static_cast<int>(std::min<std::uint64_t>(next, std::numeric_limits<int>::max()));
+}
+
+void Loop::wait_and_latch() {
+  int timeout_ms = wait_timeout_ms();
+  const bool sleeping = timeout_ms != 0;
+  if (sleeping && !mailbox_.sleep_begin()) timeout_ms = 0;
+  const std::size_t count = poller_.wait(events_, timeout_ms);
+  if (sleeping) mailbox_.sleep_end();
+  read_clock();
+  counters_.events.add(count);
+  for (const os::Event& event : std::span(events_).first(count)) {
+    if (event.data == 0) {
+      os::wakeup_clear(mailbox_.wakeup());
+      continue;
+    }
+    Source* source = sources_.find(Handle{event.data});
+    if (source == nullptr) {
+      counters_.stale_events.add();
+      continue;
+    }
+    latch(*source, event.flags);
+  }
+}
+
+void Loop::latch(Source& source, std::uint8_t flags) {
+  source.ready.latch(flags);
+  if (source.rearmed_) {
+    poller_.fired(source.installed_);
+    rearm(source);
+  }
+  Source& runs = source.runs_instead_ != nullptr ? *source.runs_instead_ : source;
+  schedule(runs, runs.run_class_);
+}
+
+void Loop::run() {
+  RunQueue ready;
+  ready.take_all(interactive_);
+  while (Source* source = ready.pop_front()) run_one(*source);
+  for (int i = 0; i < kBulkStepsPerTurn; ++i) {
+    Source* source = bulk_.pop_front();
+    if (source == nullptr) break;
+    run_one(*source);
+  }
+}
+
+void Loop::run_one(Source& source) {
+  counters_.steps.add();
+  source.run();
+}
+
+void Loop::expire() {
+  timers_pending_ = wheel_.expire(now_ms_, kTimersPerTurn, [](Timer& timer) {
+    static_cast<Source&>(timer).expire();
+  });
+}
+
+void Loop::reap() {
+  while (Source* source = retired_.pop_front()) source->reap();
+}
+
+bool Loop::watch(Source& source) {
+  CHECK(!source.watched() && !source.retired_);
+  source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
+  if (poller_.add(source.fd, source.handle_, source.ready.bits(), source.installed_)) {
+    source.rearmed_ = poller_.trigger() != Trigger::edge;
+    return true;
+  }
+  sources_.erase(source.handle_);
+  source.handle_ = Handle{};
+  return false;
+}
+
+bool Loop::watch_level(Source& source, bool exclusive) {
+  CHECK(!source.watched() && !source.retired_);
+  source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
+  if (os::epoll_add(poller_.epoll(), source.fd, source.handle_.raw, os::kReadable,
+                    exclusive ? os::Mode::exclusive_level : os::Mode::level)) {
+    return true;
+  }
+  sources_.erase(source.handle_);
+  source.handle_ = Handle{};
+  return false;
+}
+
+void Loop::unwatch(Source& source) {
+  static_cast<ListLink<RunTag>&>(source).unlink();
+  if (!source.watched()) return;
+  os::epoll_remove(poller_.epoll(), source.fd);
+  sources_.erase(source.handle_);
+  source.handle_ = Handle{};
+  source.rearmed_ = false;
+}
+
+void Loop::schedule(Source& source, RunClass run_class) {
+  if (source.queued() || source.retired_) return;
+  source.run_class_ = run_class;
+  (run_class == RunClass::interactive ? interactive_ : bulk_).push_back(source);
+}
+
+void Loop::rearm_now(Source& source) {
+  poller_.rearm(source.fd, source.handle_, source.ready.bits(), source.installed_);
+}
+
+void Loop::retire(Source& source) {
+  CHECK(!source.retired_, "retired twice");
+  if (source.watched()) {
+    sources_.erase(source.handle_);
+    source.handle_ = Handle{};
+  }
+  source.fd.reset();
+  static_cast<ListLink<RunTag>&>(source).unlink();
+  wheel_.cancel(source);
+  source.retired_ = true;
+  retired_.push_back(source);
+}
+
+}  // namespace weir::loop

@@ -1,0 +1,56 @@
+// Connection: one socket with what is read from it and not yet used, and what is to be written.
+//
+// Base of the downstream (proxy::HttpSession) and the upstream side (upstream::ServerConnection).
+// Its calls do the I/O, keep the latches right (loop/readiness.h) and count bytes; they decide
+// nothing. Owned by a slab of its worker, freed only by reap.
+#pragma once
+
+#include <string_view>
+
+#include "base/counter.h"
+#include "loop/loop.h"
+#include "net/buffer.h"
+
+namespace weir::net {
+
+// Bytes through the sockets of one side of a worker.
+struct TrafficCounters {
+  Counter bytes_received;
+  Counter bytes_sent;
+};
+
+class Connection : public loop::Source {
+ public:
+  Connection(loop::SourceKind kind, loop::Loop& loop, BufferPool& pool, TrafficCounters& traffic)
+      : Source(kind), loop_(loop), pool_(pool), traffic_(traffic) {}
+
+  Buffer in;
+  Buffer out;
+
+  // Receives once into `in`, which is compacted or leased as needed. `no_memory` when no block is
+  // to be had. `in` must not be full.
+  os::IoResult fill();
+
+  // Sends what is in `out`, followed by `more` when the call gets that far. `done` tells in `bytes`
+  // how much of `more` was taken; `again` means that the socket is full. `out` is consumed.
+  os::IoResult flush(std::string_view more = {});
+
+  [[nodiscard]] BufferPool& buffers() { return pool_; }
+
+  // Whether nothing is there to be read, neither bytes nor an end. Asks the kernel only when a
+  // latch leaves it open, and settles the latch.
+  [[nodiscard]] bool quiet() { return !ready.may_receive() || ask_quiet(); }
+  // The same, always asking.
+  [[nodiscard]] bool ask_quiet();
+
+ protected:
+  ~Connection() = default;
+  [[nodiscard]] loop::Loop& loop() { return loop_; }
+
+ private:
+  loop::Loop& loop_;
+  BufferPool& pool_;
+  TrafficCounters& traffic_;
+};
+
+}  // namespace weir::net

@@ -1,0 +1,82 @@
+#include "net/listener.h"
+
+#include <utility>
+
+namespace weir::net {
+
+Listener::Listener(loop::Loop& loop, Acceptor& acceptor, ListenerCounters& counters, os::Fd socket,
+                   bool shared_socket)
+    : Source(loop::SourceKind::listener),
+      loop_(loop),
+      acceptor_(acceptor),
+      counters_(counters),
+      shared_socket_(shared_socket) {
+  fd = std::move(socket);
+}
+
+bool Listener::start() { return loop_.watch_level(*this, shared_socket_); }
+
+void Listener::run() {
+  for (int i = 0; i < kAcceptsPerStep; ++i) {
+    const Outcome outcome = accept_one();
+    if (outcome == Outcome::empty || outcome == Outcome::paused) return;
+  }
+}
+
+Listener::Outcome Listener::accept_one() {
+  if (acceptor_.may_accept() == Acceptor::Verdict::full) {
+    counters_.connections_max_hit.add();
+    pause();
+    return Outcome::paused;
+  }
+  os::Peer peer;
+  os::SocketResult result = os::accept_from(fd, peer);
+  switch (result.status) {
+    case os::IoStatus::done:
+      counters_.accepted.add();
+      acceptor_.accepted(std::move(result.fd), peer);
+      return Outcome::accepted;
+    case os::IoStatus::again: return Outcome::empty;
+    case os::IoStatus::no_descriptors:
+      counters_.descriptors_exhausted.add();
+      acceptor_.descriptors_exhausted();
+      pause();
+      return Outcome::paused;
+    case os::IoStatus::aborted:
+    case os::IoStatus::reset:
+    case os::IoStatus::unreachable:
+    case os::IoStatus::timed_out:
+    case os::IoStatus::denied:
+      // accept(2): errors of the network that the connection met already are reported here.
+      counters_.accept_errors.add();
+      return Outcome::skipped;
+    default:
+      counters_.accept_errors.add();
+      pause();
+      return Outcome::paused;
+  }
+}
+
+void Listener::pause() {
+  loop_.unwatch(*this);
+  paused_ = true;
+  loop_.set_deadline(*this, loop_.now_ms() + kRetryMs);
+}
+
+void Listener::resume() {
+  if (!paused_) return;
+  loop_.cancel_deadline(*this);
+  paused_ = !loop_.watch_level(*this, shared_socket_);
+  if (paused_) loop_.set_deadline(*this, loop_.now_ms() + kRetryMs);
+}
+
+void Listener::drain_and_close() {
+  while (true) {
+    const Outcome outcome = accept_one();
+    if (outcome == Outcome::empty || outcome == Outcome::paused) break;
+  }
+  loop_.unwatch(*this);
+  loop_.retire(*this);
+}
+
+}  // namespace weir::net

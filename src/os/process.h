@@ -1,0 +1,63 @@
+// What only the whole program needs of the kernel: signals, limits, processors, threads, files.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "os/fd.h"
+#include "os/io_result.h"
+
+namespace weir::os {
+
+// --- Signals -------------------------------------------------------------------------------------
+
+enum class Signal : std::uint8_t {
+  none,
+  terminate,  // SIGTERM, SIGINT, SIGQUIT
+  reload,     // SIGHUP
+  reopen,     // SIGUSR1
+};
+// Ignores SIGPIPE, blocks the signals above in this and all later threads, and returns a
+// non-blocking descriptor that reports them. Call once, before the first thread starts.
+[[nodiscard]] Fd signals_open();
+// The next pending signal, or `none`.
+[[nodiscard]] Signal signals_next(const Fd& signals);
+
+// --- Limits and processors -----------------------------------------------------------------------
+
+// Raises the soft limit of open files to the hard one and returns what holds now.
+std::uint64_t raise_descriptor_limit();
+// Processors this process may run on, from its inherited affinity mask, ascending.
+[[nodiscard]] std::vector<int> usable_cpus();
+// Processors worth of time the cgroup grants (cpu.max of cgroup v2, or cpu.cfs_quota_us), rounded
+// up; 0 when unlimited.
+[[nodiscard]] unsigned cgroup_cpu_quota();
+
+// --- Threads -------------------------------------------------------------------------------------
+
+// Starts a thread called `name` (15 bytes are shown) on `cpu`, or unpinned when cpu < 0.
+[[nodiscard]] std::jthread start_thread(const char* name, int cpu, std::function<void()> body);
+
+// --- Files ---------------------------------------------------------------------------------------
+
+// The whole file, or a sentence saying why not. Refuses directories and files above 16 MiB. Blocks.
+[[nodiscard]] Result<std::string, std::string> read_file(const std::string& path);
+// Opens for appending, creating with mode 0640. The error is a sentence.
+[[nodiscard]] Result<Fd, std::string> open_for_append(const std::string& path);
+// Writes everything, waiting as long as it takes. Blocks; false when the file refuses.
+[[nodiscard]] bool write_all(const Fd& fd, std::string_view data);
+// Descriptors of our own for the standard streams.
+[[nodiscard]] Fd standard_output();
+[[nodiscard]] Fd standard_error();
+[[nodiscard]] bool is_terminal(int fd);
+[[nodiscard]] bool file_exists(const std::string& path);
+
+// Blocks until the descriptor is readable or `timeout_ms` passed. For threads without a loop.
+void wait_readable(const Fd& fd, int timeout_ms);
+
+}  // namespace weir::os

@@ -1,0 +1,167 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/check.h"
+#include "os/errno_linux.h"
+#include "os/process.h"
+
+namespace weir::os {
+namespace {
+
+constexpr off_t kFileBytesMax = 16 << 20;
+
+std::string because(const char* verb, const std::string& path) {
+  return std::string("cannot ") + verb + " " + path + ": " + std::strerror(errno);
+}
+
+// The first line of a small file of /sys, or "".
+std::string first_line(const char* path) {
+  char text[64] = {};
+  const Fd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid() || ::read(fd.get(), text, sizeof text - 1) <= 0) return {};
+  return text;
+}
+
+}  // namespace
+
+Fd signals_open() {
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
+  CHECK(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+  Fd fd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  CHECK(fd.valid(), "signalfd");
+  return fd;
+}
+
+Signal signals_next(const Fd& signals) {
+  signalfd_siginfo info{};
+  if (::read(signals.get(), &info, sizeof info) != sizeof info) return Signal::none;
+  switch (static_cast<int>(info.ssi_signo)) {
+    case SIGHUP: return Signal::reload;
+    case SIGUSR1: return Signal::reopen;
+    default: return Signal::terminate;
+  }
+}
+
+std::uint64_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+std::vector<int> usable_cpus() {
+  std::vector<int> cpus;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+unsigned cgroup_cpu_quota() {
+  long long quota = -1;
+  long long period = 0;
+  const std::string v2 = first_line("/sys/fs/cgroup/cpu.max");
+  if (v2.empty()) {
+    const std::string v1 = first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+    const std::string v1_period = first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    if (std::sscanf(v1.c_str(), "%lld", &quota) != 1) return 0;
+    if (std::sscanf(v1_period.c_str(), "%lld", &period) != 1) return 0;
+  } else if (std::sscanf(v2.c_str(), "%lld %lld", &quota, &period) != 2) {
+    return 0;  // "max 100000"
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return static_cast<unsigned>((quota + period - 1) / period);
+}
+
+std::jthread start_thread(const char* name, int cpu, std::function<void()> body) {
+  std::jthread thread(std::move(body));
+  char shown[16] = {};
+  std::strncpy(shown, name, sizeof shown - 1);
+  ::pthread_setname_np(thread.native_handle(), shown);
+  if (cpu >= 0) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<unsigned>(cpu), &set);
+    // A container may take the processor away again; unpinned is slower but right.
+    ::pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);
+  }
+  return thread;
+}
+
+Result<std::string, std::string> read_file(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info {};
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return Err(because("read", path));
+  if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode)) {
+    return Err("cannot read " + path + ": it is not a regular file");
+  }
+  if (info.st_size > kFileBytesMax) return Err("cannot read " + path + ": larger than 16 MiB");
+  // A pipe (a shell's <(...)) has a writer that may not be done yet.
+  ::fcntl(fd.get(), F_SETFL, 0);
+  std::string text;
+  char piece[65536];
+  while (true) {
+    const ssize_t count = ::read(fd.get(), piece, sizeof piece);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Err(because("read", path));
+    if (count == 0) return text;
+    text.append(piece, static_cast<std::size_t>(count));
+    if (text.size() > static_cast<std::size_t>(kFileBytesMax)) {
+      return Err("cannot read " + path + ": larger than 16 MiB");
+    }
+  }
+}
+
+Result<Fd, std::string> open_for_append(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
+  if (!fd.valid()) return Err(because("open", path));
+  return fd;
+}
+
+bool write_all(const Fd& fd, std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t count = ::write(fd.get(), data.data(), data.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) {
+      pollfd waiting{fd.get(), POLLOUT, 0};
+      ::poll(&waiting, 1, 1000);
+      continue;
+    }
+    if (count < 0) return false;
+    data.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+Fd standard_output() { return Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)); }
+
+Fd standard_error() { return Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)); }
+
+bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+
+bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+void wait_readable(const Fd& fd, int timeout_ms) {
+  pollfd waiting{fd.get(), POLLIN, 0};
+  ::poll(&waiting, 1, timeout_ms);
+}
+
+}  // namespace weir::os

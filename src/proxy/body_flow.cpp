@@ -1,0 +1,208 @@
+#include "proxy/body_flow.h"
+
+#include <algorithm>
+
+#include "http/writer.h"
+
+namespace weir::proxy {
+namespace {
+
+// Copying this much behind a head is cheaper than a second piece in the send.
+constexpr std::size_t kCopyBytesMax = 4096;
+// A chunk of our own is not begun with less room than this.
+constexpr std::size_t kChunkRoomMin = 512;
+
+}  // namespace
+
+void BodyFlow::begin(const http::BodyFraming& framing, bool chunked_out,
+                     http::HeadParser& trailers, const http::HeadLimits& limits) {
+  using Kind = http::BodyFraming::Kind;
+  chunked_out_ = chunked_out;
+  last_chunk_owed_ = chunked_out && framing.kind != Kind::none;
+  trailers_ = &trailers;
+  limits_ = limits;
+  left_ = framing.length;
+  switch (framing.kind) {
+    case Kind::none: stage_ = Stage::done; break;
+    case Kind::length: stage_ = left_ > 0 ? Stage::length : Stage::done; break;
+    case Kind::until_close: stage_ = Stage::until_close; break;
+    case Kind::chunked:
+      stage_ = Stage::chunked;
+      decoder_.begin();
+      break;
+  }
+}
+
+BodyFlow::Status BodyFlow::pump(net::Connection& from, net::Connection& to) {
+  moved_ = 0;
+  progressed_ = false;
+  while (true) {
+    Status status = Status::working;
+    if (pending_ > 0) {
+      if (moved_ >= kStepBytes) return Status::working;
+      status = chunked_out_ ? emit_chunk(from, to) : emit_plain(from, to);
+    } else if (stage_ == Stage::done) {
+      if (!last_chunk_owed_) return flush(to, Status::complete);
+      status = make_room(to, http::kLastChunk.size());
+      if (status == Status::working) {
+        to.out.append(http::kLastChunk);
+        last_chunk_owed_ = false;
+      }
+    } else if (!from.in.empty()) {
+      status = decode(from, &to);
+      if (status == Status::need_input) status = fill(from);
+    } else {
+      status = flush(to, Status::working);
+      if (status == Status::working) status = fill(from);
+    }
+    if (status != Status::working) return status;
+  }
+}
+
+BodyFlow::Status BodyFlow::discard(net::Connection& from) {
+  moved_ = 0;
+  progressed_ = false;
+  while (stage_ != Stage::done || pending_ > 0) {
+    Status status = Status::working;
+    if (pending_ > 0) {
+      from.in.consume(std::exchange(pending_, 0));
+      if (moved_ >= kStepBytes) return Status::working;
+    } else if (!from.in.empty()) {
+      status = decode(from, nullptr);
+      if (status == Status::need_input) status = fill(from);
+    } else {
+      status = fill(from);
+    }
+    if (status != Status::working) return status;
+  }
+  return Status::complete;
+}
+
+// `working`: bytes came, or the end that finishes the body.
+BodyFlow::Status BodyFlow::fill(net::Connection& from) {
+  if (!from.ready.may_receive()) return Status::need_input;
+  const os::IoResult result = from.fill();
+  switch (result.status) {
+    case os::IoStatus::done: progressed_ = true; return Status::working;
+    case os::IoStatus::again: return Status::need_input;
+    case os::IoStatus::no_memory: return Status::no_buffer;
+    case os::IoStatus::end:
+      if (stage_ != Stage::until_close) return Status::source_ended;
+      stage_ = Stage::done;
+      return Status::working;
+    default: return Status::source_failed;
+  }
+}
+
+BodyFlow::Status BodyFlow::decode(net::Connection& from, net::Connection* to) {
+  switch (stage_) {
+    case Stage::length:
+      pending_ = static_cast<std::size_t>(std::min<std::uint64_t>(left_, from.in.size()));
+      left_ -= pending_;
+      if (left_ == 0) stage_ = Stage::done;
+      break;
+    case Stage::until_close: pending_ = from.in.size(); break;
+    case Stage::chunked: return decode_chunked(from);
+    case Stage::trailers: return decode_trailers(from, to);
+    case Stage::done: break;
+  }
+  body_bytes_ += pending_;
+  moved_ += pending_;
+  return Status::working;
+}
+
+BodyFlow::Status BodyFlow::decode_chunked(net::Connection& from) {
+  const http::ChunkedDecoder::Step step = decoder_.step(from.in.data(), from.in.size());
+  switch (step.status) {
+    case http::ChunkedDecoder::Status::need_more: break;
+    case http::ChunkedDecoder::Status::data:
+      pending_ = step.data_size;
+      body_bytes_ += pending_;
+      moved_ += pending_;
+      break;
+    case http::ChunkedDecoder::Status::trailers:
+      stage_ = Stage::trailers;
+      trailers_->begin(http::HeadParser::Mode::trailers, limits_);
+      break;
+    case http::ChunkedDecoder::Status::error:
+      error_ = decoder_.error();
+      return Status::malformed;
+  }
+  from.in.consume(step.consumed - pending_);
+  return Status::working;
+}
+
+// `need_input`: the section is not complete. Without `to` the fields are dropped.
+BodyFlow::Status BodyFlow::decode_trailers(net::Connection& from, net::Connection* to) {
+  switch (trailers_->parse(from.in.data(), from.in.size())) {
+    case http::ParseStatus::need_more: return Status::need_input;
+    case http::ParseStatus::error: error_ = trailers_->error(); return Status::malformed;
+    case http::ParseStatus::complete: break;
+  }
+  if (to != nullptr && last_chunk_owed_) {
+    const std::size_t most =
+        http::kLastChunkLine.size() + trailers_->head_bytes() + http::kWriteExtraMax;
+    const Status status = make_room(*to, most);
+    if (status != Status::working) return status;  // The parser answers the same next time.
+    to->out.append(http::kLastChunkLine);
+    to->out.produced(http::write_trailers(to->out.room_at(), to->out.room(), *trailers_));
+    last_chunk_owed_ = false;
+  }
+  from.in.consume(trailers_->head_bytes());
+  stage_ = Stage::done;
+  return Status::working;
+}
+
+BodyFlow::Status BodyFlow::emit_plain(net::Connection& from, net::Connection& to) {
+  const std::string_view piece = from.in.readable().substr(0, pending_);
+  if (!to.out.empty() && piece.size() <= std::min(kCopyBytesMax, to.out.room())) {
+    to.out.append(piece);
+    from.in.consume(std::exchange(pending_, 0));
+    return Status::working;
+  }
+  const os::IoResult result = to.flush(piece);
+  if (result.status == os::IoStatus::again) return Status::blocked_output;
+  if (result.status != os::IoStatus::done) return Status::sink_failed;
+  progressed_ = true;
+  if (result.bytes > 0) repeatable_ = false;
+  from.in.consume(result.bytes);
+  pending_ -= result.bytes;
+  return pending_ > 0 ? Status::blocked_output : Status::working;
+}
+
+BodyFlow::Status BodyFlow::emit_chunk(net::Connection& from, net::Connection& to) {
+  const std::size_t wanted = pending_ + http::kChunkOverheadMax;
+  const Status status = make_room(to, std::min(wanted, kChunkRoomMin));
+  if (status != Status::working) return status;
+  const std::size_t size = std::min(pending_, to.out.room() - http::kChunkOverheadMax);
+  to.out.produced(http::write_chunk_begin(to.out.room_at(), size));
+  to.out.append(from.in.readable().substr(0, size));
+  to.out.append(http::kChunkEnd);
+  from.in.consume(size);
+  pending_ -= size;
+  return Status::working;
+}
+
+BodyFlow::Status BodyFlow::flush(net::Connection& to, Status when_empty) {
+  while (!to.out.empty()) {
+    const os::IoResult result = to.flush();
+    if (result.status == os::IoStatus::again) return Status::blocked_output;
+    if (result.status != os::IoStatus::done) return Status::sink_failed;
+    progressed_ = true;
+  }
+  return when_empty;
+}
+
+// `working`: `to.out` has that much room. Flushes, and drops what was sent, when it has not.
+BodyFlow::Status BodyFlow::make_room(net::Connection& to, std::size_t room) {
+  if (!to.out.lease(to.buffers())) return Status::no_buffer;
+  if (to.out.room() >= room) return Status::working;
+  const Status status = flush(to, Status::working);
+  if (status != Status::working) return status;
+  to.out.clear();
+  repeatable_ = false;
+  CHECK(to.out.room() >= room, "a block holds whatever is written at once");
+  return Status::working;
+}
+
+}  // namespace weir::proxy

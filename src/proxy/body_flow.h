@@ -1,0 +1,90 @@
+// BodyFlow: moves one message body from one connection to another, through bounded buffers.
+//
+//   from.in --decode--> pending_ bytes at the front of from.in --emit--> to.out or the socket
+//
+// Decoding follows the framing that was decided with the head; emitting re-frames: as it is, or in
+// chunks of our own. Body bytes are sent from the buffer they were received into; small ones ride
+// behind the head in `to.out`, in one send. Nothing is read while `to` cannot take more: that is
+// the back-pressure. One flow per direction of an exchange.
+#pragma once
+
+#include <cstdint>
+
+#include "http/chunked.h"
+#include "http/framing.h"
+#include "http/head_parser.h"
+#include "net/connection.h"
+
+namespace weir::proxy {
+
+class BodyFlow {
+ public:
+  enum class Status : std::uint8_t {
+    need_input,      // Everything received was sent; the source has no more now.
+    blocked_output,  // The sink's socket is full.
+    working,         // The budget of this step is used up; there is more to do.
+    complete,        // The last byte was handed to the sink's socket.
+    source_ended,    // The source closed before the end of the body.
+    source_failed,   // The source's connection broke.
+    sink_failed,     // The sink's connection broke.
+    malformed,       // The source broke the chunked coding: error().
+    no_buffer,       // The pool is exhausted.
+  };
+
+  // Bytes moved in one step before others get their turn.
+  static constexpr std::size_t kStepBytes = 128 * 1024;
+
+  // `trailers` is used to parse a trailer section, and belongs to the flow until it is complete.
+  void begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
+             const http::HeadLimits& limits);
+
+  // One bounded step. `to.out` may hold a head that has not been sent yet.
+  [[nodiscard]] Status pump(net::Connection& from, net::Connection& to);
+  // One bounded step that throws the body away.
+  [[nodiscard]] Status discard(net::Connection& from);
+
+  // The source has given everything; what is left lies in `to.out`.
+  [[nodiscard]] bool decoded() const { return stage_ == Stage::done; }
+  // Every byte the sink was given since its `out` was filled is still in it: rewind() repeats it.
+  [[nodiscard]] bool repeatable() const { return repeatable_; }
+  // The last step moved something, in or out.
+  [[nodiscard]] bool progressed() const { return progressed_; }
+  // Payload bytes decoded so far, without framing.
+  [[nodiscard]] std::uint64_t body_bytes() const { return body_bytes_; }
+  [[nodiscard]] http::ParseError error() const { return error_; }
+
+ private:
+  // What the next undecoded byte belongs to.
+  enum class Stage : std::uint8_t {
+    length,       // `left_` bytes follow.
+    chunked,      // The decoder knows.
+    trailers,     // A trailer section after the last chunk.
+    until_close,  // Everything is body.
+    done,
+  };
+
+  Status fill(net::Connection& from);
+  Status decode(net::Connection& from, net::Connection* to);
+  Status decode_chunked(net::Connection& from);
+  Status decode_trailers(net::Connection& from, net::Connection* to);
+  Status emit_plain(net::Connection& from, net::Connection& to);
+  Status emit_chunk(net::Connection& from, net::Connection& to);
+  Status flush(net::Connection& to, Status when_empty);
+  Status make_room(net::Connection& to, std::size_t room);
+
+  Stage stage_ = Stage::done;
+  bool chunked_out_ = false;
+  bool last_chunk_owed_ = false;  // The end of our own chunked coding is still to be written.
+  bool repeatable_ = true;
+  bool progressed_ = false;
+  http::ParseError error_ = http::ParseError::none;
+  std::uint64_t left_ = 0;
+  std::size_t pending_ = 0;  // Decoded, unsent bytes at the front of from.in.
+  std::size_t moved_ = 0;    // In this step.
+  std::uint64_t body_bytes_ = 0;
+  http::HeadParser* trailers_ = nullptr;
+  http::HeadLimits limits_;
+  http::ChunkedDecoder decoder_;
+};
+
+}  // namespace weir::proxy

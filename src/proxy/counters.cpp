@@ -1,0 +1,21 @@
+#include "proxy/counters.h"
+
+namespace weir::proxy {
+
+const char* to_string(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::client_finished: return "client_finished";
+    case CloseReason::client_asked: return "client_asked";
+    case CloseReason::server_framing: return "server_framing";
+    case CloseReason::idle_timeout: return "idle_timeout";
+    case CloseReason::refused: return "refused";
+    case CloseReason::answer_cut_short: return "answer_cut_short";
+    case CloseReason::client_gone: return "client_gone";
+    case CloseReason::client_stalled: return "client_stalled";
+    case CloseReason::draining: return "draining";
+    case CloseReason::no_memory: return "no_memory";
+  }
+  return "?";
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,71 @@
+// What a worker counts, and what the workers share about a listener. Read by the metrics.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/counter.h"
+#include "base/histogram.h"
+#include "net/connection.h"
+#include "net/listener.h"
+#include "os/address.h"
+#include "proxy/errors.h"
+
+namespace weir::proxy {
+
+// Why a client's connection ended. Every close has one.
+enum class CloseReason : std::uint8_t {
+  client_finished,   // The client closed between two requests.
+  client_asked,      // Connection: close, or HTTP/1.0 without keep-alive.
+  server_framing,    // The answer's end is the end of the connection (HTTP/1.0 clients).
+  idle_timeout,      // No further request came in time.
+  refused,           // weir answered with an error and does not go on.
+  answer_cut_short,  // The server broke in the middle of its answer.
+  client_gone,       // The client closed or reset in the middle of an exchange.
+  client_stalled,    // The client did not send or take bytes in time.
+  draining,          // weir is shutting down.
+  no_memory,         // No buffer or slot was to be had.
+};
+inline constexpr std::size_t kCloseReasonCount =
+    static_cast<std::size_t>(CloseReason::no_memory) + 1;
+[[nodiscard]] const char* to_string(CloseReason reason);
+
+struct WorkerCounters {
+  // By first digit of the status sent to the client; [0]: the client got no answer.
+  std::array<Counter, 6> responses;
+  Counter requests;            // Heads that were understood, and those that were refused.
+  Counter requests_in_flight;  // From the first byte of a head to the end of the exchange.
+  std::array<Counter, kErrorWordCount> errors;
+  std::array<Counter, kCloseReasonCount> closes;
+  net::TrafficCounters downstream;
+  net::TrafficCounters upstream;
+  Counter retries_other_server;      // The connection attempt failed, another server was asked.
+  Counter retries_fresh_connection;  // A kept connection turned out to be closed.
+  Counter retries_budgeted;          // A broken server's idempotent request went to another.
+  Counter retry_budget_exhausted;    // Such a request was not repeated for lack of budget.
+  Counter discard_max_hit;           // An unwanted request body was larger than weir reads on.
+  Counter log_lines_dropped;         // The log writer did not keep up.
+  Histogram request_us;              // First byte of the head to the last byte of the answer.
+};
+
+// A configured listener. Lives as long as the program: listeners change by a restart.
+struct ListenerState {
+  ListenerState(std::string listener_name, std::vector<std::string> bound, std::uint32_t max,
+                unsigned worker_count)
+      : name(std::move(listener_name)),
+        addresses(std::move(bound)),
+        connections_max(max),
+        counters(std::make_unique<net::ListenerCounters[]>(worker_count)) {}
+
+  const std::string name;
+  const std::vector<std::string> addresses;
+  const std::uint32_t connections_max;  // Over all workers.
+  std::unique_ptr<net::ListenerCounters[]> counters;  // One per worker.
+  alignas(64) std::atomic<std::uint32_t> connections{0};
+};
+
+}  // namespace weir::proxy

@@ -1,0 +1,231 @@
+// The step of an exchange: what runs when, deadlines, and the end.
+
+#include "proxy/exchange.h"
+
+#include <algorithm>
+
+#include "http/scan.h"
+#include "os/os.h"
+#include "proxy/worker.h"
+
+namespace weir::proxy {
+
+Exchange::Exchange(Worker& worker, HttpSession& session)
+    : worker_(worker),
+      client_(session),
+      use_(worker.exchange_begun()),
+      started_us_(worker.loop().now_ns() / 1000),
+      started_ms_(worker.loop().now_ms()) {
+  request_parser_.begin(http::HeadParser::Mode::request, {});
+}
+
+Exchange::~Exchange() {
+  attempt_end();
+  if (head_read_) worker_.counters().requests_in_flight.subtract();
+  worker_.exchange_ended(use_);
+}
+
+Exchange::Outcome Exchange::step() {
+  if (client_.ready.error() && core_.response() != ResponseState::complete) {
+    client_lost(ProxyError::client_closed);
+  }
+  if (core_.request() == RequestState::head) {
+    if (const std::optional<Outcome> outcome = read_head()) return *outcome;
+  }
+  while (!core_.finished()) {
+    switch (advance()) {
+      case Progress::moved: break;
+      case Progress::blocked: return Outcome::wait;
+      case Progress::budget: return Outcome::again;
+    }
+  }
+  count_and_log();
+  attempt_end();
+  return Outcome::finished;
+}
+
+// Both directions get their chance; either may block while the other goes on.
+Exchange::Progress Exchange::advance() {
+  Progress request = Progress::blocked;
+  switch (core_.request()) {
+    case RequestState::ready: request = attempt_server(); break;
+    case RequestState::sending: request = send_request(); break;
+    case RequestState::discarding: request = discard_request(); break;
+    case RequestState::head:
+    case RequestState::complete:
+    case RequestState::ended: break;
+  }
+  Progress response = Progress::blocked;
+  switch (core_.response()) {
+    case ResponseState::none: response = read_response(); break;
+    case ResponseState::relaying: response = send_response(); break;
+    case ResponseState::local: response = send_local(); break;
+    case ResponseState::complete:
+    case ResponseState::broken: break;
+  }
+  if (request == Progress::moved || response == Progress::moved) return Progress::moved;
+  if (request == Progress::budget || response == Progress::budget) return Progress::budget;
+  return Progress::blocked;
+}
+
+Exchange::Outcome Exchange::expire() {
+  if (deadline_ms() > now_ms()) return Outcome::wait;
+  const bool request_is_due = request_deadline_ms() <= now_ms();
+  if (!request_is_due) {
+    if (response_stall_.client) {
+      client_lost(ProxyError::client_write_timeout);
+    } else {
+      break_response(refusal(ProxyError::response_body_timeout));
+    }
+    return step();
+  }
+  switch (core_.request()) {
+    case RequestState::head:
+      if (request_parser_.untouched()) return Outcome::gone;
+      head_read_ = true;
+      worker_.counters().requests.add();
+      worker_.counters().requests_in_flight.add();
+      log_head();
+      answer(refusal(ProxyError::client_head_timeout));
+      break;
+    case RequestState::ready: attempt_connect_failed(os::IoStatus::timed_out); break;
+    case RequestState::sending:
+      if (!request_stall_.client) {
+        attempt_failed(ProxyError::request_write_timeout, true);
+      } else {
+        client_persists_ = false;
+        answer(refusal(ProxyError::client_body_timeout));
+      }
+      break;
+    case RequestState::complete: attempt_failed(ProxyError::response_timeout, true); break;
+    case RequestState::discarding: core_.enter(RequestState::ended); break;
+    case RequestState::ended: break;
+  }
+  return step();
+}
+
+void Exchange::abandon(ProxyError error) {
+  client_lost(error);
+  count_and_log();
+  attempt_end();
+}
+
+std::uint64_t Exchange::deadline_ms() const {
+  return std::min(request_deadline_ms(), response_deadline_ms());
+}
+
+std::uint64_t Exchange::request_deadline_ms() const {
+  switch (core_.request()) {
+    case RequestState::head: return started_ms_ + listener_plan().client_head_timeout_ms;
+    case RequestState::ready: return attempt_.started_ms + plan_->connect_timeout_ms;
+    case RequestState::sending:
+    case RequestState::discarding: return stall_deadline_ms(request_stall_);
+    case RequestState::complete:
+      if (core_.response() != ResponseState::none) return loop::Timer::kNever;
+      return request_sent_us_ / 1000 + plan_->response_head_timeout_ms;
+    case RequestState::ended: return loop::Timer::kNever;
+  }
+  return loop::Timer::kNever;
+}
+
+std::uint64_t Exchange::response_deadline_ms() const {
+  const bool sending = core_.response() == ResponseState::relaying ||
+                       core_.response() == ResponseState::local;
+  return sending ? stall_deadline_ms(response_stall_) : loop::Timer::kNever;
+}
+
+std::uint64_t Exchange::stall_deadline_ms(const Stall& stall) const {
+  const bool server = !stall.client && plan_ != nullptr;
+  return stall.since_ms + (server ? plan_->response_body_timeout_ms
+                                  : listener_plan().client_body_timeout_ms);
+}
+
+void Exchange::touch(Stall& stall, bool client, bool progressed, std::uint64_t now_ms) {
+  if (progressed || client != stall.client || stall.since_ms == 0) stall.since_ms = now_ms;
+  stall.client = client;
+}
+
+// The client's connection broke, or it stopped taking bytes: nobody is left to be answered.
+void Exchange::client_lost(ProxyError error) {
+  close_reason_ = error == ProxyError::client_write_timeout ? CloseReason::client_stalled
+                  : error == ProxyError::shutting_down      ? CloseReason::draining
+                                                            : CloseReason::client_gone;
+  note_error(refusal(error));
+  if (core_.response() == ResponseState::none && error == ProxyError::client_closed) {
+    status_ = 499;  // As operators know it from nginx; nothing was sent.
+  }
+  if (core_.request() != RequestState::ended) core_.enter(RequestState::ended);
+  if (core_.response() != ResponseState::complete && core_.response() != ResponseState::broken) {
+    core_.enter(ResponseState::broken);
+  }
+}
+
+void Exchange::note_error(const Refusal& cause) {
+  if (!error_.word.empty()) return;  // The first cause is the one to show.
+  error_ = cause;
+  worker_.counters().errors[cause.index].add();
+}
+
+ClientFate Exchange::fate() const {
+  const bool unread = !client_.in.empty() || client_.ready.may_receive();
+  return core_.client_fate(client_persists_, unread);
+}
+
+void Exchange::count_and_log() {
+  if (!head_read_) return;
+  WorkerCounters& counters = worker_.counters();
+  const std::size_t digit = status_ / 100;
+  const bool answered = core_.response() == ResponseState::complete || status_ != 499;
+  counters.responses[answered && digit < counters.responses.size() ? digit : 0].add();
+  counters.request_us.record(now_us() - started_us_);
+  if (!log_line_.leased()) return;
+  LoggedOutcome outcome;
+  outcome.status = status_;
+  outcome.error = error_.word;
+  if (route_ != nullptr) outcome.route = route_->label;
+  if (plan_ != nullptr) outcome.backend = plan_->name;
+  if (last_server_ != nullptr) outcome.server = last_server_->name();
+  outcome.duration_us = now_us() - started_us_;
+  outcome.connect_us = connect_us_;
+  outcome.first_byte_us = first_byte_us_;
+  outcome.bytes_received = request_flow_.body_bytes();
+  outcome.bytes_sent = response_flow_.body_bytes();
+  outcome.attempts = attempts_;
+  outcome.reused = attempt_.reused;
+  log_outcome(log_line_, outcome);
+  if (!worker_.access_log()->push(log_line_.readable())) counters.log_lines_dropped.add();
+  log_line_.release();
+}
+
+// Only what was understood may be shown: of a head that broke a rule, the start line at most.
+void Exchange::log_head() {
+  if (worker_.access_log() == nullptr || !log_line_.lease(worker_.buffers())) return;
+  char client_text[os::Peer::kTextMax];
+  LoggedRequest logged;
+  logged.wall_clock_ns = os::wall_clock_ns();
+  logged.client = client_.peer().text(client_text);
+  logged.client_port = client_.peer().port;
+  logged.listener = worker_.listener_state(client_.listener()).name;
+  logged.http_minor = request_parser_.minor_version();
+  const http::HeadParser& head = request_parser_;
+  if (head.status() == http::ParseStatus::complete) {
+    const bool understood = request_.target.size > 0 || request_.slash_first;
+    logged.method = head.method();
+    logged.host = head.view(request_.host);
+    logged.path = understood ? request_.path(head) : head.target();
+    if (understood) logged.query = request_.query(head);
+    for (const http::Field& field : head.fields()) {
+      if (http::scan::equals_lower(head.name(field), "user-agent")) logged.user_agent = head.value(field);
+    }
+  }
+  log_request(log_line_, logged);
+}
+
+const ListenerPlan& Exchange::listener_plan() const {
+  return use_.snapshot->listeners()[client_.listener()];
+}
+
+std::uint64_t Exchange::now_ms() const { return worker_.loop().now_ms(); }
+std::uint64_t Exchange::now_us() const { return worker_.loop().now_ns() / 1000; }
+
+}  // namespace weir::proxy

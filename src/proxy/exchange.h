@@ -1,0 +1,188 @@
+// Exchange: one HTTP request and its response, from the first byte of the head to the last byte of
+// the answer. The driver around ExchangeCore: it does the I/O, and asks the core what follows.
+//
+// Borrows the client's connection (HttpSession) and, while a server works on the request, one
+// ServerConnection. Runs only inside the session's step. Owned by the worker's slab; an idle
+// client has none.
+//
+// The outgoing head is written into `outgoing_`, which becomes the server connection's `out` for
+// the length of an attempt and comes back when the attempt fails, so that it can be sent again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "http/head_parser.h"
+#include "http/request.h"
+#include "http/response.h"
+#include "proxy/body_flow.h"
+#include "proxy/counters.h"
+#include "proxy/exchange_core.h"
+#include "proxy/router.h"
+#include "upstream/backend.h"
+
+namespace weir::proxy {
+
+class HttpSession;
+class Worker;
+struct SnapshotUse;
+
+class Exchange {
+ public:
+  Exchange(Worker& worker, HttpSession& session);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  enum class Outcome : std::uint8_t {
+    wait,      // An event or deadline_ms() goes on.
+    again,     // More to do; others first.
+    untouched, // The client sent nothing: there was no exchange.
+    gone,      // The client left before it sent anything: close without a word.
+    finished,  // fate() and close_reason() say what becomes of the client's connection.
+  };
+  // One bounded step.
+  [[nodiscard]] Outcome step();
+  // deadline_ms() has passed.
+  [[nodiscard]] Outcome expire();
+  // Ends now, whatever goes on: the client is gone or the program leaves.
+  void abandon(ProxyError error);
+
+  // Milliseconds of the loop's clock.
+  [[nodiscard]] std::uint64_t deadline_ms() const;
+  // Moves much: its steps give way to those of small exchanges.
+  [[nodiscard]] bool bulk() const { return bulk_; }
+  [[nodiscard]] ClientFate fate() const;
+  // Of a broken answer: only a reset shows the client that it is not complete.
+  [[nodiscard]] bool ends_by_close() const { return ends_by_close_; }
+  [[nodiscard]] CloseReason close_reason() const { return close_reason_; }
+
+ private:
+  // What one part of a step has come to.
+  enum class Progress : std::uint8_t {
+    blocked,   // Nothing more can be done here now.
+    moved,     // A state was entered: look at everything again.
+    budget,    // There is more to do here, after the others.
+  };
+  // Of two flows, which side is waited for and since when.
+  struct Stall {
+    bool client = false;
+    std::uint64_t since_ms = 0;
+  };
+
+  // exchange_request.cpp: from the client to the outgoing head and body.
+  [[nodiscard]] std::optional<Outcome> read_head();
+  void understand_head();
+  void route_request();
+  bool write_outgoing_head();
+  Progress send_request();
+  Progress discard_request();
+  void request_over();  // An answer goes out before the request has been read.
+
+  // exchange_attempt.cpp: which server, connecting, trying again.
+  Progress attempt_server();
+  void attempt_adopt(upstream::ServerConnection& connection, bool connected);
+  void attempt_connected();
+  void attempt_connect_failed(os::IoStatus status);
+  void attempt_failed(ProxyError error, bool timed_out = false);
+  void answer_no_server();
+  void attempt_report(health::Passive::Event event);
+  void attempt_end();  // Gives the connection up and the pick back.
+  [[nodiscard]] bool sent_to_server() const;
+
+  // exchange_response.cpp: from the server to the client.
+  Progress read_response();
+  std::optional<Progress> receive_response();
+  Progress relay_head();
+  Progress relay_interim(const http::ResponseInfo& info);
+  Progress relay_final(const http::ResponseInfo& info);
+  [[nodiscard]] bool response_closes(const http::ResponseInfo& info, bool chunked) const;
+  [[nodiscard]] bool room_for_head();
+  Progress send_response();
+  Progress send_local();
+  void response_completed();
+  void answer(const Refusal& cause);
+  void answer_options();
+  void local_begin(std::uint16_t status);
+  void local_end(std::size_t written);
+  void break_response(const Refusal& cause);
+
+  // exchange.cpp
+  Progress advance();
+  void client_lost(ProxyError error);
+  void note_error(const Refusal& refusal);
+  void count_and_log();
+  void log_head();
+  static void touch(Stall& stall, bool client, bool progressed, std::uint64_t now_ms);
+  [[nodiscard]] std::uint64_t request_deadline_ms() const;
+  [[nodiscard]] std::uint64_t response_deadline_ms() const;
+  [[nodiscard]] std::uint64_t stall_deadline_ms(const Stall& stall) const;
+  [[nodiscard]] const struct ListenerPlan& listener_plan() const;
+  [[nodiscard]] std::uint64_t now_ms() const;
+  [[nodiscard]] std::uint64_t now_us() const;
+
+  // The present attempt to have the request answered by one server.
+  struct ServerAttempt {
+    std::optional<upstream::Pick> pick;
+    upstream::ServerConnection* connection = nullptr;
+    std::uint64_t started_us = 0;
+    std::uint64_t started_ms = 0;
+    bool connected = false;
+    bool reused = false;
+    bool answer_begun = false;
+    bool write_broken = false;  // It takes no more bytes, but may have answered before.
+    bool reported = false;      // The picker knows whether the server lives.
+  };
+
+  Worker& worker_;
+  HttpSession& client_;
+  SnapshotUse& use_;
+  ExchangeCore core_;
+
+  // The request.
+  http::HeadParser request_parser_;
+  http::RequestInfo request_;
+  BodyFlow request_flow_;
+  net::Buffer outgoing_;
+  const Route* route_ = nullptr;
+
+  // The server.
+  const upstream::BackendPlan* plan_ = nullptr;
+  upstream::Backend* backend_ = nullptr;
+  ServerAttempt attempt_;
+  balance::Attempt tried_;
+  const upstream::ServerState* last_server_ = nullptr;
+  ProxyError last_failure_ = ProxyError::no_healthy_server;
+  std::uint32_t attempts_ = 0;
+  std::uint8_t connect_timeouts_ = 0;
+  bool fresh_only_ = false;  // A kept connection failed: no more of those.
+
+  // The response.
+  http::HeadParser response_parser_;
+  BodyFlow response_flow_;
+  std::uint64_t server_idle_ms_ = 0;  // How long the connection may be kept; 0: not at all.
+  std::uint64_t discard_from_ = 0;    // Body bytes read when discarding began.
+  bool continue_sent_ = false;        // The client was told 100.
+
+  // Time, on the loop's clock.
+  std::uint64_t started_us_;
+  std::uint64_t started_ms_;
+  std::uint64_t request_sent_us_ = 0;
+  std::uint64_t connect_us_ = 0;
+  std::uint64_t first_byte_us_ = 0;
+  Stall request_stall_;
+  Stall response_stall_;
+
+  // The end.
+  net::Buffer log_line_;
+  Refusal error_;
+  std::uint16_t status_ = 0;
+  CloseReason close_reason_ = CloseReason::client_asked;
+  bool client_persists_ = false;  // So far, the client's connection will be used again.
+  bool ends_by_close_ = false;    // The client learns the answer's end from the connection's.
+  bool head_read_ = false;        // Understood or refused.
+  bool bulk_ = false;
+};
+
+}  // namespace weir::proxy

@@ -1,0 +1,70 @@
+#include "proxy/exchange_core.h"
+
+#include "base/check.h"
+
+namespace weir::proxy {
+
+Retry retry_after(const AttemptFacts& facts) {
+  // Connecting failed: no server knows of this request.
+  if (!facts.connected) return Retry::other_server;
+  // A byte of an answer means that the server acts on the request; silence until the timeout may
+  // mean the same.
+  if (facts.answer_begun || facts.timed_out || !facts.held) return Retry::none;
+  // A kept connection that the server closed at the moment of use (RFC 9112 9.3.1): not a sign of
+  // a broken server.
+  if (facts.reused && (facts.idempotent || !facts.sent)) return Retry::fresh_connection;
+  if (!facts.sent) return Retry::other_server;
+  if (facts.idempotent && facts.whole) return Retry::other_within_budget;
+  return Retry::none;
+}
+
+void ExchangeCore::enter(RequestState next) {
+  CHECK(kRequestNext[static_cast<std::size_t>(request_)][static_cast<std::size_t>(next)],
+        to_string(next));
+  CHECK(next != RequestState::ready || response_ == ResponseState::none);
+  request_ = next;
+}
+
+void ExchangeCore::enter(ResponseState next) {
+  CHECK(kResponseNext[static_cast<std::size_t>(response_)][static_cast<std::size_t>(next)],
+        to_string(next));
+  response_ = next;
+}
+
+bool ExchangeCore::finished() const {
+  if (response_ == ResponseState::broken) return true;
+  return response_ == ResponseState::complete &&
+         (request_ == RequestState::complete || request_ == RequestState::ended);
+}
+
+ClientFate ExchangeCore::client_fate(bool client_persists, bool unread) const {
+  if (response_ != ResponseState::complete) return ClientFate::close_as_broken;
+  if (request_ == RequestState::complete && client_persists) return ClientFate::keep;
+  if (request_ == RequestState::complete && !unread) return ClientFate::close;
+  return ClientFate::close_staged;
+}
+
+const char* to_string(RequestState state) {
+  switch (state) {
+    case RequestState::head: return "head";
+    case RequestState::ready: return "ready";
+    case RequestState::sending: return "sending";
+    case RequestState::complete: return "complete";
+    case RequestState::discarding: return "discarding";
+    case RequestState::ended: return "ended";
+  }
+  return "?";
+}
+
+const char* to_string(ResponseState state) {
+  switch (state) {
+    case ResponseState::none: return "none";
+    case ResponseState::relaying: return "relaying";
+    case ResponseState::local: return "local";
+    case ResponseState::complete: return "complete";
+    case ResponseState::broken: return "broken";
+  }
+  return "?";
+}
+
+}  // namespace weir::proxy

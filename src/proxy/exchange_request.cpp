@@ -1,0 +1,198 @@
+// The request's way: reading and understanding the head, routing it, writing the head for the
+// server, and moving the body.
+
+#include <algorithm>
+#include <cstring>
+
+#include "http/writer.h"
+#include "proxy/exchange.h"
+#include "proxy/worker.h"
+
+namespace weir::proxy {
+namespace {
+
+// What is left of a body that nobody wants is read this far, to keep the connection.
+constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
+
+bool contains(const config::Network& network, const os::Peer& peer) {
+  if ((peer.family == os::Peer::Family::ipv6) != network.ipv6) return false;
+  const std::size_t whole = network.prefix_bits / 8;
+  if (std::memcmp(network.address, peer.ip.data(), whole) != 0) return false;
+  const unsigned rest = network.prefix_bits % 8;
+  if (rest == 0) return true;
+  const unsigned mask = 0xffu << (8 - rest) & 0xffu;
+  return (network.address[whole] & mask) == (peer.ip[whole] & mask);
+}
+
+bool is_trusted(const config::ForwardedHeaders& forwarded, const os::Peer& peer) {
+  return std::any_of(forwarded.trusted_proxies.begin(), forwarded.trusted_proxies.end(),
+                     [&](const config::Network& network) { return contains(network, peer); });
+}
+
+}  // namespace
+
+// Empty once the head is complete, or refused.
+std::optional<Exchange::Outcome> Exchange::read_head() {
+  while (true) {
+    if (!client_.in.empty()) {
+      const http::ParseStatus status =
+          request_parser_.parse(client_.in.data(), client_.in.size());
+      if (status != http::ParseStatus::need_more) {
+        understand_head();
+        return std::nullopt;
+      }
+    }
+    const bool untouched = client_.in.empty();
+    if (!client_.ready.may_receive()) return untouched ? Outcome::untouched : Outcome::wait;
+    const os::IoResult result = client_.fill();
+    switch (result.status) {
+      case os::IoStatus::done: break;
+      case os::IoStatus::again: return untouched ? Outcome::untouched : Outcome::wait;
+      case os::IoStatus::no_memory:
+        worker_.counters().errors[refusal(ProxyError::buffers_exhausted).index].add();
+        close_reason_ = CloseReason::no_memory;
+        return Outcome::gone;
+      default:
+        // Closed between requests, or in the middle of a head: nobody waits for an answer.
+        close_reason_ = request_parser_.untouched() && result.status == os::IoStatus::end
+                            ? CloseReason::client_finished
+                            : CloseReason::client_gone;
+        return Outcome::gone;
+    }
+  }
+}
+
+void Exchange::understand_head() {
+  head_read_ = true;
+  worker_.counters().requests.add();
+  worker_.counters().requests_in_flight.add();
+  if (request_parser_.status() == http::ParseStatus::error) {
+    log_head();
+    answer(refusal(request_parser_.error()));
+    return;
+  }
+  const Result<http::RequestInfo, http::ParseError> info = http::analyse_request(request_parser_);
+  if (info) {
+    request_ = *info;
+  } else {
+    request_.method = http::method_id(request_parser_.method());  // HEAD gets no page.
+  }
+  log_head();
+  if (!info) {
+    answer(refusal(info.error()));
+    return;
+  }
+  client_persists_ = request_.keep_alive && !worker_.draining();
+  route_request();
+}
+
+void Exchange::route_request() {
+  const http::HeadParser& head = request_parser_;
+  request_flow_.begin(request_.body, request_.body.kind == http::BodyFraming::Kind::chunked,
+                      request_parser_, {});
+  route_ = use_.snapshot->router().match(client_.listener(), head.view(request_.host),
+                                         request_.path(head), head.method());
+  if (route_ != nullptr) {
+    plan_ = &use_.snapshot->backends()[route_->backend];
+    backend_ = use_.backends[route_->backend];
+  }
+  const bool written = route_ != nullptr && write_outgoing_head();
+  client_.in.consume(head.head_bytes());
+  if (client_.in.empty()) client_.in.release();
+  core_.enter(RequestState::ready);
+  if (route_ == nullptr) {
+    answer(refusal(ProxyError::no_route));
+  } else if (request_.max_forwards == 0) {
+    answer_options();
+  } else if (!outgoing_.leased()) {
+    answer(refusal(ProxyError::buffers_exhausted));
+  } else if (!written) {
+    answer(refusal(ProxyError::head_too_large_to_forward));
+  } else {
+    backend_->retry_budget().deposit();
+  }
+}
+
+bool Exchange::write_outgoing_head() {
+  if (!outgoing_.lease(worker_.buffers())) return false;
+  char client_text[os::Peer::kTextMax];
+  const config::ForwardedHeaders& forwarded = listener_plan().forwarded;
+  http::ForwardOptions options;
+  options.x_forwarded = forwarded.x_forwarded;
+  options.forwarded = forwarded.forwarded;
+  options.via = forwarded.via;
+  options.trusted = is_trusted(forwarded, client_.peer());
+  options.client_ip = client_.peer().text(client_text);
+  const std::size_t written = http::write_request_head(outgoing_.room_at(), outgoing_.room(),
+                                                       request_parser_, request_, options);
+  outgoing_.produced(written);
+  return written > 0;
+}
+
+Exchange::Progress Exchange::send_request() {
+  if (attempt_.write_broken) return Progress::blocked;
+  upstream::ServerConnection& server = *attempt_.connection;
+  const BodyFlow::Status status = request_flow_.pump(client_, server);
+  const bool progressed = request_flow_.progressed();
+  switch (status) {
+    case BodyFlow::Status::complete:
+      request_sent_us_ = now_us();
+      core_.enter(RequestState::complete);
+      if (!request_flow_.repeatable()) server.out.release();
+      if (client_.in.empty()) client_.in.release();
+      return Progress::moved;
+    case BodyFlow::Status::need_input:
+      touch(request_stall_, true, progressed, now_ms());
+      return Progress::blocked;
+    case BodyFlow::Status::blocked_output:
+      touch(request_stall_, false, progressed, now_ms());
+      return Progress::blocked;
+    case BodyFlow::Status::working: bulk_ = true; return Progress::budget;
+    case BodyFlow::Status::source_ended:
+      client_persists_ = false;
+      answer(refusal(ProxyError::request_truncated));
+      break;
+    case BodyFlow::Status::source_failed: client_lost(ProxyError::client_closed); break;
+    case BodyFlow::Status::malformed: answer(refusal(request_flow_.error())); break;
+    case BodyFlow::Status::no_buffer: answer(refusal(ProxyError::buffers_exhausted)); break;
+    case BodyFlow::Status::sink_failed:
+      // A server may answer early and close: what it said is still to be read.
+      attempt_.write_broken = true;
+      server.ready.latch(os::kReadable);
+      return Progress::blocked;
+  }
+  return Progress::moved;
+}
+
+Exchange::Progress Exchange::discard_request() {
+  const BodyFlow::Status status = request_flow_.discard(client_);
+  if (status == BodyFlow::Status::complete) {
+    core_.enter(RequestState::complete);
+    if (client_.in.empty()) client_.in.release();
+    return Progress::moved;
+  }
+  if (request_flow_.body_bytes() - discard_from_ > kDiscardBytesMax) {
+    worker_.counters().discard_max_hit.add();
+    core_.enter(RequestState::ended);
+    return Progress::moved;
+  }
+  if (status == BodyFlow::Status::working) return Progress::budget;
+  if (status != BodyFlow::Status::need_input) {
+    core_.enter(RequestState::ended);
+    return Progress::moved;
+  }
+  touch(request_stall_, true, request_flow_.progressed(), now_ms());
+  return Progress::blocked;
+}
+
+// Reads on when that lets the client keep its connection, else stops here.
+void Exchange::request_over() {
+  if (core_.request() == RequestState::complete || core_.request() == RequestState::ended) return;
+  discard_from_ = request_flow_.body_bytes();
+  request_stall_ = {true, now_ms()};
+  const bool read_on = client_persists_ && core_.request() != RequestState::head &&
+                       request_flow_.error() == http::ParseError::none;
+  core_.enter(read_on ? RequestState::discarding : RequestState::ended);
+}
+
+}  // namespace weir::proxy

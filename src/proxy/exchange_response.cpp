@@ -1,0 +1,269 @@
+// The response's way: reading and understanding the server's head, writing the head for the
+// client, moving the body, and the answers of weir's own.
+
+#include <algorithm>
+
+#include "http/error_page.h"
+#include "http/writer.h"
+#include "proxy/exchange.h"
+#include "proxy/worker.h"
+
+namespace weir::proxy {
+namespace {
+
+// A server that says "timeout=5" closes after five seconds: stay clear of the last one.
+constexpr std::uint64_t kKeepAliveMarginMs = 1'000;
+
+std::uint64_t idle_time_ms(const http::ResponseInfo& info, std::uint64_t configured_ms) {
+  if (!info.keep_alive || info.keep_alive_max == 0u) return 0;
+  if (!info.keep_alive_timeout_s) return configured_ms;
+  const std::uint64_t promised_ms = std::uint64_t{*info.keep_alive_timeout_s} * 1000;
+  return std::min(configured_ms,
+                  promised_ms > kKeepAliveMarginMs ? promised_ms - kKeepAliveMarginMs : 0);
+}
+
+}  // namespace
+
+// In state none: waits for the server's head.
+Exchange::Progress Exchange::read_response() {
+  if (attempt_.connection == nullptr || !attempt_.connected) return Progress::blocked;
+  upstream::ServerConnection& server = *attempt_.connection;
+  while (true) {
+    if (!server.in.empty()) {
+      attempt_.answer_begun = true;
+      switch (response_parser_.parse(server.in.data(), server.in.size())) {
+        case http::ParseStatus::complete: return relay_head();
+        case http::ParseStatus::error:
+          attempt_failed(ProxyError::upstream_protocol);
+          return Progress::moved;
+        case http::ParseStatus::need_more: break;
+      }
+    }
+    if (const std::optional<Progress> progress = receive_response()) return *progress;
+  }
+}
+
+// Empty when bytes have come.
+std::optional<Exchange::Progress> Exchange::receive_response() {
+  upstream::ServerConnection& server = *attempt_.connection;
+  const os::IoResult result = server.ready.may_receive()
+                                  ? server.fill()
+                                  : os::IoResult{os::IoStatus::again, 0};
+  switch (result.status) {
+    case os::IoStatus::done: return std::nullopt;
+    case os::IoStatus::again:
+      if (!attempt_.write_broken) return Progress::blocked;
+      attempt_failed(ProxyError::upstream_reset);
+      return Progress::moved;
+    case os::IoStatus::end:
+      attempt_failed(attempt_.answer_begun ? ProxyError::upstream_truncated
+                                           : ProxyError::upstream_closed);
+      return Progress::moved;
+    case os::IoStatus::no_memory:
+      answer(refusal(ProxyError::buffers_exhausted));
+      return Progress::moved;
+    default: attempt_failed(ProxyError::upstream_reset); return Progress::moved;
+  }
+}
+
+Exchange::Progress Exchange::relay_head() {
+  const Result<http::ResponseInfo, http::ParseError> info =
+      http::analyse_response(response_parser_, request_.method);
+  if (!info) {
+    attempt_failed(ProxyError::upstream_protocol);
+    return Progress::moved;
+  }
+  if (info->interim && request_.http10) {  // RFC 9110 15.2: an HTTP/1.0 client knows no 1xx.
+    attempt_.connection->in.consume(response_parser_.head_bytes());
+    response_parser_.begin(http::HeadParser::Mode::response, {});
+    return Progress::moved;
+  }
+  if (!client_.out.lease(worker_.buffers())) {
+    answer(refusal(ProxyError::buffers_exhausted));
+    return Progress::moved;
+  }
+  if (!room_for_head()) return Progress::blocked;
+  return info->interim ? relay_interim(*info) : relay_final(*info);
+}
+
+// Interim heads may still wait in `out`; a head is written in one piece.
+bool Exchange::room_for_head() {
+  const std::size_t most = response_parser_.head_bytes() + http::kWriteExtraMax;
+  if (client_.out.room() >= most) return true;
+  const os::IoResult result = client_.flush();
+  if (result.status != os::IoStatus::done && result.status != os::IoStatus::again) {
+    client_lost(ProxyError::client_closed);
+    return false;
+  }
+  if (!client_.out.empty()) return false;
+  client_.out.clear();
+  return true;
+}
+
+Exchange::Progress Exchange::relay_interim(const http::ResponseInfo& info) {
+  client_.out.produced(http::write_response_head(client_.out.room_at(), client_.out.room(),
+                                                 response_parser_, info, {}));
+  attempt_.connection->in.consume(response_parser_.head_bytes());
+  response_parser_.begin(http::HeadParser::Mode::response, {});
+  continue_sent_ = continue_sent_ || info.status == 100;
+  (void)client_.flush();  // What remains goes out with what follows.
+  if (client_.out.empty()) client_.out.clear();
+  return Progress::moved;
+}
+
+Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
+  using Kind = http::BodyFraming::Kind;
+  const bool delimited = info.body.kind == Kind::none || info.body.kind == Kind::length;
+  const bool chunked = !delimited && !request_.http10;
+  ends_by_close_ = !delimited && !chunked;
+  client_persists_ = client_persists_ && !response_closes(info, chunked);
+  if (ends_by_close_) close_reason_ = CloseReason::server_framing;
+
+  http::ResponseOptions options;
+  options.chunked = chunked;
+  options.close = !client_persists_;
+  options.keep_alive = client_persists_ && request_.http10;
+  options.via = listener_plan().forwarded.via;
+  options.date = worker_.date();
+  const std::size_t written = http::write_response_head(client_.out.room_at(), client_.out.room(),
+                                                        response_parser_, info, options);
+  if (written == 0) {
+    attempt_failed(ProxyError::upstream_protocol);
+    return Progress::moved;
+  }
+  client_.out.produced(written);
+  upstream::ServerConnection& server = *attempt_.connection;
+  server.in.consume(response_parser_.head_bytes());
+  response_flow_.begin(info.body, chunked, response_parser_, {});
+  server_idle_ms_ = idle_time_ms(info, plan_->idle_timeout_ms);
+  status_ = info.status;
+  first_byte_us_ = now_us() - attempt_.started_us;
+  upstream::ServerCounters& counters = attempt_.pick->pool->counters();
+  counters.responses.add();
+  counters.first_byte_us.record(first_byte_us_);
+  if (attempt_.reused) attempt_report(health::Passive::Event::succeeded);
+  core_.enter(ResponseState::relaying);
+  if (core_.request() == RequestState::complete) server.out.release();
+  return Progress::moved;
+}
+
+// Whether the client must be told that this is the connection's last answer.
+bool Exchange::response_closes(const http::ResponseInfo& info, bool chunked) const {
+  if (worker_.draining()) return true;
+  const bool until_close = info.body.kind != http::BodyFraming::Kind::none &&
+                           info.body.kind != http::BodyFraming::Kind::length && !chunked;
+  if (until_close) return true;
+  // RFC 9110 10.1.1: a client that got a final answer instead of 100 may send the body or not; only
+  // the end of the connection tells its bytes from a next request.
+  return request_.expects_continue && !continue_sent_ && request_flow_.body_bytes() == 0 &&
+         client_.in.empty() && core_.request() == RequestState::sending;
+}
+
+Exchange::Progress Exchange::send_response() {
+  const BodyFlow::Status status = response_flow_.pump(*attempt_.connection, client_);
+  const bool progressed = response_flow_.progressed();
+  switch (status) {
+    case BodyFlow::Status::complete: response_completed(); break;
+    case BodyFlow::Status::need_input:
+      touch(response_stall_, false, progressed, now_ms());
+      return Progress::blocked;
+    case BodyFlow::Status::blocked_output:
+      touch(response_stall_, true, progressed, now_ms());
+      return Progress::blocked;
+    case BodyFlow::Status::working: bulk_ = true; return Progress::budget;
+    case BodyFlow::Status::source_ended: break_response(refusal(ProxyError::upstream_truncated)); break;
+    case BodyFlow::Status::source_failed: break_response(refusal(ProxyError::upstream_reset)); break;
+    case BodyFlow::Status::sink_failed: client_lost(ProxyError::client_closed); break;
+    case BodyFlow::Status::malformed: break_response(refusal(ProxyError::upstream_protocol)); break;
+    case BodyFlow::Status::no_buffer: break_response(refusal(ProxyError::buffers_exhausted)); break;
+  }
+  return Progress::moved;
+}
+
+Exchange::Progress Exchange::send_local() {
+  const os::IoResult result = client_.flush();
+  if (client_.out.empty()) {
+    response_completed();
+    return Progress::moved;
+  }
+  if (result.status != os::IoStatus::done && result.status != os::IoStatus::again) {
+    client_lost(ProxyError::client_closed);
+    return Progress::moved;
+  }
+  touch(response_stall_, true, result.status == os::IoStatus::done, now_ms());
+  return Progress::blocked;
+}
+
+void Exchange::response_completed() {
+  core_.enter(ResponseState::complete);
+  client_.out.release();
+  attempt_end();
+  request_over();
+}
+
+// An answer of weir's own, unless the client has seen a part of another one.
+void Exchange::answer(const Refusal& cause) {
+  if (core_.response() != ResponseState::none) {
+    break_response(cause);
+    return;
+  }
+  note_error(cause);
+  close_reason_ = CloseReason::refused;
+  local_begin(cause.status);
+  http::ErrorResponse page;
+  page.status = cause.status;
+  page.word = cause.word;
+  page.text = cause.text;
+  page.head_request = request_.method == http::MethodId::head;
+  page.close = !client_persists_;
+  page.keep_alive = client_persists_ && request_.http10;
+  page.retry_after_s = cause.retry_after_s;
+  page.date = worker_.date();
+  local_end(http::write_error_response(client_.out.room_at(), client_.out.room(), page));
+}
+
+// OPTIONS with Max-Forwards: 0 ends here (RFC 9110 7.6.2).
+void Exchange::answer_options() {
+  local_begin(200);
+  client_.out.append("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+  client_.out.append(!client_persists_   ? "Connection: close\r\n\r\n"
+                     : request_.http10 ? "Connection: keep-alive\r\n\r\n"
+                                       : "\r\n");
+  local_end(0);
+}
+
+// Gives up the server, decides what becomes of the rest of the request, and makes room.
+void Exchange::local_begin(std::uint16_t status) {
+  status_ = status;
+  attempt_end();
+  outgoing_.release();
+  if (core_.request() == RequestState::head || request_flow_.error() != http::ParseError::none) {
+    client_persists_ = false;
+  }
+  request_over();
+  // Without a block there is no room, and local_end() finds nothing written.
+  if (client_.out.lease(worker_.buffers()) &&
+      client_.out.room() < http::kErrorResponseBytesMax) {
+    client_.out.compact();
+  }
+}
+
+void Exchange::local_end(std::size_t written) {
+  client_.out.produced(written);
+  if (!client_.out.empty()) {
+    core_.enter(ResponseState::local);
+    return;
+  }
+  close_reason_ = CloseReason::no_memory;
+  core_.enter(ResponseState::broken);
+}
+
+// The client has seen a part of the answer, and there will be no more.
+void Exchange::break_response(const Refusal& cause) {
+  note_error(cause);
+  close_reason_ = CloseReason::answer_cut_short;
+  if (core_.response() != ResponseState::complete) core_.enter(ResponseState::broken);
+  if (core_.request() != RequestState::ended) core_.enter(RequestState::ended);
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,89 @@
+// HttpSession: a client's connection that speaks HTTP/1.x, from accept to close.
+//
+//   idle <----> exchanging ----> lingering ----> closed
+//    |              |                               ^
+//    +--------------+-------------------------------+
+//
+// It has one exchange at a time; what the client sends beyond waits in the kernel or in `in`. All
+// its events, and those of the server connection its exchange borrows, run it: one step at a time.
+// Owned by the worker's slab, freed by reap.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/intrusive_list.h"
+#include "net/connection.h"
+#include "proxy/counters.h"
+#include "proxy/exchange.h"
+
+namespace weir::proxy {
+
+class Worker;
+struct SessionTag;
+
+class HttpSession final : public net::Connection, public ListLink<SessionTag> {
+ public:
+  enum class State : std::uint8_t {
+    idle,        // Between requests. No buffer, no exchange. Deadline: client_idle.
+    exchanging,  // exchange_ is set and arms the deadline.
+    lingering,   // FIN was sent; what the client still sends is dropped. Deadline: kLingerMs.
+    closed,      // Retired; reaped at the end of the turn.
+  };
+
+  HttpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer);
+
+  // Right after accept: tries to read at once, since the request is often there already.
+  void start();
+  // No further request: closes now when idle, else after the present exchange.
+  void drain();
+  // Closes at once, whatever goes on.
+  void abort(CloseReason reason);
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] const os::Peer& peer() const { return peer_; }
+  [[nodiscard]] std::uint32_t listener() const { return listener_; }
+
+  void run() override;
+  void expire() override;
+  void reap() override;
+
+ private:
+  void enter(State next);
+  void exchange_begin();
+  void exchange_outcome(Exchange::Outcome outcome);
+  void exchange_finished();
+  void exchange_destroy();
+  void wait_idle();
+  void close_begin(CloseReason reason);
+  void close_staged(CloseReason reason);
+  void linger_step();
+  // Watches the socket once it has to be waited for. False: the kernel refused, session closed.
+  bool ensure_watched();
+
+  // A client that ignores the end of the conversation is read for this long and this far.
+  static constexpr std::uint64_t kLingerMs = 2'000;
+  static constexpr std::uint32_t kLingerBytesMax = 256 * 1024;
+
+  Worker& worker_;
+  Exchange* exchange_ = nullptr;
+  os::Peer peer_;
+  std::uint32_t listener_;
+  std::uint32_t linger_bytes_ = 0;
+  CloseReason close_reason_ = CloseReason::client_finished;
+  State state_ = State::idle;
+  bool served_ = false;  // At least one exchange has ended.
+};
+
+// Legal next states.
+inline constexpr std::array kHttpSessionNext = {
+    std::array{false, true, false, true},   // idle
+    std::array{true, false, true, true},    // exchanging
+    std::array{false, false, false, true},  // lingering
+    std::array{false, false, false, false}  // closed
+};
+static_assert(kHttpSessionNext.size() == static_cast<std::size_t>(HttpSession::State::closed) + 1);
+
+[[nodiscard]] const char* to_string(HttpSession::State state);
+
+}  // namespace weir::proxy

@@ -1,0 +1,91 @@
+#include "proxy/router.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "http/request.h"
+
+namespace weir::proxy {
+namespace {
+
+std::uint32_t backend_index(const config::Config& config, const std::string& name) {
+  const auto at = std::find_if(config.backends.begin(), config.backends.end(),
+                               [&](const config::Backend& backend) { return backend.name == name; });
+  CHECK(at != config.backends.end(), "a route names a backend that was not validated");
+  return static_cast<std::uint32_t>(at - config.backends.begin());
+}
+
+Route compile(const config::Config& config, const config::Route& from, std::size_t number) {
+  Route route;
+  route.label = from.line > 0 ? "line " + std::to_string(from.line)
+                              : "route " + std::to_string(number);
+  route.backend = backend_index(config, from.backend);
+  for (const std::string& host : from.hosts) {
+    if (host.starts_with("*.")) {
+      route.hosts_suffix.push_back(host.substr(1));
+    } else {
+      route.hosts_exact.push_back(host);
+    }
+  }
+  route.path_exact = from.path.starts_with('=');
+  route.path = route.path_exact ? from.path.substr(1) : from.path;
+  route.methods = from.methods;
+  return route;
+}
+
+}  // namespace
+
+bool Route::takes_host(std::string_view lower_host) const {
+  if (hosts_exact.empty() && hosts_suffix.empty()) return true;
+  const auto equal = [&](const std::string& host) { return host == lower_host; };
+  const auto below = [&](const std::string& suffix) {
+    return lower_host.size() > suffix.size() && lower_host.ends_with(suffix);
+  };
+  return std::any_of(hosts_exact.begin(), hosts_exact.end(), equal) ||
+         std::any_of(hosts_suffix.begin(), hosts_suffix.end(), below);
+}
+
+bool Route::takes_path(std::string_view request_path) const {
+  if (path_exact) return request_path == path;
+  if (!request_path.starts_with(path)) return path == "/" && request_path == "*";
+  return path.ends_with('/') || request_path.size() == path.size() ||
+         request_path[path.size()] == '/';
+}
+
+bool Route::takes_method(std::string_view method) const {
+  return methods.empty() || std::find(methods.begin(), methods.end(), method) != methods.end();
+}
+
+Router::Router(const config::Config& config, const std::vector<std::string>& listeners)
+    : by_listener_(listeners.size()) {
+  for (const config::Route& from : config.routes) {
+    const auto index = static_cast<std::uint32_t>(routes_.size());
+    routes_.push_back(compile(config, from, routes_.size() + 1));
+    for (std::size_t i = 0; i < listeners.size(); ++i) {
+      const bool named = std::find(from.listeners.begin(), from.listeners.end(), listeners[i]) !=
+                         from.listeners.end();
+      if (named || from.listeners.empty()) by_listener_[i].push_back(index);
+    }
+  }
+}
+
+const Route* Router::match(std::uint32_t listener, std::string_view host, std::string_view path,
+                           std::string_view method) const {
+  std::array<char, http::kHostBytesMax> lower;
+  CHECK(host.size() <= lower.size());
+  std::transform(host.begin(), host.end(), lower.begin(), [](char byte) {
+    return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + ('a' - 'A')) : byte;
+  });
+  std::string_view lower_host(lower.data(), host.size());
+  if (lower_host.ends_with('.')) lower_host.remove_suffix(1);
+  for (const std::uint32_t index : by_listener_[listener]) {
+    const Route& route = routes_[index];
+    if (route.takes_path(path) && route.takes_method(method) && route.takes_host(lower_host)) {
+      return &route;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace weir::proxy

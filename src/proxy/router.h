@@ -1,0 +1,48 @@
+// Router: which route takes a request. The first in written order whose every part matches.
+//
+// Immutable, part of a snapshot. Hosts compare without case and without a final dot (RFC 9110
+// 4.2.3); methods and paths compare with case. The path is matched as it was sent: percent-escapes
+// and dot segments are not interpreted, because it is forwarded as it was sent.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+
+namespace weir::proxy {
+
+struct Route {
+  std::string label;  // For logs: "line 12" of the file, or "route 1" without a file.
+  std::uint32_t backend = 0;
+  std::vector<std::string> hosts_exact;     // Lower case.
+  std::vector<std::string> hosts_suffix;    // ".example.com" for *.example.com.
+  std::string path;
+  bool path_exact = false;
+  std::vector<std::string> methods;
+
+  [[nodiscard]] bool takes_host(std::string_view lower_host) const;
+  // Prefixes match on segment borders: "/api" takes "/api" and "/api/x", not "/apis".
+  [[nodiscard]] bool takes_path(std::string_view request_path) const;
+  [[nodiscard]] bool takes_method(std::string_view method) const;
+};
+
+class Router {
+ public:
+  Router() = default;
+  // `listeners`: names by listener index. The configuration is valid: every name exists.
+  Router(const config::Config& config, const std::vector<std::string>& listeners);
+
+  // Null when no route matches. `host` without port, at most 255 bytes, any case; `path` without
+  // the query.
+  [[nodiscard]] const Route* match(std::uint32_t listener, std::string_view host,
+                                   std::string_view path, std::string_view method) const;
+
+ private:
+  std::vector<Route> routes_;
+  std::vector<std::vector<std::uint32_t>> by_listener_;  // Indices into routes_, in written order.
+};
+
+}  // namespace weir::proxy

@@ -1,0 +1,85 @@
+// Snapshot: one generation of the configuration, compiled for the data path. Immutable.
+//
+// Made and owned by the control thread. Publishing posts one message per worker; the worker swaps
+// its pointer between two turns. Exchanges finish on the snapshot they started with; when a
+// worker's last one has, the worker posts a message back, and when all workers have, the control
+// thread frees the snapshot. Both messages are part of the snapshot, so neither can fail.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "loop/mailbox.h"
+#include "proxy/router.h"
+#include "upstream/backend.h"
+#include "upstream/server_registry.h"
+
+namespace weir::proxy {
+
+class Worker;
+class Snapshot;
+
+struct ListenerPlan {
+  config::ForwardedHeaders forwarded;
+  std::uint64_t client_head_timeout_ms = 10'000;
+  std::uint64_t client_idle_timeout_ms = 60'000;
+  std::uint64_t client_body_timeout_ms = 30'000;
+};
+
+// Told on the control thread when a worker no longer uses a snapshot.
+class SnapshotOwner {
+ public:
+  virtual void released(Snapshot& snapshot) = 0;
+
+ protected:
+  ~SnapshotOwner() = default;
+};
+
+class Snapshot {
+ public:
+  // `listeners`: the names of the running listeners, by index; what the configuration says about
+  // others waits for a restart.
+  Snapshot(const config::Config& config, std::uint64_t generation,
+           const std::vector<std::string>& listeners, upstream::ServerRegistry& registry,
+           SnapshotOwner& owner, const std::vector<Worker*>& workers);
+
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  [[nodiscard]] const Router& router() const { return router_; }
+  [[nodiscard]] const std::vector<ListenerPlan>& listeners() const { return listeners_; }
+  [[nodiscard]] const std::vector<upstream::BackendPlan>& backends() const { return backends_; }
+  // Every server named, for keeping and dropping pools.
+  [[nodiscard]] const std::vector<upstream::ServerState*>& servers() const { return servers_; }
+
+  // Control thread: hands the snapshot to every worker.
+  void publish();
+  // Worker `worker`: its last exchange with this snapshot has ended, and it has a newer one.
+  void release(unsigned worker);
+  // Control thread: how many workers still may use it.
+  [[nodiscard]] std::size_t users() const { return users_; }
+
+ private:
+  struct Offer final : loop::Message {
+    void deliver() override;
+    Snapshot* snapshot = nullptr;
+    Worker* worker = nullptr;
+  };
+  struct Release final : loop::Message {
+    void deliver() override;
+    Snapshot* snapshot = nullptr;
+  };
+
+  std::uint64_t generation_;
+  Router router_;
+  std::vector<ListenerPlan> listeners_;
+  std::vector<upstream::BackendPlan> backends_;
+  std::vector<upstream::ServerState*> servers_;
+  SnapshotOwner& owner_;
+  std::vector<Offer> offers_;      // By worker.
+  std::vector<Release> releases_;  // By worker.
+  std::size_t users_;
+};
+
+}  // namespace weir::proxy

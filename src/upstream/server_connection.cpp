@@ -1,0 +1,44 @@
+#include "upstream/server_connection.h"
+
+#include "upstream/server_pool.h"
+
+namespace weir::upstream {
+
+ServerConnection::ServerConnection(ServerPool& pool, net::BufferPool& buffers,
+                                   net::TrafficCounters& traffic)
+    : Connection(loop::SourceKind::upstream, pool.resources_.loop, buffers, traffic),
+      server_(pool) {}
+
+void ServerConnection::enter(State next) {
+  CHECK(kServerConnectionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
+        "illegal state of a server connection");
+  state_ = next;
+}
+
+// Runs by itself only while idle; otherwise events go to the session.
+void ServerConnection::run() {
+  if (state_ != State::idle || !ready.may_receive()) return;
+  if (!ready.hangup() && !ready.error()) server_.counters().idle_poisoned.add();
+  server_.close(*this);
+}
+
+void ServerConnection::expire() {
+  if (state_ == State::idle) server_.close(*this);
+}
+
+void ServerConnection::reap() {
+  --server_.connections_;
+  server_.resources_.connections.destroy(*this);
+}
+
+const char* to_string(ServerConnection::State state) {
+  switch (state) {
+    case ServerConnection::State::connecting: return "connecting";
+    case ServerConnection::State::active: return "active";
+    case ServerConnection::State::idle: return "idle";
+    case ServerConnection::State::closed: return "closed";
+  }
+  return "?";
+}
+
+}  // namespace weir::upstream

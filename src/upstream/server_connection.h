@@ -1,0 +1,67 @@
+// ServerConnection: one connection to a server, for one request at a time, kept between requests.
+//
+//               connect() done                     take()
+//   connecting ----------------> active <--------------------- idle
+//        |                         |  |                        ^ |
+//        | refused, timed out      |  | broken, or may not     | | bytes or FIN arrive,
+//        |                         |  | be used again          | | timeout, too many
+//        |                         |  +----> closed <----------|-+
+//        +-----------------------> closed   put_back() --------+
+//
+// While connecting and active its events run the session that uses it (Loop::redirect); while idle
+// it is on its pool's list and any byte or FIN closes it. Owned by the worker's slab.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "net/connection.h"
+
+namespace weir::upstream {
+
+class ServerPool;
+struct IdleTag;
+
+class ServerConnection final : public net::Connection, public ListLink<IdleTag> {
+ public:
+  enum class State : std::uint8_t {
+    connecting,  // connect() is under way. The user's deadline runs.
+    active,      // Serves the request of its user, whose deadline runs.
+    idle,        // In the pool's list, no buffers, own deadline: the idle timeout.
+    closed,      // Retired; reaped at the end of the turn.
+  };
+
+  ServerConnection(ServerPool& pool, net::BufferPool& buffers, net::TrafficCounters& traffic);
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] ServerPool& server() { return server_; }
+  // Requests sent on it before the present one.
+  [[nodiscard]] std::uint32_t requests() const { return requests_; }
+
+  void run() override;
+  void expire() override;
+  void reap() override;
+
+ private:
+  friend class ServerPool;
+  void enter(State next);
+
+  ServerPool& server_;
+  std::uint64_t idle_since_ms_ = 0;
+  std::uint32_t requests_ = 0;
+  State state_ = State::connecting;
+};
+
+// Legal next states.
+inline constexpr std::array kServerConnectionNext = {
+    std::array{false, true, false, true},   // connecting
+    std::array{false, false, true, true},   // active
+    std::array{false, true, false, true},   // idle
+    std::array{false, false, false, false}  // closed
+};
+static_assert(kServerConnectionNext.size() ==
+              static_cast<std::size_t>(ServerConnection::State::closed) + 1);
+
+[[nodiscard]] const char* to_string(ServerConnection::State state);
+
+}  // namespace weir::upstream

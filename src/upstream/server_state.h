@@ -1,0 +1,68 @@
+// ServerState: what all workers must agree on about one server, and what they have counted.
+//
+// A server's identity is backend name + server name + address. The state outlives snapshots: the
+// control thread's ServerRegistry creates it when a snapshot first names the identity and drops it
+// when no snapshot that any worker still uses names it. Workers touch the atomics and their own
+// slot of the counters, nothing else.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/counter.h"
+#include "base/histogram.h"
+#include "os/address.h"
+
+namespace weir::upstream {
+
+// Written by one worker, read by the metrics.
+struct alignas(64) ServerCounters {
+  Counter requests;           // Attempts that got a connection.
+  Counter connects;           // connect() calls.
+  Counter connects_failed;    // Of those: refused, unreachable, timed out.
+  Counter reuses;             // Requests sent on a kept connection.
+  Counter responses;          // Final response heads received.
+  Counter errors;             // Attempts that ended without a complete response.
+  Counter connections_active;
+  Counter connections_idle;
+  Counter idle_poisoned;      // Kept connections dropped because bytes arrived on them.
+  Counter idle_max_hit;       // Connections not kept because enough were.
+  Histogram first_byte_us;    // Last request byte to first response byte.
+};
+
+class ServerState {
+ public:
+  ServerState(std::string backend, std::string name, os::Address address, std::string address_text,
+              unsigned worker_count)
+      : backend_(std::move(backend)),
+        name_(std::move(name)),
+        address_(address),
+        address_text_(std::move(address_text)),
+        worker_count_(worker_count),
+        counters_(std::make_unique<ServerCounters[]>(worker_count)) {}
+
+  [[nodiscard]] const std::string& backend() const { return backend_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const os::Address& address() const { return address_; }
+  [[nodiscard]] const std::string& address_text() const { return address_text_; }
+  [[nodiscard]] unsigned worker_count() const { return worker_count_; }
+  [[nodiscard]] ServerCounters& counters(unsigned worker) { return counters_[worker]; }
+  [[nodiscard]] const ServerCounters& counters(unsigned worker) const { return counters_[worker]; }
+
+  // A packed health::Passive.
+  alignas(64) std::atomic<std::uint64_t> passive{0};
+  // Requests under way over all workers.
+  std::atomic<std::uint32_t> in_flight{0};
+
+ private:
+  std::string backend_;
+  std::string name_;
+  os::Address address_;
+  std::string address_text_;
+  unsigned worker_count_;
+  std::unique_ptr<ServerCounters[]> counters_;
+};
+
+}  // namespace weir::upstream

@@ -1,0 +1,81 @@
+"""What a request costs in system calls: recv, send, recv, send and a share of epoll_wait."""
+
+from harness import Case, strace_counts, wrk
+
+REQUESTS = 10_000
+RECEIVE = ("recvfrom", "read", "recvmsg", "readv")
+SEND = ("sendto", "write", "sendmsg", "writev")
+TIMERS = ("timerfd_settime", "timer_settime", "setitimer", "clock_gettime", "gettimeofday",
+          "nanosleep", "clock_nanosleep", "alarm")
+
+
+class SystemCalls(Case):
+
+    def steady(self, weir, run):
+        """Counts of a run after a first one that opened the connections and filled the slabs."""
+        run(200)
+        with strace_counts(weir.pid) as trace:
+            run(REQUESTS)
+        return trace
+
+    def check(self, trace, requests):
+        slack = requests // 100
+        text = str(trace.calls)
+        self.assertGreaterEqual(trace.sum(*RECEIVE), 2 * requests, text)
+        self.assertLessEqual(trace.sum(*RECEIVE), 2 * requests + slack, text)
+        self.assertGreaterEqual(trace.sum(*SEND), 2 * requests, text)
+        self.assertLessEqual(trace.sum(*SEND), 2 * requests + slack, text)
+        self.assertLessEqual(trace.sum("epoll_ctl"), 20, text)
+        self.assertLessEqual(trace.sum(*TIMERS), 20, text)
+        self.assertLessEqual(trace.sum("epoll_wait", "epoll_pwait", "epoll_pwait2"),
+                             2 * requests + slack, text)
+        self.assertLessEqual(trace.sum("futex"), slack, text)
+        known = trace.sum(*RECEIVE, *SEND, *TIMERS, "epoll_ctl", "epoll_wait", "epoll_pwait",
+                          "epoll_pwait2", "futex", "restart_syscall")
+        self.assertLessEqual(sum(trace.calls.values()) - known, slack, text)
+
+    def test_one_keep_alive_client(self):
+        server = self.nginx()
+        weir = self.classic(server)
+        client = self.client(weir)
+
+        def run(count):
+            for _ in range(count):
+                client.get("/name")
+
+        self.check(self.steady(weir, run), REQUESTS)
+
+    def test_small_posts_ride_in_one_send(self):
+        """A small body goes out with its head."""
+        server = self.nginx(extra="    location = /post { return 200 \"posted\"; }")
+        weir = self.classic(server)
+        client = self.client(weir)
+        message = b"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + b"x" * 100
+
+        def run(count):
+            for _ in range(count):
+                client.send(message).response()
+
+        self.check(self.steady(weir, run), REQUESTS)
+
+    def test_many_clients_share_the_waiting(self):
+        """With work at hand one epoll_wait serves many requests."""
+        server = self.nginx()
+        weir = self.weir(server)
+        url = f"http://127.0.0.1:{weir.port}/name"
+
+        def requests():
+            return weir.metric("weir_http_requests_total", code="2xx")
+
+        wrk(url, 2_000, 32)
+        before = requests()
+        with strace_counts(weir.pid) as trace:
+            load = wrk(url, 5_000, 32, 120)
+        done = int(requests() - before)
+        self.assertEqual(load.failures, [])
+        text = f"{done} requests, {trace.calls}"
+        # wrk opens and closes its 32 connections each round, which is not steady state.
+        self.assertLessEqual(trace.sum(*RECEIVE), 2.1 * done + 1_000, text)
+        self.assertLessEqual(trace.sum(*SEND), 2.1 * done + 1_000, text)
+        self.assertLess(trace.sum("epoll_wait", "epoll_pwait", "epoll_pwait2"), 1.2 * done, text)
+        self.assertLessEqual(trace.sum(*TIMERS), 20, text)

@@ -1,0 +1,50 @@
+"""`trigger = "edge" | "level" | "oneshot"`: one behaviour, whatever epoll is asked to do."""
+
+import random
+
+from harness import Case, Truncated, response
+
+
+class Triggers(Case):
+
+    def echo(self, connection):
+        while request := connection.request():
+            if request.target == "/cut":
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+                return
+            connection.send(response(request.body or b"empty"))
+
+    def everything(self, trigger):
+        weir = self.weir(self.origin(self.echo), runtime={"trigger": trigger, "workers": 2},
+                         listener={"client_idle": "300ms"})
+        client = self.client(weir)
+        for _ in range(50):
+            self.assertEqual(client.get().body, b"empty")
+        body = random.Random(1).randbytes(3_000_000)
+        self.assertEqual(client.request("PUT", body=body).body, body)
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
+        for _ in range(20):
+            self.assertEqual(client.response().body, b"empty")
+        for byte in b"GET / HTTP/1.1\r\nHost: a\r\n\r\n":
+            client.send(bytes([byte]))
+        self.assertEqual(client.response().body, b"empty")
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").half_close()
+        self.assertEqual(client.response().body, b"empty")
+        self.assertTrue(client.closed())
+        with self.assertRaises(Truncated):
+            self.client(weir).get("/cut")
+        idle = self.client(weir)
+        self.assertEqual(idle.get().body, b"empty")
+        self.assertTrue(idle.closed())
+        quiet = self.client(weir)
+        self.assertEqual(quiet.get().body, b"empty")
+        self.assertLess(weir.cpu_share(0.2), 0.1, "an event is reported again and again")
+
+    def test_edge(self):
+        self.everything("edge")
+
+    def test_level(self):
+        self.everything("level")
+
+    def test_oneshot(self):
+        self.everything("oneshot")

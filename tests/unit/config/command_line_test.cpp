@@ -1,0 +1,303 @@
+#include "config/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace weir::config {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Result<Command, CommandLineError> run(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "weir");
+  return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+}
+
+Command must_parse(std::vector<const char*> arguments) {
+  auto command = run(std::move(arguments));
+  EXPECT_TRUE(command) << command.error().message;
+  return command ? *command : Command{};
+}
+
+std::string refusal(std::vector<const char*> arguments) {
+  const auto command = run(std::move(arguments));
+  if (command) return "accepted";
+  EXPECT_EQ(command.error().exit_code, kExitUsage);
+  EXPECT_EQ(command.error().message.find('\n'), std::string::npos) << command.error().message;
+  return command.error().message;
+}
+
+TEST(Classic, HasItsDefaults) {
+  const Command command = must_parse({"8080", "9001", "9002"});
+  EXPECT_EQ(command.verb, Command::Verb::classic);
+  EXPECT_EQ(command.check_requests, 5u);
+  const Config& config = command.config;
+  EXPECT_EQ(config.runtime.workers, 4u);
+  EXPECT_EQ(config.admin, std::nullopt);
+  EXPECT_EQ(config.log.access, "");
+  ASSERT_EQ(config.listeners.size(), 1u);
+  EXPECT_EQ(config.listeners[0].name, "main");
+  ASSERT_EQ(config.listeners[0].bind.size(), 1u);
+  EXPECT_EQ(config.listeners[0].bind[0].text(), "0.0.0.0:8080");
+  ASSERT_EQ(config.backends.size(), 1u);
+  EXPECT_EQ(config.backends[0].name, "servers");
+  EXPECT_EQ(config.backends[0].balance, Balance::round_robin);
+  EXPECT_EQ(config.backends[0].unavailable_status, 500);
+  EXPECT_EQ(config.backends[0].server_limit, std::nullopt);
+  ASSERT_EQ(config.backends[0].servers.size(), 2u);
+  EXPECT_EQ(config.backends[0].servers[0].name, "127.0.0.1:9001");
+  EXPECT_EQ(config.backends[0].servers[1].address.text(), "127.0.0.1:9002");
+  ASSERT_EQ(config.routes.size(), 1u);
+  EXPECT_EQ(config.routes[0].backend, "servers");
+}
+
+TEST(Classic, TakesEveryOption) {
+  const Command command = must_parse({"-N",
+                                      "2",
+                                      "-R",
+                                      "7",
+                                      "--bind",
+                                      "::1",
+                                      "--balance",
+                                      "p2c",
+                                      "--server-limit",
+                                      "9",
+                                      "--access-log",
+                                      "-",
+                                      "--admin",
+                                      "9900",
+                                      "8080",
+                                      "9001",
+                                      "127.0.0.1:9003",
+                                      "[::1]:9004",
+                                      "unix:/run/app.sock",
+                                      "http://10.0.0.1/"});
+  EXPECT_EQ(command.config.runtime.workers, 2u);
+  EXPECT_EQ(command.check_requests, 7u);
+  EXPECT_EQ(command.config.listeners[0].bind[0].text(), "[::1]:8080");
+  EXPECT_EQ(command.config.backends[0].balance, Balance::p2c);
+  EXPECT_EQ(command.config.backends[0].server_limit, 9u);
+  EXPECT_EQ(command.config.log.access, "-");
+  EXPECT_EQ(command.config.admin->text(), "127.0.0.1:9900");
+  ASSERT_EQ(command.config.backends[0].servers.size(), 5u);
+  EXPECT_EQ(command.config.backends[0].servers[4].name, "10.0.0.1:80");
+}
+
+TEST(Classic, TakesOptionsAnywhereAndInEverySpelling) {
+  for (const auto& arguments :
+       std::vector<std::vector<const char*>>{{"-N2", "8080", "9001"},
+                                             {"--workers=2", "8080", "9001"},
+                                             {"8080", "-N", "2", "9001"},
+                                             {"8080", "9001", "--workers", "2"},
+                                             {"-N", "2", "--", "8080", "9001"}}) {
+    const Command command = must_parse(arguments);
+    EXPECT_EQ(command.config.runtime.workers, 2u);
+    ASSERT_EQ(command.config.backends.size(), 1u);
+    EXPECT_EQ(command.config.backends[0].servers.size(), 1u);
+  }
+}
+
+TEST(Classic, SaysWhatIsWrongInOneLine) {
+  EXPECT_EQ(refusal({"8080"}), "weir: no server given; add at least one, e.g. weir 8080 9001 9002");
+  EXPECT_EQ(refusal({"99999", "9001"}), "weir: port 99999 is out of range; use 1 to 65535");
+  EXPECT_EQ(refusal({"0", "9001"}), "weir: port 0 is out of range; use 1 to 65535");
+  EXPECT_EQ(refusal({"8080", "9001", "9001"}),
+            "weir: server 127.0.0.1:9001 is given twice; remove one");
+  EXPECT_EQ(refusal({"8080", "9001", "localhost:9001"}),
+            "weir: server 127.0.0.1:9001 is given twice; remove one");
+  EXPECT_EQ(refusal({"8080", "127.0.0.1:99999"}),
+            "weir: server `127.0.0.1:99999`: port 99999 is out of range; use 1 to 65535");
+  EXPECT_EQ(refusal({"8080", "app:80"}),
+            "weir: server: names such as `app` are not resolved yet; give an IP address");
+  EXPECT_EQ(refusal({"-N", "0", "8080", "9001"}), "weir: -N 0 is out of range; use 1 to 256");
+  EXPECT_EQ(refusal({"-N", "257", "8080", "9001"}), "weir: -N 257 is out of range; use 1 to 256");
+  EXPECT_EQ(refusal({"-N", "abc", "8080", "9001"}),
+            "weir: -N `abc` is not a whole number; use 1 to 256");
+  EXPECT_EQ(refusal({"-N", "2.5", "8080", "9001"}),
+            "weir: -N `2.5` is not a whole number; use 1 to 256");
+  EXPECT_EQ(refusal({"-N", "-4", "8080", "9001"}), "weir: -N -4 is out of range; use 1 to 256");
+  EXPECT_EQ(refusal({"-R", "-1", "8080", "9001"}),
+            "weir: -R -1 is out of range; use 1 to 1000000000");
+  EXPECT_EQ(refusal({"-R", "99999999999999999999", "8080", "9001"}),
+            "weir: -R 99999999999999999999 is out of range; use 1 to 1000000000");
+  EXPECT_EQ(refusal({"--server-limit", "0", "8080", "9001"}),
+            "weir: --server-limit 0 is out of range; use 1 to 1000000");
+  EXPECT_EQ(refusal({"--balance", "rr", "8080", "9001"}),
+            "weir: unknown --balance `rr`; choose one of round_robin, least_connections, p2c");
+  EXPECT_EQ(refusal({"--bind", "1.2.3", "8080", "9001"}),
+            "weir: --bind: `1.2.3` is not an IPv4 address; write four numbers from 0 to 255");
+  EXPECT_EQ(refusal({"--access-log", "", "8080", "9001"}),
+            "weir: --access-log is empty; see weir --help");
+  EXPECT_EQ(refusal({"8080", "9001", "-N"}), "weir: option -N needs a value; see weir --help");
+  EXPECT_EQ(refusal({"-N", "1", "--workers", "2", "8080", "9001"}),
+            "weir: -N is given twice; keep one");
+  EXPECT_EQ(refusal({"-N", "2"}), "weir: no port given; for example: weir 8080 9001 9002");
+}
+
+TEST(Classic, RefusesAddressesThatCollide) {
+  EXPECT_THAT(refusal({"8080", "8080"}), HasSubstr("server 127.0.0.1:8080 is weir itself"));
+  EXPECT_THAT(refusal({"--admin", "8080", "8080", "9001"}), HasSubstr("share a port"));
+  EXPECT_THAT(refusal({"--admin", ":8080", "8080", "9001"}), HasSubstr("listened on twice"));
+  EXPECT_THAT(refusal({"--admin", "9001", "8080", "9001"}), HasSubstr("is weir itself"));
+  must_parse({"--bind", "10.0.0.1", "8080", "8080"});
+}
+
+TEST(Classic, GuessesWhatWasMeant) {
+  EXPECT_EQ(refusal({"rnu"}), "weir: unknown command `rnu`; did you mean `weir run`?");
+  EXPECT_EQ(refusal({"Proxy", "--from", ":1"}), "weir: unknown option `--from`; see weir --help");
+  EXPECT_EQ(refusal({"valdate"}), "weir: unknown command `valdate`; did you mean `weir validate`?");
+  EXPECT_EQ(refusal({"--blance", "p2c", "8080", "9001"}),
+            "weir: unknown option `--blance`; did you mean `--balance`?");
+  EXPECT_EQ(refusal({"-n", "2", "8080", "9001"}), "weir: unknown option `-n`; did you mean `-N`?");
+  EXPECT_EQ(refusal({"-x", "8080", "9001"}), "weir: unknown option `-x`; see weir --help");
+  EXPECT_THAT(refusal({"weir.toml"}), HasSubstr("`weir run -c weir.toml`"));
+  EXPECT_THAT(refusal({"127.0.0.1:8080", "9001"}), HasSubstr("--bind 127.0.0.1 8080"));
+  EXPECT_THAT(refusal({"-c", "weir.toml"}), HasSubstr("weir run -c FILE"));
+  EXPECT_THAT(refusal({"--from", ":80", "--to", "9001"}), HasSubstr("weir proxy --from"));
+  EXPECT_THAT(refusal({"abc", "9001"}), HasSubstr("neither a command nor a port"));
+  EXPECT_THAT(refusal({"", "9001"}), HasSubstr("neither a command nor a port"));
+  EXPECT_THAT(refusal({"8080", ""}), HasSubstr("address is empty"));
+}
+
+TEST(Proxy, TakesFullAddresses) {
+  const Command command =
+      must_parse({"proxy", "--from", ":8080", "--from", "[::1]:8080", "--to", "127.0.0.1:9001",
+                  "--to", "9002", "--balance", "least_connections"});
+  EXPECT_EQ(command.verb, Command::Verb::proxy);
+  EXPECT_EQ(command.config.runtime.workers, std::nullopt);
+  ASSERT_EQ(command.config.listeners[0].bind.size(), 2u);
+  EXPECT_EQ(command.config.listeners[0].bind[0].text(), "0.0.0.0:8080");
+  EXPECT_EQ(command.config.listeners[0].bind[1].text(), "[::1]:8080");
+  EXPECT_EQ(command.config.backends[0].servers.size(), 2u);
+  EXPECT_EQ(command.config.backends[0].balance, Balance::least_connections);
+  EXPECT_EQ(command.config.backends[0].unavailable_status, 503);
+}
+
+TEST(Proxy, SaysWhatIsMissing) {
+  EXPECT_EQ(refusal({"proxy"}), "weir: no --from given; say where to listen, e.g. --from :8080");
+  EXPECT_EQ(refusal({"proxy", "--from", ":80"}),
+            "weir: no --to given; add at least one server, e.g. --to 127.0.0.1:9001");
+  EXPECT_EQ(refusal({"proxy", "--from", ":80", "9001"}),
+            "weir: `9001` belongs behind an option; write --to 9001");
+  EXPECT_EQ(refusal({"proxy", "--from", ":80", "--to"}),
+            "weir: option --to needs a value; see weir --help");
+  EXPECT_THAT(refusal({"proxy", "--from", ":80", "--to", "9001", "--to", ":9001"}),
+              HasSubstr("given twice"));
+  EXPECT_THAT(refusal({"proxy", "--from", ":80", "--from", "127.0.0.1:80", "--to", "9001"}),
+              HasSubstr("share a port"));
+  EXPECT_THAT(refusal({"proxy", "--from", "::1:80", "--to", "9001"}), HasSubstr("[::1]:80"));
+  EXPECT_THAT(refusal({"proxy", "--from", ":80", "--to", "https://10.0.0.1"}),
+              HasSubstr("TLS to servers is not available yet"));
+}
+
+TEST(Files, AreGivenWithC) {
+  EXPECT_EQ(must_parse({"run"}).verb, Command::Verb::run);
+  EXPECT_EQ(must_parse({"run"}).config_path, "");
+  EXPECT_EQ(must_parse({"run", "-c", "a.toml"}).config_path, "a.toml");
+  EXPECT_EQ(must_parse({"run", "--config=a.toml"}).config_path, "a.toml");
+  const Command validate = must_parse({"validate", "--json", "--strict", "-c", "a.toml"});
+  EXPECT_EQ(validate.verb, Command::Verb::validate);
+  EXPECT_TRUE(validate.json);
+  EXPECT_TRUE(validate.strict);
+  EXPECT_FALSE(must_parse({"validate"}).json);
+  EXPECT_EQ(must_parse({"-t"}).verb, Command::Verb::validate);
+  EXPECT_EQ(must_parse({"-t", "-c", "a.toml"}).config_path, "a.toml");
+  EXPECT_EQ(must_parse({"-c", "a.toml", "-t"}).config_path, "a.toml");
+  EXPECT_EQ(refusal({"run", "a.toml"}),
+            "weir: the file needs -c in front; write weir run -c a.toml");
+  EXPECT_EQ(refusal({"run", "-c"}), "weir: option -c needs a value; see weir --help");
+  EXPECT_EQ(refusal({"run", "-c", ""}), "weir: -c is empty; see weir --help");
+  EXPECT_EQ(refusal({"run", "-c", "a", "-c", "b"}), "weir: -c is given twice; keep one");
+  EXPECT_EQ(refusal({"run", "--json"}), "weir: unknown option `--json`; see weir --help");
+  EXPECT_EQ(refusal({"validate", "--json=yes"}),
+            "weir: option --json takes no value; see weir --help");
+  EXPECT_EQ(refusal({"validate", "--jsno"}),
+            "weir: unknown option `--jsno`; did you mean `--json`?");
+}
+
+TEST(Demo, TakesAPort) {
+  EXPECT_EQ(must_parse({"demo"}).verb, Command::Verb::demo);
+  EXPECT_EQ(must_parse({"demo"}).demo_port, std::nullopt);
+  EXPECT_EQ(must_parse({"demo", "--port", "8000"}).demo_port, 8000);
+  EXPECT_EQ(must_parse({"demo", "--port", "0"}).demo_port, 0);
+  EXPECT_EQ(must_parse({"demo", "-N", "2"}).config.runtime.workers, 2u);
+  EXPECT_THAT(refusal({"demo", "--port", "70000"}), HasSubstr("out of range"));
+  EXPECT_THAT(refusal({"demo", "8080"}), HasSubstr("one argument too many"));
+}
+
+TEST(Help, IsThereForEveryForm) {
+  for (const auto& arguments : std::vector<std::vector<const char*>>{{"--help"},
+                                                                     {"-h"},
+                                                                     {"help"},
+                                                                     {"help", "proxy"},
+                                                                     {"help", "help"},
+                                                                     {"proxy", "--help"},
+                                                                     {"run", "-h"},
+                                                                     {"validate", "--help"},
+                                                                     {"-t", "--help"},
+                                                                     {"demo", "--help"},
+                                                                     {"version", "--help"},
+                                                                     {"8080", "9001", "--help"},
+                                                                     {"--nonsense", "--help"}}) {
+    const auto command = run(arguments);
+    if (arguments.front() == std::string("--nonsense")) continue;
+    ASSERT_TRUE(command) << arguments.front();
+    EXPECT_EQ(command->verb, Command::Verb::help);
+    EXPECT_TRUE(command->help.ends_with('\n'));
+    std::istringstream lines(command->help);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(line.size(), 80u) << line;
+      EXPECT_FALSE(line.ends_with(' ')) << line;
+    }
+  }
+  EXPECT_THAT(must_parse({"help", "proxy"}).help, HasSubstr("weir proxy --from :8080"));
+  EXPECT_THAT(must_parse({"--help"}).help, HasSubstr("weir 8080 9001 9002"));
+  EXPECT_EQ(refusal({"help", "rnu"}), "weir: there is no command `rnu`; did you mean `run`?");
+}
+
+TEST(Version, HasTwoSpellings) {
+  EXPECT_EQ(must_parse({"version"}).verb, Command::Verb::version);
+  EXPECT_EQ(must_parse({"--version"}).verb, Command::Verb::version);
+  EXPECT_THAT(refusal({"version", "x"}), HasSubstr("one argument too many"));
+}
+
+TEST(NoArguments, ShowTheUsage) {
+  const auto command = run({});
+  ASSERT_FALSE(command);
+  EXPECT_EQ(command.error().exit_code, 2);
+  EXPECT_THAT(command.error().message, HasSubstr("usage: weir"));
+  EXPECT_FALSE(parse_command_line(0, nullptr));
+}
+
+TEST(Messages, AreOneLineWhateverIsTyped) {
+  const std::vector<const char*> odd = {"a\nb", "\x1B[2J", "\xFF", "--\n", "-\x01",    "=",   "--=",
+                                        "-",    "--x=\n",  "{}",   "%s%n", "--help=x", "-h=x"};
+  for (const char* word : odd) {
+    for (auto arguments :
+         std::vector<std::vector<const char*>>{{word},
+                                               {"8080", word},
+                                               {"-N", word, "8080", "9001"},
+                                               {"run", word},
+                                               {"proxy", "--from", word, "--to", "9001"},
+                                               {"help", word},
+                                               {"--bind", word, "1", "2"},
+                                               {"--balance", word, "1", "2"},
+                                               {"demo", "--port", word},
+                                               {"version", word}}) {
+      const std::string message = refusal(arguments);
+      EXPECT_TRUE(std::ranges::all_of(message, [](char c) {
+        return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F;
+      })) << message;
+      EXPECT_THAT(message, testing::Not(HasSubstr("required")));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::config

@@ -1,0 +1,91 @@
+#include "config/match_rules.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weir::config {
+namespace {
+
+TEST(HostPatterns, AreLowerCaseNamesOrSuffixes) {
+  EXPECT_EQ(parse_host_pattern("Example.COM"), "example.com");
+  EXPECT_EQ(parse_host_pattern("*.Example.com"), "*.example.com");
+  EXPECT_EQ(parse_host_pattern("localhost"), "localhost");
+  EXPECT_EQ(parse_host_pattern("my_app-1.internal"), "my_app-1.internal");
+  EXPECT_EQ(parse_host_pattern("127.0.0.1"), "127.0.0.1");
+  EXPECT_EQ(parse_host_pattern("[2001:DB8::1]"), "[2001:db8::1]");
+  EXPECT_TRUE(parse_host_pattern(std::string(63, 'a') + ".b"));
+}
+
+TEST(HostPatterns, RefuseWhatNoHostFieldHas) {
+  for (const char* text :
+       {"",       "*",    "*.",          "*.*.a", "a.*",      "*a.com", ".a.com",
+        "a.com.", "a..b", "a b",         "a:80",  "http://a", "a/b",    "\xC3\xA9.com",
+        "a?b",    "[::1", "[1.2.3.4/8]", "[]",    "::1",      "a,b"}) {
+    const auto host = parse_host_pattern(text);
+    ASSERT_FALSE(host) << text;
+    EXPECT_FALSE(host.error().fix.empty()) << text;
+  }
+  EXPECT_FALSE(parse_host_pattern(std::string(64, 'a') + ".b"));
+  EXPECT_FALSE(parse_host_pattern(std::string(254, 'a')));
+}
+
+TEST(PathPatterns, ArePrefixesOrExact) {
+  for (const char* text : {"/", "/api", "/api/", "=/", "=/a", "/a%20b", "/a//b", "/a:b@c;d=e,f",
+                           "/..a/.b", "=/*", "/a*b", "/~user"}) {
+    EXPECT_EQ(parse_path_pattern(text), text) << text;
+  }
+  for (const char* text :
+       {"",     "=",   "api",       "=api",  "/a b",  "/a?b", "/a#b",  "/a/*",
+        "/a*",  "/*",  "/a/../b",   "/.",    "=/..",  "/%",   "/%2",   "/%zz",
+        "~^/a", "^/a", "/\xC3\xA9", "/a\\b", "/a\"b", "/a<b", "/a\tb", "/{id}"}) {
+    const auto path = parse_path_pattern(text);
+    ASSERT_FALSE(path) << text;
+    EXPECT_FALSE(path.error().fix.empty()) << text;
+  }
+  EXPECT_EQ(parse_path_pattern("/api/**").error().fix, "write \"/api\"");
+  EXPECT_EQ(parse_path_pattern("/*").error().fix, "write \"/\"");
+  EXPECT_EQ(parse_path_pattern("= /a").error().fix, "write \"=/a\"");
+  EXPECT_TRUE(parse_path_pattern("/" + std::string(4095, 'a')));
+  EXPECT_FALSE(parse_path_pattern("/" + std::string(4096, 'a')));
+}
+
+TEST(Methods, AreTokensWithCase) {
+  for (const char* text : {"GET", "PROPFIND", "M-SEARCH", "x", "Get2"}) {
+    EXPECT_EQ(parse_method(text), text);
+  }
+  for (const char* text : {"", "get", "Get", "GET POST", "GET,POST", "*", "G\xC3\x8BT", "GE\tT"}) {
+    EXPECT_FALSE(parse_method(text)) << text;
+  }
+  EXPECT_EQ(parse_method("options").error().fix, "write \"OPTIONS\"");
+}
+
+TEST(Covers, ForHosts) {
+  EXPECT_TRUE(host_covers("a.com", "a.com"));
+  EXPECT_TRUE(host_covers("*.a.com", "x.a.com"));
+  EXPECT_TRUE(host_covers("*.a.com", "x.y.a.com"));
+  EXPECT_TRUE(host_covers("*.a.com", "*.a.com"));
+  EXPECT_TRUE(host_covers("*.a.com", "*.b.a.com"));
+  EXPECT_FALSE(host_covers("*.a.com", "a.com"));
+  EXPECT_FALSE(host_covers("*.a.com", "ba.com"));
+  EXPECT_FALSE(host_covers("*.b.a.com", "*.a.com"));
+  EXPECT_FALSE(host_covers("x.a.com", "*.a.com"));
+}
+
+TEST(Covers, ForPaths) {
+  EXPECT_TRUE(path_covers("/", "/"));
+  EXPECT_TRUE(path_covers("/", "=/x"));
+  EXPECT_TRUE(path_covers("/api", "/api"));
+  EXPECT_TRUE(path_covers("/api", "/api/"));
+  EXPECT_TRUE(path_covers("/api", "=/api"));
+  EXPECT_TRUE(path_covers("/api/", "/api/x"));
+  EXPECT_TRUE(path_covers("=/api", "=/api"));
+  EXPECT_FALSE(path_covers("/api", "/apis"));
+  EXPECT_FALSE(path_covers("/api/", "/api"));
+  EXPECT_FALSE(path_covers("=/api", "/api"));
+  EXPECT_FALSE(path_covers("=/api", "=/api/"));
+  EXPECT_FALSE(path_covers("/api/v1", "/api"));
+}
+
+}  // namespace
+}  // namespace weir::config

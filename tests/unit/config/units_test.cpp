@@ -1,0 +1,92 @@
+#include "config/units.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace weir::config {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+TEST(Durations, HaveUnits) {
+  EXPECT_EQ(parse_duration("250ms"), Milliseconds{250});
+  EXPECT_EQ(parse_duration("5s"), seconds{5});
+  EXPECT_EQ(parse_duration("2m"), minutes{2});
+  EXPECT_EQ(parse_duration("2h"), hours{2});
+  EXPECT_EQ(parse_duration("0s"), Milliseconds{0});
+  EXPECT_EQ(parse_duration("007s"), seconds{7});
+}
+
+TEST(Durations, MayBeComposedFromLargeToSmall) {
+  EXPECT_EQ(parse_duration("1m30s"), seconds{90});
+  EXPECT_EQ(parse_duration("1h2m3s4ms"), hours{1} + minutes{2} + seconds{3} + Milliseconds{4});
+  EXPECT_EQ(parse_duration("1s5ms"), Milliseconds{1005});
+  EXPECT_FALSE(parse_duration("30s1m"));
+  EXPECT_FALSE(parse_duration("1s1s"));
+  EXPECT_FALSE(parse_duration("1ms1s"));
+}
+
+TEST(Durations, EndAtOneDay) {
+  EXPECT_EQ(parse_duration("24h"), kDurationMax);
+  EXPECT_EQ(parse_duration("86400s"), kDurationMax);
+  EXPECT_EQ(parse_duration("23h59m60s"), kDurationMax);
+  EXPECT_FALSE(parse_duration("24h1ms"));
+  EXPECT_FALSE(parse_duration("86400001ms"));
+  EXPECT_FALSE(parse_duration("18446744073709551616ms"));
+  EXPECT_FALSE(parse_duration("5124095576030431h"));  // Wraps to something small in 64 bits.
+  EXPECT_FALSE(parse_duration(std::string(100'000, '9') + "s"));
+}
+
+TEST(Durations, SayWhatToWriteInstead) {
+  EXPECT_EQ(parse_duration("5").error().sentence(), "`5` has no unit; write \"5s\" or \"5ms\"");
+  EXPECT_THAT(parse_duration("5sec").error().fix, HasSubstr("\"5s\""));
+  EXPECT_THAT(parse_duration("2min").error().fix, HasSubstr("\"2m\""));
+  EXPECT_THAT(parse_duration("1hour").error().fix, HasSubstr("\"1h\""));
+  EXPECT_THAT(parse_duration("5S").error().fix, HasSubstr("\"5s\""));
+  EXPECT_THAT(parse_duration("5d").error().fix, HasSubstr("units are"));
+  EXPECT_THAT(parse_duration("1.5s").error().fix, HasSubstr("smaller unit"));
+  EXPECT_THAT(parse_duration("5 s").error().what, HasSubstr("space"));
+  EXPECT_THAT(parse_duration("-5s").error().what, HasSubstr("negative"));
+  EXPECT_THAT(parse_duration("").error().what, HasSubstr("empty"));
+  EXPECT_THAT(parse_duration("  ").error().what, HasSubstr("empty"));
+}
+
+TEST(Durations, RefuseEverythingElse) {
+  for (const char* text : {"s", "ms5", "5s5", "+5s", "5s ", "5us", "5\xC2\xB5s", "0x5s", "5ss",
+                           "inf", "5e3s", "5m s", "5\n"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+}
+
+TEST(Sizes, HavePowersOf1000And1024) {
+  EXPECT_EQ(parse_size("0B"), 0u);
+  EXPECT_EQ(parse_size("16KiB"), 16'384u);
+  EXPECT_EQ(parse_size("1MB"), 1'000'000u);
+  EXPECT_EQ(parse_size("1kB"), 1'000u);
+  EXPECT_EQ(parse_size("1KB"), 1'000u);
+  EXPECT_EQ(parse_size("2MiB"), 2u << 20);
+  EXPECT_EQ(parse_size("3GiB"), 3ull << 30);
+  EXPECT_EQ(parse_size("1TiB"), 1ull << 40);
+  EXPECT_EQ(parse_size("9223372036854775807B"), 9223372036854775807u);
+}
+
+TEST(Sizes, RefuseWhatOverflowsOrIsUnclear) {
+  EXPECT_FALSE(parse_size("9223372036854775808B"));
+  EXPECT_FALSE(parse_size("8388608TiB"));
+  EXPECT_FALSE(parse_size("18446744073709551617B"));
+  EXPECT_FALSE(parse_size("1MiB1KiB"));
+  for (const char* text : {"", "16", "KiB", "16 KiB", "1.5MiB", "-1B", "1,000B", "16KIB", "1PB"}) {
+    EXPECT_FALSE(parse_size(text)) << text;
+  }
+  EXPECT_EQ(parse_size("16").error().sentence(), "`16` has no unit; write \"16B\" or \"16KiB\"");
+  EXPECT_THAT(parse_size("16k").error().fix, HasSubstr("\"16KiB\""));
+  EXPECT_THAT(parse_size("1g").error().fix, HasSubstr("\"1GiB\""));
+}
+
+}  // namespace
+}  // namespace weir::config

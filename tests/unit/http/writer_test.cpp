@@ -1,0 +1,131 @@
+#include "http/writer.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "vectors.h"
+
+namespace weir::http::test {
+namespace {
+
+ForwardOptions forward_options(const Case& vector, std::string& ip, std::string& proto) {
+  ip = vector.option("ip", "192.0.2.1");
+  proto = vector.option("proto", "http");
+  ForwardOptions options;
+  options.x_forwarded = vector.has("x");
+  options.forwarded = vector.has("forwarded");
+  options.via = vector.has("via");
+  options.trusted = vector.has("trusted");
+  options.client_ip = ip;
+  options.proto = proto;
+  return options;
+}
+
+ResponseOptions response_options(const Case& vector, std::string& date) {
+  date = vector.option("date");
+  ResponseOptions options;
+  options.chunked = vector.has("chunked");
+  options.close = vector.has("close");
+  options.keep_alive = vector.has("keep-alive");
+  options.via = vector.has("via");
+  options.date = date;
+  return options;
+}
+
+// Parses the case's input from a block that is then moved, as connections move their buffers.
+class MovedHead {
+ public:
+  MovedHead(const Case& vector, HeadParser::Mode mode) : bytes_(vector.in) {
+    parser_.begin(mode, HeadLimits{});
+    const auto first = std::make_unique<char[]>(bytes_.size());
+    bytes_.copy(first.get(), bytes_.size());
+    EXPECT_EQ(parser_.parse(first.get(), bytes_.size()), ParseStatus::complete);
+    parser_.rebase(bytes_.data());
+  }
+  [[nodiscard]] const HeadParser& parser() const { return parser_; }
+
+ private:
+  std::string bytes_;
+  HeadParser parser_;
+};
+
+// Writes with exactly enough room, then with every smaller one, which must be refused without a
+// byte outside.
+template <typename Write>
+void check_output(const Case& vector, std::size_t extra, Write write) {
+  EXPECT_LE(vector.out.size(), vector.in.size() + extra) << "kWriteExtraMax is too small";
+  for (std::size_t room = 0; room <= vector.out.size() + 1; ++room) {
+    const auto out = std::make_unique<char[]>(room);
+    const std::size_t size = write(out.get(), room);
+    if (room < vector.out.size()) {
+      ASSERT_EQ(size, 0U) << "room " << room;
+    } else {
+      ASSERT_EQ(escape({out.get(), size}), escape(vector.out));
+    }
+  }
+}
+
+TEST(Writer, Requests) {
+  const auto cases = read_cases("forward_requests.txt");
+  EXPECT_GE(cases.size(), 35U);
+  for (const Case& vector : cases) {
+    SCOPED_TRACE(vector.where + ": " + vector.name);
+    const MovedHead head(vector, HeadParser::Mode::request);
+    const auto info = analyse_request(head.parser());
+    ASSERT_TRUE(info) << to_string(info.error());
+    std::string ip;
+    std::string proto;
+    const ForwardOptions options = forward_options(vector, ip, proto);
+    check_output(vector, kWriteExtraMax, [&](char* out, std::size_t room) {
+      return write_request_head(out, room, head.parser(), *info, options);
+    });
+  }
+}
+
+TEST(Writer, Responses) {
+  const auto cases = read_cases("forward_responses.txt");
+  EXPECT_GE(cases.size(), 20U);
+  for (const Case& vector : cases) {
+    SCOPED_TRACE(vector.where + ": " + vector.name);
+    const MovedHead head(vector, HeadParser::Mode::response);
+    const auto info = analyse_response(head.parser(), method_id(vector.option("method", "GET")));
+    ASSERT_TRUE(info) << to_string(info.error());
+    std::string date;
+    const ResponseOptions options = response_options(vector, date);
+    check_output(vector, kWriteExtraMax, [&](char* out, std::size_t room) {
+      return write_response_head(out, room, head.parser(), *info, options);
+    });
+  }
+}
+
+// RFC 9110 6.5.1.
+TEST(Writer, Trailers) {
+  for (const Case& vector : read_cases("forward_trailers.txt")) {
+    SCOPED_TRACE(vector.where + ": " + vector.name);
+    const MovedHead head(vector, HeadParser::Mode::trailers);
+    check_output(vector, 0, [&](char* out, std::size_t room) {
+      return write_trailers(out, room, head.parser());
+    });
+  }
+}
+
+// Every line is written longer than it came, and every host twice more: the promised room must do.
+TEST(Writer, TheWorstCaseFitsIntoThePromisedRoom) {
+  Case vector;
+  vector.in = "GET / HTTP/1.1\r\nHost:" + std::string(255, 'h') + ":65535\r\n";
+  for (int i = 0; i < 99; ++i) vector.in += "a:b\r\n";
+  vector.in += "\r\n";
+  const MovedHead head(vector, HeadParser::Mode::request);
+  const auto info = analyse_request(head.parser());
+  ASSERT_TRUE(info);
+  ForwardOptions options;
+  options.forwarded = options.via = true;
+  options.client_ip = "1111:2222:3333:4444:5555:6666:7777:8888";
+  const std::size_t room = vector.in.size() + kWriteExtraMax;
+  std::string out(room, '\0');
+  EXPECT_GT(write_request_head(out.data(), room, head.parser(), *info, options), 0U);
+}
+
+}  // namespace
+}  // namespace weir::http::test

@@ -1,0 +1,185 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <thread>
+
+#include "os/process.h"
+#include "sockets.h"
+
+namespace weir::os {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  test::TemporaryDirectory directory;
+  std::string path = directory.at("file");
+};
+
+TEST_F(Files, ReadsAWholeFile) {
+  std::string content(200'000, 'a');
+  content[5] = '\0';
+  std::ofstream(path) << content;
+  const auto read = read_file(path);
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(*read, content);
+}
+
+TEST_F(Files, ReadsAnEmptyFile) {
+  std::ofstream{path};
+  EXPECT_EQ(read_file(path).value(), "");
+}
+
+TEST_F(Files, AMissingFileIsNamedWithTheReason) {
+  const auto read = read_file(path);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error(), "cannot read " + path + ": No such file or directory");
+}
+
+TEST_F(Files, ADirectoryIsRefused) {
+  const auto read = read_file(directory.at(""));
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().find("not a regular file"), std::string::npos) << read.error();
+}
+
+TEST_F(Files, ADeviceIsRefused) { EXPECT_FALSE(read_file("/dev/zero")); }
+
+TEST_F(Files, RefusesMoreThan16MiB) {
+  std::ofstream{path};
+  ASSERT_EQ(::truncate(path.c_str(), 16 << 20), 0);
+  EXPECT_TRUE(read_file(path));
+  ASSERT_EQ(::truncate(path.c_str(), (16 << 20) + 1), 0);
+  const auto read = read_file(path);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().find("larger than 16 MiB"), std::string::npos) << read.error();
+}
+
+// What a shell's <(...) gives: the path of a pipe whose writer takes its time.
+TEST_F(Files, ReadsAPipeToItsEnd) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const Fd read_end(ends[0]);
+  std::jthread writer([write_end = Fd(ends[1])] {
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(write_all(write_end, std::string(10'000, 'p')));
+  });
+  const auto read = read_file("/proc/self/fd/" + std::to_string(read_end.get()));
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(read->size(), 1'000'000u);
+}
+
+TEST_F(Files, AppendsAndCreatesWithoutAccessForOthers) {
+  {
+    const auto file = open_for_append(path);
+    ASSERT_TRUE(file) << file.error();
+    EXPECT_TRUE(write_all(*file, "one "));
+  }
+  EXPECT_TRUE(write_all(open_for_append(path).value(), "two"));
+  EXPECT_EQ(read_file(path).value(), "one two");
+  EXPECT_TRUE(file_exists(path));
+  EXPECT_FALSE(file_exists(path + "x"));
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0007, 0u);
+}
+
+TEST_F(Files, AppendSaysWhyNot) {
+  const auto file = open_for_append(directory.at("missing/file"));
+  ASSERT_FALSE(file);
+  EXPECT_NE(file.error().find("No such file"), std::string::npos) << file.error();
+}
+
+TEST_F(Files, WriteAllWaitsForAFullPipeAndSeesADeadOne) {
+  PipeResult pipe = make_pipe();
+  std::jthread reader([read_end = std::move(pipe.read_end)] {
+    char data[4096];
+    for (std::size_t total = 0; total < 1'000'000;) {
+      wait_readable(read_end, 10'000);
+      const ssize_t count = ::read(read_end.get(), data, sizeof data);
+      if (count > 0) total += static_cast<std::size_t>(count);
+    }
+  });
+  EXPECT_TRUE(write_all(pipe.write_end, std::string(1'000'000, 'w')));
+  reader.join();
+  ::signal(SIGPIPE, SIG_IGN);
+  EXPECT_FALSE(write_all(pipe.write_end, "x"));
+}
+
+TEST(StandardOutput, IsADescriptorOfItsOwn) {
+  const Fd out = standard_output();
+  EXPECT_TRUE(out.valid());
+  EXPECT_GT(out.get(), 2);
+}
+
+TEST(Processors, UsableOnesAreThoseOfTheMask) {
+  const std::vector<int> cpus = usable_cpus();
+  cpu_set_t set;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
+  EXPECT_EQ(cpus.size(), static_cast<std::size_t>(CPU_COUNT(&set)));
+  EXPECT_TRUE(std::is_sorted(cpus.begin(), cpus.end()));
+  for (const int cpu : cpus) EXPECT_TRUE(CPU_ISSET(static_cast<unsigned>(cpu), &set)) << cpu;
+}
+
+TEST(Threads, ArePinnedAndNamed) {
+  const int cpu = usable_cpus().back();
+  const Fd go = wakeup_create();
+  std::jthread thread =
+      start_thread("a name of more than 15 bytes", cpu, [&] { wait_readable(go, 10'000); });
+  cpu_set_t set;
+  EXPECT_EQ(::pthread_getaffinity_np(thread.native_handle(), sizeof set, &set), 0);
+  EXPECT_EQ(CPU_COUNT(&set), 1);
+  EXPECT_TRUE(CPU_ISSET(static_cast<unsigned>(cpu), &set));
+  char name[16] = {};
+  EXPECT_EQ(::pthread_getname_np(thread.native_handle(), name, sizeof name), 0);
+  EXPECT_STREQ(name, "a name of more ");
+  wakeup_notify(go);
+}
+
+TEST(Threads, AProcessorThatDoesNotExistLeavesTheThreadUnpinned) {
+  bool ran = false;
+  start_thread("t", 1023, [&] { ran = true; }).join();
+  EXPECT_TRUE(ran);
+}
+
+TEST(Limits, TheSoftLimitBecomesTheHardOne) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit lowered{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lowered), 0);
+  EXPECT_EQ(raise_descriptor_limit(), before.rlim_max);
+  rlimit after{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+// In the child, because blocked signals would stay blocked in the tests that follow.
+void report_signals_and_exit() {
+  const Fd signals = signals_open();
+  bool ok = signals_next(signals) == Signal::none;
+  constexpr std::pair<int, Signal> kExpected[] = {{SIGHUP, Signal::reload},
+                                                  {SIGUSR1, Signal::reopen},
+                                                  {SIGTERM, Signal::terminate},
+                                                  {SIGINT, Signal::terminate},
+                                                  {SIGQUIT, Signal::terminate}};
+  for (const auto& [number, meaning] : kExpected) {
+    ::raise(number);
+    ok = ok && signals_next(signals) == meaning;
+  }
+  ::raise(SIGPIPE);
+  ok = ok && signals_next(signals) == Signal::none;
+  ::_exit(ok ? 0 : 1);
+}
+
+TEST(SignalsDeathTest, AreReportedInsteadOfKilling) {
+  EXPECT_EXIT(report_signals_and_exit(), testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
+}  // namespace weir::os
