@@ -20,10 +20,11 @@ CLI::Option* add(CLI::App& app, const OptionName& option) {
 
 Problem unknown_option(std::string_view given, std::span<const OptionName> options) {
   const std::string_view name = given.substr(0, given.find('='));
-  Problem problem = {"unknown option " + quoted(name), "see weir --help"};
+  Problem problem = {"unknown option " + in_backticks(name), "see weir --help"};
   std::vector<std::string_view> known = {kHelp.name};
   for (const OptionName& option : options) known.push_back(option.name);
-  if (const auto meant = closest(name, known)) problem.fix = "did you mean " + quoted(*meant) + "?";
+  if (const auto meant = closest(name, known))
+    problem.fix = "did you mean " + in_backticks(*meant) + "?";
   for (const OptionName& option : options) {
     const bool other_case = name.size() == 2 && option.short_name != 0 &&
                             lower(name.substr(1)) == lower(std::string(1, option.short_name));

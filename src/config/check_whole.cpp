@@ -227,12 +227,12 @@ void check_unused(const Draft& draft, Report& report) {
   }
   for (const auto& [name, span] : draft.backends) {
     if (backends.contains(name)) continue;
-    report.add(Code::unused_backend, span, "no route uses the backend " + quoted(name),
+    report.add(Code::unused_backend, span, "no route uses the backend " + in_backticks(name),
                "add a [[route]] with backend = \"" + printable(name) + "\", or remove it");
   }
   for (const auto& [name, span] : draft.listeners) {
     if (every_listener || listeners.contains(name)) continue;
-    report.add(Code::unrouted_listener, span, "no route serves the listener " + quoted(name),
+    report.add(Code::unrouted_listener, span, "no route serves the listener " + in_backticks(name),
                "every request on it is answered with 404");
   }
 }

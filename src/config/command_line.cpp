@@ -80,7 +80,8 @@ Result<std::optional<std::uint32_t>, Problem> number(const Arguments& arguments,
   const std::string_view digits = **text;
   const std::string range = "use 1 to " + std::to_string(most);
   if (!all_digits(digits.substr(digits.starts_with('-') ? 1 : 0))) {
-    return Err(Problem{option.shown() + " " + quoted(digits) + " is not a whole number", range});
+    return Err(
+        Problem{option.shown() + " " + in_backticks(digits) + " is not a whole number", range});
   }
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
@@ -104,7 +105,8 @@ std::optional<Problem> read_common(const Arguments& arguments, Config& config) {
     if (known == std::end(kBalances)) {
       std::vector<std::string_view> names;
       for (const auto& one : kBalances) names.push_back(one.text);
-      return Problem{"unknown --balance " + quoted(**balance), "choose one of " + joined(names)};
+      return Problem{"unknown --balance " + in_backticks(**balance),
+                     "choose one of " + joined(names)};
     }
     config.backends.front().balance = known->value;
   }
@@ -136,8 +138,8 @@ std::optional<Problem> add_servers(Words texts, Backend& backend) {
     const auto endpoint = parse_endpoint(text, Use::server);
     if (!endpoint) {
       const auto& [what, fix] = endpoint.error();
-      const bool named = what.find(quoted(text)) != std::string::npos;
-      return Problem{(named ? "server: " : "server " + quoted(text) + ": ") + what, fix};
+      const bool named = what.find(in_backticks(text)) != std::string::npos;
+      return Problem{(named ? "server: " : "server " + in_backticks(text) + ": ") + what, fix};
     }
     const bool twice = std::ranges::any_of(
         backend.servers, [&](const Server& other) { return other.address == *endpoint; });
@@ -179,10 +181,11 @@ Problem not_a_port(const std::string& first) {
   const Problem problem = parse_port(first).error();
   if (all_digits(first)) return problem;
   if (const auto verb = closest(first, kVerbs)) {
-    return {"unknown command " + quoted(first), "did you mean `weir " + std::string(*verb) + "`?"};
+    return {"unknown command " + in_backticks(first),
+            "did you mean `weir " + std::string(*verb) + "`?"};
   }
   if (first.ends_with(".toml")) {
-    return {quoted(first) + " is neither a command nor a port",
+    return {in_backticks(first) + " is neither a command nor a port",
             "to use a file write `weir run -c " + printable(first) + "`"};
   }
   if (const auto address = parse_endpoint(first, Use::listen)) {
@@ -193,7 +196,7 @@ Problem not_a_port(const std::string& first) {
     return {"the first argument is a port number",
             "write --bind " + address->host + " " + std::to_string(address->port)};
   }
-  return {quoted(first) + " is neither a command nor a port", "see weir --help"};
+  return {in_backticks(first) + " is neither a command nor a port", "see weir --help"};
 }
 
 Parsed version() {
@@ -241,7 +244,7 @@ Parsed parse_classic(Words words) {
 }
 
 Problem unexpected_word(std::string_view verb, const std::string& word) {
-  return {quoted(word) + " is one argument too many for `weir " + std::string(verb) + "`",
+  return {in_backticks(word) + " is one argument too many for `weir " + std::string(verb) + "`",
           "see weir help " + std::string(verb)};
 }
 
@@ -252,7 +255,7 @@ Parsed parse_proxy(Words words) {
   if (!arguments->words().empty()) {
     const std::string& word = arguments->words().front();
     const bool address = parse_endpoint(word, Use::server).has_value();
-    return Err(address ? Problem{quoted(word) + " belongs behind an option",
+    return Err(address ? Problem{in_backticks(word) + " belongs behind an option",
                                  "write --to " + printable(word)}
                        : unexpected_word("proxy", word));
   }
@@ -338,9 +341,10 @@ Parsed parse_help(Words words) {
   const std::string& topic = words.front();
   if (topic.starts_with('-')) return help("");
   if (std::ranges::find(kVerbs, topic) == kVerbs.end()) {
-    Problem problem = {"there is no command " + quoted(topic), "commands are " + joined(kVerbs)};
+    Problem problem = {"there is no command " + in_backticks(topic),
+                       "commands are " + joined(kVerbs)};
     if (const auto verb = closest(topic, kVerbs)) {
-      problem.fix = "did you mean " + quoted(*verb) + "?";
+      problem.fix = "did you mean " + in_backticks(*verb) + "?";
     }
     return Err(std::move(problem));
   }

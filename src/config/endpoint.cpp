@@ -97,7 +97,7 @@ Result<Endpoint, Problem> parse_unix(std::string_view text) {
     return Err(Problem{"abstract sockets are not supported", "write unix:/path/to/socket"});
   }
   if (path.front() != '/') {
-    return Err(Problem{"the socket path " + quoted(path) + " is not absolute",
+    return Err(Problem{"the socket path " + in_backticks(path) + " is not absolute",
                        "write unix:/path/to/socket"});
   }
   // Repeated slashes name the same file; one spelling lets duplicates be seen.
@@ -106,7 +106,7 @@ Result<Endpoint, Problem> parse_unix(std::string_view text) {
     if (c != '/' || clean.empty() || clean.back() != '/') clean.push_back(c);
   }
   if (clean.back() == '/') {
-    return Err(Problem{"the socket path " + quoted(path) + " names a directory",
+    return Err(Problem{"the socket path " + in_backticks(path) + " names a directory",
                        "write unix:/path/to/socket"});
   }
   if (clean.size() > kUnixPathMax) {
@@ -119,13 +119,13 @@ Result<Endpoint, Problem> parse_unix(std::string_view text) {
 // A host that is no literal: say which kind of mistake it is.
 Problem bad_host(std::string_view host) {
   if (host.find_first_not_of("0123456789.") == std::string_view::npos) {
-    return {quoted(host) + " is not an IPv4 address", "write four numbers from 0 to 255"};
+    return {in_backticks(host) + " is not an IPv4 address", "write four numbers from 0 to 255"};
   }
   if (host.find_first_not_of("0123456789abcdefABCDEFxX.-_ghijklmnopqrstuvwyzGHIJKLMNOPQRSTUVWYZ") !=
       std::string_view::npos) {
-    return {quoted(host) + " is not an address", "write for example 127.0.0.1:8080"};
+    return {in_backticks(host) + " is not an address", "write for example 127.0.0.1:8080"};
   }
-  return {"names such as " + quoted(host) + " are not resolved yet", "give an IP address"};
+  return {"names such as " + in_backticks(host) + " are not resolved yet", "give an IP address"};
 }
 
 Result<Endpoint, Problem> parse_host_port(std::string_view host, std::string_view port_text,
@@ -144,7 +144,8 @@ Result<Endpoint, Problem> parse_host_port(std::string_view host, std::string_vie
 Result<Endpoint, Problem> parse_bracketed(std::string_view text, Use use) {
   const std::size_t close = text.find(']');
   if (close == std::string_view::npos) {
-    return Err(Problem{quoted(text) + " has no closing bracket", "write for example [::1]:8080"});
+    return Err(
+        Problem{in_backticks(text) + " has no closing bracket", "write for example [::1]:8080"});
   }
   const std::string_view host = text.substr(1, close - 1);
   const std::string_view rest = text.substr(close + 1);
@@ -155,7 +156,8 @@ Result<Endpoint, Problem> parse_bracketed(std::string_view text, Use use) {
   }
   const auto literal = parse_literal(host);
   if (!literal) {
-    return Err(Problem{quoted(host) + " is not an IPv6 address", "write for example [::1]:8080"});
+    return Err(
+        Problem{in_backticks(host) + " is not an IPv6 address", "write for example [::1]:8080"});
   }
   if (!literal->ipv6) {
     return Err(Problem{"brackets are for IPv6 addresses only",
@@ -165,7 +167,7 @@ Result<Endpoint, Problem> parse_bracketed(std::string_view text, Use use) {
     return Err(Problem{"the port is missing", "write " + std::string(text) + ":8080"});
   }
   if (rest.front() != ':') {
-    return Err(Problem{"unexpected " + quoted(rest) + " after the bracket",
+    return Err(Problem{"unexpected " + in_backticks(rest) + " after the bracket",
                        "write for example [::1]:8080"});
   }
   const auto port = parse_port(rest.substr(1));
@@ -183,27 +185,31 @@ Problem unbracketed_ipv6(std::string_view text) {
   if (parse_literal(text)) {
     return {"an IPv6 address needs brackets and a port", "write [" + std::string(text) + "]:8080"};
   }
-  return {quoted(text) + " is not an address", "write 127.0.0.1:8080 or [::1]:8080"};
+  return {in_backticks(text) + " is not an address", "write 127.0.0.1:8080 or [::1]:8080"};
 }
 
 // Strips "http://" and a final slash from a server's address. The port defaults to 80.
 Result<std::string, Problem> without_scheme(std::string_view text, std::size_t colon, Use use) {
   const std::string scheme = lower(text.substr(0, colon));
   if (use != Use::server) {
-    return Err(Problem{"an address to listen on has no " + quoted(scheme + "://"),
+    return Err(Problem{"an address to listen on has no " + in_backticks(scheme + "://"),
                        "write for example 127.0.0.1:8080"});
   }
   if (scheme == "https") {
     return Err(Problem{"TLS to servers is not available yet", "give an http:// address"});
   }
   if (scheme != "http") {
-    return Err(Problem{"unknown scheme " + quoted(scheme), "write http:// or nothing"});
+    return Err(Problem{"unknown scheme " + in_backticks(scheme), "write http:// or nothing"});
   }
   std::string_view rest = text.substr(colon + 3);
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.find_first_of("/?#@") != std::string_view::npos) {
     return Err(Problem{"a server's address is only host and port",
                        "drop the rest; the client's path is passed on unchanged"});
+  }
+  if (rest.empty() || rest.starts_with(':')) {
+    return Err(Problem{"the host is missing in " + in_backticks(text),
+                       "write for example http://127.0.0.1:8080"});
   }
   const std::size_t host_end = rest.starts_with('[') ? std::min(rest.find(']'), rest.size()) : 0;
   const bool has_port = rest.find(':', host_end) != std::string_view::npos;
@@ -213,10 +219,11 @@ Result<std::string, Problem> without_scheme(std::string_view text, std::size_t c
 std::optional<Problem> foreign_bytes(std::string_view text) {
   if (text.empty()) return Problem{"the address is empty", "write for example 127.0.0.1:8080"};
   if (text.find_first_of(" \t") != std::string_view::npos) {
-    return Problem{quoted(text) + " has a space in it", "write one address, without spaces"};
+    return Problem{in_backticks(text) + " has a space in it", "write one address, without spaces"};
   }
   const bool plain = std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
-  if (!plain) return Problem{quoted(text) + " is not an address", "use ASCII characters only"};
+  if (!plain)
+    return Problem{in_backticks(text) + " is not an address", "use ASCII characters only"};
   return std::nullopt;
 }
 
@@ -234,7 +241,7 @@ std::string Endpoint::text() const {
 Result<std::uint16_t, Problem> parse_port(std::string_view text) {
   if (text.empty()) return Err(Problem{"the port is missing", "use 1 to 65535"});
   if (!all_digits(text)) {
-    return Err(Problem{"port " + quoted(text) + " is not a number", "use 1 to 65535"});
+    return Err(Problem{"port " + in_backticks(text) + " is not a number", "use 1 to 65535"});
   }
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -285,7 +292,7 @@ Result<Endpoint, Problem> parse_bind_ip(std::string_view text, std::uint16_t por
   if (const auto literal = parse_literal(text)) return checked(*literal, port, Use::listen);
   const std::size_t colon = text.find(':');
   if (colon != std::string_view::npos && parse_literal(text.substr(0, colon))) {
-    return Err(Problem{quoted(text) + " has a port", "give the address alone"});
+    return Err(Problem{in_backticks(text) + " has a port", "give the address alone"});
   }
   return Err(bad_host(text));
 }
@@ -295,7 +302,7 @@ Result<Network, Problem> parse_network(std::string_view text) {
   const std::size_t slash = text.find('/');
   const auto literal = parse_literal(text.substr(0, slash));
   if (!literal) {
-    return Err(Problem{quoted(text) + " is not a network", "write for example 10.0.0.0/8"});
+    return Err(Problem{in_backticks(text) + " is not a network", "write for example 10.0.0.0/8"});
   }
   int bits = literal->ipv6 ? 128 : 32;
   const int bits_max = bits;
@@ -307,7 +314,7 @@ Result<Network, Problem> parse_network(std::string_view text) {
       std::from_chars(digits.data(), digits.data() + digits.size(), bits);
   }
   if (bits > bits_max) {
-    return Err(Problem{quoted(text.substr(slash)) + " is not a prefix length",
+    return Err(Problem{in_backticks(text.substr(slash)) + " is not a prefix length",
                        "use /0 to /" + std::to_string(bits_max)});
   }
   Literal masked = *literal;
@@ -316,7 +323,7 @@ Result<Network, Problem> parse_network(std::string_view text) {
     byte = static_cast<std::uint8_t>(byte & ~(0x80u >> (i % 8)));
   }
   if (masked.bytes != literal->bytes) {
-    return Err(Problem{quoted(text) + " has bits set behind its prefix",
+    return Err(Problem{in_backticks(text) + " has bits set behind its prefix",
                        "write " + canonical(masked) + "/" + std::to_string(bits)});
   }
   if (is_mapped_ipv4(masked) && bits >= 96) {

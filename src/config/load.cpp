@@ -25,10 +25,10 @@ constexpr Choice<Trigger> kTriggers[] = {
 // [runtime] and its like are one table; anything else under the name is reported.
 bool is_plain_table(const Member& member, Report& report) {
   if (member.value.type == Value::Type::table) return true;
-  report.add(
-      Code::wrong_type, member.key_span,
-      quoted(member.key) + " must be a table, not " + std::string(type_name(member.value.type)),
-      "write [" + member.key + "]");
+  report.add(Code::wrong_type, member.key_span,
+             in_backticks(member.key) + " must be a table, not " +
+                 std::string(type_name(member.value.type)),
+             "write [" + member.key + "]");
   return false;
 }
 
@@ -57,7 +57,7 @@ void load_runtime(const Member& member, Draft& draft, Report& report) {
   if (workers != nullptr && workers->type == Value::Type::string && !all_digits(workers->text)) {
     if (workers->text != "auto") {
       report.add(Code::unknown_value, workers->span,
-                 quoted(workers->text) + " is no number of workers",
+                 in_backticks(workers->text) + " is no number of workers",
                  "use 1 to 256, or \"auto\" for one per core");
     }
   } else {
@@ -111,7 +111,7 @@ void for_each_named(const Member& member, Report& report,
     }
     if (!is_name(named.key)) {
       report.add(Code::bad_name, named.key_span,
-                 quoted(named.key) + " cannot be the name of a " + member.key,
+                 in_backticks(named.key) + " cannot be the name of a " + member.key,
                  "use 1 to 64 letters, digits, `_`, `.` and `-`");
     }
     load(named);

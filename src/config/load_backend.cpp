@@ -74,7 +74,7 @@ class ServerList {
         name = value->text;
       } else {
         report_.add(Code::bad_name, value->span,
-                    quoted(value->text) + " cannot be the name of a server",
+                    in_backticks(value->text) + " cannot be the name of a server",
                     "use 1 to 64 letters, digits, `_`, `.` and `-`");
       }
     }
@@ -124,7 +124,8 @@ class ServerList {
                   "server " + server->address.text() + " is given twice",
                   "first in line " + std::to_string(by_address->second) + "; remove one");
     } else if (!new_name) {
-      report_.add(Code::duplicate_server, span, "two servers are called " + quoted(server->name),
+      report_.add(Code::duplicate_server, span,
+                  "two servers are called " + in_backticks(server->name),
                   "first in line " + std::to_string(by_name->second) + "; rename one");
     }
     out_.servers.push_back(std::move(*server));

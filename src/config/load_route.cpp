@@ -23,9 +23,9 @@ Problem unknown_reference(std::string_view kind, std::string_view text, const Na
     if (known.size() == kCandidatesMax) break;
     known.push_back(name);
   }
-  Problem problem = {"there is no " + std::string(kind) + " " + quoted(text), {}};
+  Problem problem = {"there is no " + std::string(kind) + " " + in_backticks(text), {}};
   if (const auto meant = closest(text, known)) {
-    problem.fix = "did you mean " + quoted(*meant) + "?";
+    problem.fix = "did you mean " + in_backticks(*meant) + "?";
   } else if (known.empty() || known.size() > 8) {
     const std::string_view name = is_name(text) ? text : "NAME";
     problem.fix = "add a table [" + std::string(kind) + "." + std::string(name) + "]";
@@ -49,7 +49,8 @@ std::vector<std::string> patterns(const TableReader& table, std::string_view key
       table.report().add(code, value->span, std::move(pattern.error()));
     } else if (!seen.insert(*pattern).second) {
       table.report().add(Code::listed_twice, value->span,
-                         quoted(*pattern) + " is listed twice in " + quoted(key), "remove one");
+                         in_backticks(*pattern) + " is listed twice in " + in_backticks(key),
+                         "remove one");
     } else {
       out.push_back(std::move(*pattern));
     }

@@ -35,7 +35,7 @@ bool is_host_name(std::string_view name) {
 
 // What else people write where a host name should stand.
 Problem bad_host_pattern(std::string_view text) {
-  const std::string what = quoted(text) + " is not a host name";
+  const std::string what = in_backticks(text) + " is not a host name";
   const auto write = [](std::string_view host) { return "write \"" + std::string(host) + "\""; };
   if (text == "*" || text == "_") return {what, "to match every host, leave `host` out"};
   if (const std::size_t scheme = text.find("://"); scheme != std::string_view::npos) {
@@ -50,7 +50,7 @@ Problem bad_host_pattern(std::string_view text) {
   if (text.starts_with('[')) return {what, "write an IPv6 address as \"[::1]\""};
   if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
     if (parse_network(text)) return {what, "write \"[" + std::string(text) + "]\""};
-    return {"the port is not part of " + quoted("host"), write(text.substr(0, colon))};
+    return {"the port is not part of " + in_backticks("host"), write(text.substr(0, colon))};
   }
   if (text.starts_with('.')) return {what, write("*" + std::string(text))};
   if (text.ends_with('.')) return {what, write(text.substr(0, text.size() - 1))};
@@ -117,7 +117,7 @@ Result<std::string, Problem> parse_path_pattern(std::string_view text) {
   if (!path.starts_with('/')) {
     const std::string start = path.size() < text.size() ? "=" : "";
     const std::string_view rest = trim(path);
-    return Err(Problem{"the path " + quoted(text) + " does not start with `/`",
+    return Err(Problem{"the path " + in_backticks(text) + " does not start with `/`",
                        write(start + (rest.starts_with('/') ? "" : "/") + std::string(rest))});
   }
   if (text.ends_with('*') && path.size() == text.size()) {
@@ -126,18 +126,18 @@ Result<std::string, Problem> parse_path_pattern(std::string_view text) {
         Problem{"a path is a prefix already, without `*`", write(prefix.empty() ? "/" : prefix)});
   }
   if (path.find_first_of("?#") != std::string_view::npos) {
-    return Err(Problem{"a query is not part of " + quoted("path"),
+    return Err(Problem{"a query is not part of " + in_backticks("path"),
                        write(text.substr(0, text.find_first_of("?#")))});
   }
   if (path.size() > kPathMax) {
     return Err(Problem{"the path has more than 4096 bytes", "use a shorter prefix"});
   }
   if (!is_path_text(path)) {
-    return Err(Problem{quoted(text) + " is not a path",
+    return Err(Problem{in_backticks(text) + " is not a path",
                        "write it as clients send it, with %XX for other characters"});
   }
   if (has_dot_segment(path)) {
-    return Err(Problem{"the path " + quoted(text) + " has a `.` or `..` segment",
+    return Err(Problem{"the path " + in_backticks(text) + " has a `.` or `..` segment",
                        "write the path without it; clients resolve them before sending"});
   }
   return std::string(text);
@@ -148,7 +148,7 @@ Result<std::string, Problem> parse_method(std::string_view text) {
     return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
   });
   if (!token || text.size() > kMethodMax) {
-    return Err(Problem{quoted(text) + " is not a method", "write for example \"GET\""});
+    return Err(Problem{in_backticks(text) + " is not a method", "write for example \"GET\""});
   }
   if (text == "*") {
     return Err(Problem{"`*` is not a method", "to match every method, leave `methods` out"});

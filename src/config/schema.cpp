@@ -57,11 +57,11 @@ std::string tables_with(std::string_view key, TableKind kind) {
 void unknown_table(const Member& member, Report& report) {
   std::string label;
   if (const auto known = closest(member.key, kRoot)) {
-    label = "did you mean " + quoted(*known) + "?";
+    label = "did you mean " + in_backticks(*known) + "?";
   } else if (const auto ours = foreign_table(member.key)) {
     label = "weir's way: " + std::string(*ours);
   }
-  report.add(Code::unknown_table, member.key_span, "unknown table " + quoted(member.key),
+  report.add(Code::unknown_table, member.key_span, "unknown table " + in_backticks(member.key),
              std::move(label),
              "tables are [runtime], [listener.NAME], [[route]], [backend.NAME], [admin], [log]");
 }
@@ -70,20 +70,21 @@ void unknown_key(const Member& member, TableKind kind, std::string_view title, R
   const TableSchema& schema = schema_of(kind);
   const std::string where = kind == TableKind::root ? "at " : "in ";
   const std::string message =
-      "unknown key " + quoted(member.key) + " " + where + std::string(title);
+      "unknown key " + in_backticks(member.key) + " " + where + std::string(title);
   if (const std::string titles = tables_with(member.key, kind); !titles.empty()) {
     report.add(Code::misplaced_key, member.key_span,
-               quoted(member.key) + " does not belong " + where + std::string(title),
+               in_backticks(member.key) + " does not belong " + where + std::string(title),
                "it belongs in " + titles);
     return;
   }
   if (const auto known = closest(member.key, schema.keys)) {
-    report.add(Code::unknown_key, member.key_span, message, "did you mean " + quoted(*known) + "?");
+    report.add(Code::unknown_key, member.key_span, message,
+               "did you mean " + in_backticks(*known) + "?");
     return;
   }
   if (const auto foreign = foreign_word(member.key)) {
     const std::string label = knows(schema, foreign->key)
-                                  ? "weir's name for it is " + quoted(foreign->key)
+                                  ? "weir's name for it is " + in_backticks(foreign->key)
                                   : "weir's way: " + std::string(foreign->write);
     report.add(Code::unknown_key, member.key_span, message, label);
     return;
@@ -91,8 +92,9 @@ void unknown_key(const Member& member, TableKind kind, std::string_view title, R
   for (const TableSchema& other : std::span(kSchemas).subspan(1)) {
     const auto known = closest(member.key, other.keys);
     if (!known) continue;
-    report.add(Code::unknown_key, member.key_span, message,
-               "did you mean " + quoted(*known) + "? it belongs in " + std::string(other.title));
+    report.add(
+        Code::unknown_key, member.key_span, message,
+        "did you mean " + in_backticks(*known) + "? it belongs in " + std::string(other.title));
     return;
   }
   report.add(Code::unknown_key, member.key_span, message, {},

@@ -106,7 +106,7 @@ Slip no_equals_sign(const Place& place) {
     return {Code::foreign_directive,
             first,
             end,
-            quoted(word) + " is a directive of another program",
+            in_backticks(word) + " is a directive of another program",
             "weir's way: " + std::string(foreign ? foreign->write : *table),
             {},
             commented_out(word)};
@@ -116,8 +116,8 @@ Slip no_equals_sign(const Place& place) {
   return {Code::syntax,
           first,
           end,
-          quoted(word) + " is followed by no `=`",
-          "write " + quoted(std::string(word) + " = " + written),
+          in_backticks(word) + " is followed by no `=`",
+          "write " + in_backticks(std::string(word) + " = " + written),
           {},
           commented_out(word)};
 }
@@ -144,13 +144,13 @@ Slip defined_again(const Place& place) {
   if (line.substr(first).starts_with('[')) {
     const std::size_t end = std::min(line.find_last_of(']') + 1, line.size());
     return {Code::defined_twice, first, std::max(end, first + 1),
-            "the table " + quoted(name) + " is defined twice",
+            "the table " + in_backticks(name) + " is defined twice",
             "give it another name, or put its keys into the first one"};
   }
   const bool whole_line = named && line.substr(first).starts_with(name) && value_is_complete(line);
   const std::size_t from = whole_line ? first : std::min(line.rfind(name, place.at), place.at);
   Slip slip = {Code::defined_twice, from, std::min(from + name.size(), line.size()),
-               named ? quoted(name) + " is given twice" : plain_reason(place.reason),
+               named ? in_backticks(name) + " is given twice" : plain_reason(place.reason),
                "remove one of them"};
   if (whole_line) slip.patch = commented_out(name);
   return slip;
@@ -169,7 +169,7 @@ Slip broken_header(const Place& place) {
           first,
           end,
           "this table header is not complete",
-          "write " + quoted(fixed),
+          "write " + in_backticks(fixed),
           plain_reason(place.reason)};
 }
 
@@ -218,7 +218,7 @@ Slip missing_value(const Place& place) {
   return {Code::syntax,
           place.first(),
           place.at,
-          quoted(key) + " has no value",
+          in_backticks(key) + " has no value",
           "write the value behind the `=`",
           {},
           std::string(place.line.substr(place.first(), place.at - place.first())) + " 0"};
@@ -235,17 +235,17 @@ std::optional<Slip> bare_value(const Place& place) {
     slip.message = "typographic quotes do not make a string";
     slip.label = "use plain \"quotes\"";
   } else if (word_lower == "true" || word_lower == "yes" || word_lower == "on") {
-    slip.message = quoted(word) + " is not a truth value";
+    slip.message = in_backticks(word) + " is not a truth value";
     slip.label = "write true";
   } else if (word_lower == "false" || word_lower == "no" || word_lower == "off") {
-    slip.message = quoted(word) + " is not a truth value";
+    slip.message = in_backticks(word) + " is not a truth value";
     slip.label = "write false";
   } else if (word.find_first_not_of("0123456789_+-") == kNone) {
-    slip.message = quoted(word) + " is not a number";
+    slip.message = in_backticks(word) + " is not a number";
     slip.label = plain_reason(place.reason);
   } else {
     slip.code = Code::missing_quotes;
-    slip.message = "the value " + quoted(word) + " needs quotes";
+    slip.message = "the value " + in_backticks(word) + " needs quotes";
     slip.label = "write \"" + printable(word.substr(0, 60)) + "\"";
   }
   return slip;

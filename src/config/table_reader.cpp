@@ -45,7 +45,7 @@ std::optional<std::string_view> foreign_value(std::string_view text) {
 
 Problem not_among(std::string_view key, std::string_view text,
                   std::span<const std::string_view> texts) {
-  Problem problem = {"unknown " + std::string(key) + " " + quoted(text), {}};
+  Problem problem = {"unknown " + std::string(key) + " " + in_backticks(text), {}};
   auto meant = closest(text, texts);
   if (!meant) {
     const auto ours = foreign_value(text);
@@ -75,7 +75,7 @@ const Value* TableReader::require(std::string_view key, std::string_view example
   const bool misspelt = std::ranges::any_of(
       table_.members, [&](const Member& member) { return stands_for(member.key, key); });
   if (value == nullptr && !misspelt) {
-    report_.add(Code::missing_key, header_, title_ + " has no " + quoted(key),
+    report_.add(Code::missing_key, header_, title_ + " has no " + in_backticks(key),
                 "add `" + std::string(example) + "`");
   }
   return value;
@@ -84,7 +84,7 @@ const Value* TableReader::require(std::string_view key, std::string_view example
 void TableReader::wrong_type(std::string_view key, const Value& value, std::string_view expected,
                              std::string fix) const {
   report_.add(Code::wrong_type, value.span,
-              quoted(key) + " must be " + std::string(expected) + ", not " +
+              in_backticks(key) + " must be " + std::string(expected) + ", not " +
                   std::string(type_name(value.type)),
               std::move(fix));
 }
@@ -115,7 +115,7 @@ std::optional<std::uint32_t> TableReader::number(std::string_view key, std::uint
   }
   if (value->integer < least || value->integer > most) {
     report_.add(Code::out_of_range, value->span,
-                quoted(key) + " = " + std::to_string(value->integer) + " is out of range",
+                in_backticks(key) + " = " + std::to_string(value->integer) + " is out of range",
                 "use " + range);
     return std::nullopt;
   }
@@ -141,8 +141,8 @@ void TableReader::duration(std::string_view key, Milliseconds& out, bool zero_al
     return;
   }
   if (parsed->count() == 0 && !zero_allowed) {
-    report_.add(Code::bad_duration, value->span, quoted(key) + " of zero would always be over",
-                "use \"1ms\" to \"24h\"");
+    report_.add(Code::bad_duration, value->span,
+                in_backticks(key) + " of zero would always be over", "use \"1ms\" to \"24h\"");
     return;
   }
   out = *parsed;
@@ -151,7 +151,7 @@ void TableReader::duration(std::string_view key, Milliseconds& out, bool zero_al
 const Value* TableReader::string(std::string_view key) const {
   const Value* value = find(key);
   if (value == nullptr || value->type == Value::Type::string) return value;
-  std::string fix;
+  std::string fix = "put the value in \"quotes\"";
   if (value->type == Value::Type::integer) {
     fix = assignment(key, "\"" + std::to_string(value->integer) + "\"");
   }
@@ -167,7 +167,7 @@ std::vector<const Value*> TableReader::strings(std::string_view key) const {
     return one == nullptr ? std::vector<const Value*>{} : std::vector<const Value*>{one};
   }
   if (value->items.empty()) {
-    report_.add(Code::empty_value, value->span, quoted(key) + " is an empty array",
+    report_.add(Code::empty_value, value->span, in_backticks(key) + " is an empty array",
                 "name at least one, or remove the key");
   }
   std::vector<const Value*> out;
@@ -179,7 +179,7 @@ std::vector<const Value*> TableReader::strings(std::string_view key) const {
     std::string fix = "write a \"string\"";
     if (item.type == Value::Type::integer) fix = "write \"" + std::to_string(item.integer) + "\"";
     report_.add(Code::wrong_type, item.span,
-                quoted(key) + " must hold strings, not " + std::string(type_name(item.type)),
+                in_backticks(key) + " must hold strings, not " + std::string(type_name(item.type)),
                 std::move(fix));
   }
   return out;

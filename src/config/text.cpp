@@ -134,7 +134,7 @@ std::string printable(std::string_view text, bool lines) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_backticks(std::string_view text) {
   std::size_t end = 0;
   for (std::size_t count = 0; end < text.size() && count < kQuoteMax; ++count) {
     end += decode_utf8(text.substr(end)).bytes;

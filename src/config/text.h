@@ -33,7 +33,7 @@ struct Decoded {
 [[nodiscard]] std::string printable(std::string_view text, bool lines = false);
 
 // What a message says about a piece of the file: printable, at most 60 characters, in backticks.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_backticks(std::string_view text);
 
 // "a, b, c".
 [[nodiscard]] std::string joined(std::span<const std::string_view> words);

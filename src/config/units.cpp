@@ -94,33 +94,35 @@ std::optional<Problem> malformed(std::string_view text, std::string_view what,
   const auto write = [&] { return "write for example \"" + std::string(example) + "\""; };
   if (trim(text).empty()) return Problem{"the " + std::string(what) + " is empty", write()};
   if (text.find_first_of(" \t") != std::string_view::npos) {
-    return Problem{quoted(text) + " has a space in it", "write number and unit without spaces"};
+    return Problem{in_backticks(text) + " has a space in it",
+                   "write number and unit without spaces"};
   }
-  if (text.front() == '-') return Problem{quoted(text) + " is negative", write()};
+  if (text.front() == '-') return Problem{in_backticks(text) + " is negative", write()};
   if (text.find_first_of(".,") != std::string_view::npos) {
-    return Problem{quoted(text) + " is not a whole number",
+    return Problem{in_backticks(text) + " is not a whole number",
                    "use a smaller unit, for example \"" + std::string(example) + "\""};
   }
   if (text.front() < '0' || text.front() > '9') {
-    return Problem{quoted(text) + " is not a " + std::string(what), write()};
+    return Problem{in_backticks(text) + " is not a " + std::string(what), write()};
   }
   return std::nullopt;
 }
 
 Problem unknown_duration_unit(std::string_view text, Piece piece) {
   if (const auto unit = ours(kDurationAliases, piece.unit)) {
-    return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text),
+    return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
             "write " + in_quotes(piece.number, *unit)};
   }
-  return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text), "units are ms, s, m and h"};
+  return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
+          "units are ms, s, m and h"};
 }
 
 Problem unknown_size_unit(std::string_view text, Piece piece) {
   if (const auto unit = ours(kSizeAliases, piece.unit)) {
-    return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text),
+    return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
             "write " + in_quotes(piece.number, *unit)};
   }
-  return {"unknown unit " + quoted(piece.unit) + " in " + quoted(text),
+  return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
           "units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (of 1024)"};
 }
 
@@ -134,21 +136,21 @@ Result<Milliseconds, Problem> parse_duration(std::string_view text) {
   for (std::string_view rest = text; !rest.empty();) {
     const Piece piece = take_piece(rest);
     if (piece.unit.empty()) {
-      return Err(Problem{quoted(text) + " has no unit",
+      return Err(Problem{in_backticks(text) + " has no unit",
                          "write " + in_quotes(text, "s") + " or " + in_quotes(text, "ms")});
     }
     std::size_t unit = 0;
     while (unit < kDurationUnits.size() && kDurationUnits[unit].name != piece.unit) ++unit;
     if (unit == kDurationUnits.size()) return Err(unknown_duration_unit(text, piece));
     if (unit < next_unit) {
-      return Err(Problem{"the units of " + quoted(text) + " are out of order",
+      return Err(Problem{"the units of " + in_backticks(text) + " are out of order",
                          "write the larger unit first, each once: \"1m30s\""});
     }
     next_unit = unit + 1;
     const auto number = whole_number(piece.number);
     const std::uint64_t factor = kDurationUnits[unit].factor;
     if (!number || *number > kMax / factor || total + *number * factor > kMax) {
-      return Err(Problem{quoted(text) + " is too long", "the most is \"24h\""});
+      return Err(Problem{in_backticks(text) + " is too long", "the most is \"24h\""});
     }
     total += *number * factor;
   }
@@ -160,10 +162,11 @@ Result<std::uint64_t, Problem> parse_size(std::string_view text) {
   std::string_view rest = text;
   const Piece piece = take_piece(rest);
   if (!rest.empty()) {
-    return Err(Problem{quoted(text) + " has more than one number", "write for example \"16KiB\""});
+    return Err(
+        Problem{in_backticks(text) + " has more than one number", "write for example \"16KiB\""});
   }
   if (piece.unit.empty()) {
-    return Err(Problem{quoted(text) + " has no unit",
+    return Err(Problem{in_backticks(text) + " has no unit",
                        "write " + in_quotes(text, "B") + " or " + in_quotes(text, "KiB")});
   }
   for (const Unit& unit : kSizeUnits) {
@@ -171,7 +174,7 @@ Result<std::uint64_t, Problem> parse_size(std::string_view text) {
     constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
     const auto number = whole_number(piece.number);
     if (!number || *number > kMax / unit.factor) {
-      return Err(Problem{quoted(text) + " is too large", "the most is 2^63 - 1 bytes"});
+      return Err(Problem{in_backticks(text) + " is too large", "the most is 2^63 - 1 bytes"});
     }
     return *number * unit.factor;
   }

@@ -66,7 +66,7 @@ constexpr std::array kWorkerFamilies = {
     WorkerFamily{"weir_http_requests_received_total", kCounter,
                  "Request heads received, understood or refused.", &WC::requests},
     WorkerFamily{"weir_http_requests_in_flight", kGauge,
-                 "Requests between their first byte and the end of their answer.",
+                 "Requests between their head and the end of their answer.",
                  &WC::requests_in_flight},
     WorkerFamily{"weir_retry_budget_exhausted_total", kCounter,
                  "Failed requests that were not tried again for lack of retry budget.",

@@ -44,10 +44,11 @@ struct MetricsInput {
   std::string_view version;
   std::uint64_t start_unix_s = 0;
   std::uint64_t open_files_max = 0;
-  ConfigMetrics config;
-  std::span<const WorkerMetrics> workers;  // By index; as many as listeners and servers count for.
-  std::span<const proxy::ListenerState* const> listeners;
-  std::span<const ServerMetrics> servers;            // Of the current snapshot.
+  ConfigMetrics config{};
+  std::span<const WorkerMetrics>
+      workers{};  // By index; as many as listeners and servers count for.
+  std::span<const proxy::ListenerState* const> listeners{};
+  std::span<const ServerMetrics> servers{};          // Of the current snapshot.
   const loop::LoopCounters* control_loop = nullptr;  // May be null.
   const LocalHttpCounters* admin = nullptr;          // May be null.
 };

@@ -198,8 +198,13 @@ void Program::reload() {
   }
   const std::string changes = describe_changes(config_, *file.config);
   publish(std::move(*file.config));
-  say("reloaded " + config_path_ + ": generation " +
-      std::to_string(config_metrics_.generation) + " is active (" + changes + ")");
+  reload_report_ = "reloaded " + config_path_ + ": generation " +
+                   std::to_string(config_metrics_.generation) + " is active (" + changes + ")";
+}
+
+void Program::adopted(proxy::Snapshot& snapshot) {
+  if (snapshot.generation() != config_metrics_.generation || reload_report_.empty()) return;
+  say(std::exchange(reload_report_, {}));
 }
 
 void Program::publish(config::Config config) {

@@ -54,6 +54,7 @@ class Program final : private proxy::SnapshotOwner {
   void shut_down();
   void reload();
   void publish(config::Config config);
+  void adopted(proxy::Snapshot& snapshot) override;
   void released(proxy::Snapshot& snapshot) override;
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] std::string start_admin();
@@ -73,6 +74,7 @@ class Program final : private proxy::SnapshotOwner {
   std::unique_ptr<SignalSource> signals_;
   std::unique_ptr<Ticker> ticker_;
   std::unique_ptr<GraceTimer> grace_;
+  std::string reload_report_;  // Said when every worker has taken the new snapshot.
   Phase phase_ = Phase::starting;
   bool stopped_ = false;
 };

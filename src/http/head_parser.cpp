@@ -79,7 +79,7 @@ inline bool HeadParser::step_start(Cursor& c) {
 // RFC 9110 9.1: method = token. RFC 9112 3: one SP after it; a method longer than any known one is
 // answered with 501.
 inline bool HeadParser::step_method(Cursor& c) {
-  c.at = scan::find_end<scan::kToken>(c.at, c.end);
+  c.at = scan::find_end<scan::kToken>(c.base, c.at, c.end);
   const std::size_t size = c.offset() - std::size_t{token_at_};
   if (size > kMethodBytesMax) return fail(ParseError::method_too_long);
   if (c.at == c.end) return false;
@@ -94,7 +94,7 @@ inline bool HeadParser::step_method(Cursor& c) {
 // RFC 9112 3.2: no whitespace in the target, and it is passed on as it is. Bytes that no URI can
 // contain (controls, DEL, above 0x7f) and fragments are refused.
 inline bool HeadParser::step_target(Cursor& c) {
-  c.at = scan::find_end<scan::kTarget>(c.at, c.end);
+  c.at = scan::find_end<scan::kTarget>(c.base, c.at, c.end);
   const std::size_t size = c.offset() - std::size_t{token_at_};
   if (size > limits_.target_bytes_max) return fail(ParseError::target_too_long);
   if (c.at == c.end) return false;
@@ -163,7 +163,7 @@ inline bool HeadParser::step_status(Cursor& c) {
 }
 
 inline bool HeadParser::step_reason(Cursor& c) {
-  c.at = scan::find_end<scan::kValue>(c.at, c.end);
+  c.at = scan::find_end<scan::kValue>(c.base, c.at, c.end);
   if (c.at == c.end) return false;
   if (*c.at == '\n') return fail(ParseError::bare_lf);
   if (*c.at != '\r') return fail(ParseError::bad_reason);
@@ -182,43 +182,46 @@ inline bool HeadParser::step_start_line_lf(Cursor& c) {
   return true;
 }
 
-// RFC 9112 5.2: a line that begins with a blank continues the one before, which weir refuses; right
-// after the start line it must be refused (RFC 9112 2.2).
 inline bool HeadParser::begin_field(Cursor& c) {
-  if (*c.at == '\n') return fail(ParseError::bare_lf);
-  if (scan::is_blank(*c.at)) return fail(ParseError::folded_field);
-  if (field_count_ == limits_.fields_max) return fail(ParseError::too_many_fields);
   token_at_ = c.offset();
-  return true;
+  if (field_count_ != limits_.fields_max) return true;
+  return fail(scan::is(scan::kToken, *c.at) ? ParseError::too_many_fields : name_error(*c.at, 0));
+}
+
+// Why a name of `size` bytes cannot be followed by this byte. RFC 9112 5.2: a line that begins with
+// a blank continues the one before, which weir refuses; right after the start line it must be
+// refused (RFC 9112 2.2).
+ParseError HeadParser::name_error(char byte, std::size_t size) {
+  if (scan::is_blank(byte)) {
+    return size == 0 ? ParseError::folded_field : ParseError::space_before_colon;
+  }
+  return size == 0 && byte == '\n' ? ParseError::bare_lf : ParseError::bad_field_name;
 }
 
 // RFC 9112 5.1: a token, and ':' directly after it.
 inline bool HeadParser::end_name(Cursor& c) {
   const std::size_t size = c.offset() - std::size_t{token_at_};
-  if (*c.at != ':' || size == 0) {
-    const bool blank = size != 0 && scan::is_blank(*c.at);
-    return fail(blank ? ParseError::space_before_colon : ParseError::bad_field_name);
-  }
+  if (*c.at != ':' || size == 0) return fail(name_error(*c.at, size));
   Field& field = fields_[field_count_];
   field.name = {token_at_, static_cast<std::uint16_t>(size)};
-  field.id = field_id(view(field.name));
+  field.id = field_id({c.at - size, size});
   ++c.at;
   return true;
 }
 
 // RFC 9110 5.5: control bytes are refused, blanks on both sides are not part of the value.
 inline bool HeadParser::end_value(Cursor& c) {
-  if (*c.at == '\n') return fail(ParseError::bare_lf);
-  if (*c.at != '\r') return fail(ParseError::bad_field_value);
+  if (*c.at != '\r') {
+    return fail(*c.at == '\n' ? ParseError::bare_lf : ParseError::bad_field_value);
+  }
   Field& field = fields_[field_count_];
   const char* const begin = c.base + field.value.at;
   const char* last = c.at;
   while (last != begin && scan::is_blank(last[-1])) --last;
   field.value.size = static_cast<std::uint16_t>(last - begin);
-  const std::size_t blanks_before = field.value.at - field.name.end() - 1;
+  const char* const colon = c.base + field.name.end();
   field.canonical =
-      last == c.at &&
-      (field.value.size == 0 ? blanks_before == 0 : blanks_before == 1 && begin[-1] == ' ');
+      last == c.at && (begin == last ? begin == colon + 1 : begin == colon + 2 && colon[1] == ' ');
   ++c.at;
   return true;
 }
@@ -237,39 +240,41 @@ inline bool HeadParser::step_fields(Cursor& c) {
     state_ = state;
     return false;
   };
+  State state = state_;
   for (;;) {
-    switch (state_) {
+    switch (state) {
       case State::line_start:
-        if (c.at == c.end) return false;
+        if (c.at == c.end) return wait_in(State::line_start);
         if (*c.at == '\r') {
           ++c.at;
-          state_ = State::end_lf;
+          state = State::end_lf;
           continue;
         }
         if (!begin_field(c)) return false;
         [[fallthrough]];
       case State::name:
-        c.at = scan::find_end<scan::kToken>(c.at, c.end);
+        c.at = scan::find_end<scan::kToken>(c.base, c.at, c.end);
         if (c.at == c.end) return wait_in(State::name);
         if (!end_name(c)) return false;
         [[fallthrough]];
       case State::value_start:
+        if (c.at != c.end && *c.at == ' ') ++c.at;  // Nearly always all there is.
         while (c.at != c.end && scan::is_blank(*c.at)) ++c.at;
         if (c.at == c.end) return wait_in(State::value_start);
         fields_[field_count_].value.at = c.offset();
         [[fallthrough]];
       case State::value:
-        c.at = scan::find_end<scan::kValue>(c.at, c.end);
+        c.at = scan::find_end<scan::kValue>(c.base, c.at, c.end);
         if (c.at == c.end) return wait_in(State::value);
         if (!end_value(c)) return false;
         [[fallthrough]];
       case State::value_lf:
         if (c.at == c.end) return wait_in(State::value_lf);
         if (!end_field(c)) return false;
-        state_ = State::line_start;
+        state = State::line_start;
         continue;
       default:  // end_lf
-        if (c.at == c.end) return false;
+        if (c.at == c.end) return wait_in(State::end_lf);
         if (*c.at != '\n') return fail(ParseError::bare_cr);
         ++c.at;
         state_ = State::complete;
@@ -286,7 +291,10 @@ inline void HeadParser::run(Cursor& c) {
   if (state_ == State::status && !step_status(c)) return;
   if (state_ == State::reason && !step_reason(c)) return;
   if (state_ == State::start_line_lf && !step_start_line_lf(c)) return;
-  step_fields(c);
+  // A cursor of its own, which no call has seen, stays in registers.
+  Cursor lines = c;
+  step_fields(lines);
+  c = lines;
 }
 
 ParseStatus HeadParser::parse(const char* data, std::size_t size) {

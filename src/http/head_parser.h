@@ -165,6 +165,7 @@ class HeadParser {
   inline bool end_field(Cursor& c);
   inline void run(Cursor& c);
   bool fail(ParseError error);
+  [[nodiscard]] static ParseError name_error(char byte, std::size_t size);
   [[nodiscard]] ParseError limit_error() const;
 
   const char* base_ = nullptr;

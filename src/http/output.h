@@ -22,6 +22,16 @@ class Output {
     left_ -= text.size();
   }
 
+  // A literal: its size is known while compiling, and small ones need no call to copy.
+  template <std::size_t kBytes>
+  void put(const char (&text)[kBytes]) {
+    constexpr std::size_t kSize = kBytes - 1;
+    if (kSize > left_) return overflow();
+    std::memcpy(at_, text, kSize);
+    at_ += kSize;
+    left_ -= kSize;
+  }
+
   template <typename... Texts>
   void put_all(const Texts&... texts) {
     (put(texts), ...);
@@ -29,7 +39,7 @@ class Output {
 
   void put_number(std::uint64_t number) {
     char digits[kDecimalDigitsMax];
-    put({digits, write_decimal(digits, number)});
+    put(std::string_view(digits, write_decimal(digits, number)));
   }
 
   // Bytes written, 0 when they did not all fit.

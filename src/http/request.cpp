@@ -134,11 +134,13 @@ Result<RequestInfo, ParseError> analyse_request(const HeadParser& head) {
   out.http10 = head.minor_version() == 0;
   // RFC 9110 9.3.6: a reverse proxy opens no tunnels; the authority form dies with it.
   if (out.method == MethodId::connect) return Err(ParseError::connect_not_allowed);
-  for (const auto read :
-       {read_host, read_target, read_framing, read_connection, read_expect, read_max_forwards}) {
-    const ParseError error = read(head, out);
-    if (error != ParseError::none) return Err(error);
-  }
+  ParseError error = read_host(head, out);
+  if (error == ParseError::none) error = read_target(head, out);
+  if (error == ParseError::none) error = read_framing(head, out);
+  if (error == ParseError::none) error = read_connection(head, out);
+  if (error == ParseError::none) error = read_expect(head, out);
+  if (error == ParseError::none) error = read_max_forwards(head, out);
+  if (error != ParseError::none) return Err(error);
   return result;
 }
 

@@ -3,7 +3,7 @@
 // Each class has a scalar predicate, a scalar scan and a vector step that tells the same for 16
 // bytes at once; tests compare the two at every byte value, length and alignment. SSE2 is part of
 // every x86-64, so nothing is chosen at run time; other machines use the scalar scan. No scan reads
-// outside [begin, end).
+// outside the bytes it is given.
 #pragma once
 
 #include <array>
@@ -130,12 +130,16 @@ inline __m128i outside(__m128i v) {
   }
 }
 
-// First byte of [begin, end) outside the class, or end.
+// First byte of [begin, end) outside the class, or end. Bytes from `floor` on may be read, too:
+// with them the last few bytes still fill a register.
 template <ByteClass wanted>
-[[nodiscard]] inline const char* find_end(const char* begin, const char* end) {
+[[nodiscard]] inline const char* find_end(const char* floor, const char* begin, const char* end) {
+  const auto outside_mask = [](const char* at) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    return static_cast<unsigned>(_mm_movemask_epi8(outside<wanted>(v)));
+  };
   while (end - begin >= 16) {
-    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin));
-    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(outside<wanted>(v)));
+    const unsigned mask = outside_mask(begin);
     if (mask == 0) {
       begin += 16;
       continue;
@@ -144,13 +148,20 @@ template <ByteClass wanted>
     if (wanted != kToken || !is(wanted, *begin)) return begin;
     ++begin;
   }
+  if (end - floor >= 16) {
+    const unsigned mask = outside_mask(end - 16) >> (16 - (end - begin));
+    if (mask == 0) return end;
+    begin += std::countr_zero(mask);
+    if (wanted != kToken) return begin;
+  }
   return find_end_scalar<wanted>(begin, end);
 }
 
 #else
 
 template <ByteClass wanted>
-[[nodiscard]] inline const char* find_end(const char* begin, const char* end) {
+[[nodiscard]] inline const char* find_end(const char* /*floor*/, const char* begin,
+                                          const char* end) {
   return find_end_scalar<wanted>(begin, end);
 }
 

@@ -37,18 +37,19 @@ class HeadCopier {
   void copy(const Field& field) {
     if (field.canonical) return copy(field.name.at, field.line_end());
     const std::string_view value = head_.value(field);
-    put(head_.name(field), value.empty() ? ":" : ": ", value, "\r\n");
+    put(head_.name(field), std::string_view(value.empty() ? ":" : ": "), value, "\r\n");
   }
 
   // New text after everything copied so far.
   template <typename... Texts>
   void put(const Texts&... texts) {
     flush();
-    out_.put_all(std::string_view(texts)...);
+    out_.put_all(texts...);
   }
 
   void flush() {
-    out_.put({head_.base() + at_, end_ - at_});
+    if (at_ == end_) return;
+    out_.put(std::string_view(head_.base() + at_, end_ - at_));
     at_ = end_ = 0;
   }
 
@@ -62,7 +63,9 @@ class HeadCopier {
   std::size_t end_ = 0;
 };
 
-void put_number_line(HeadCopier& lines, std::string_view name_and_colon, std::uint64_t number) {
+template <std::size_t kBytes>
+void put_number_line(HeadCopier& lines, const char (&name_and_colon)[kBytes],
+                     std::uint64_t number) {
   lines.put(name_and_colon);
   lines.output().put_number(number);
   lines.put("\r\n");

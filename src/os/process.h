@@ -34,9 +34,10 @@ enum class Signal : std::uint8_t {
 std::uint64_t raise_descriptor_limit();
 // Processors this process may run on, from its inherited affinity mask, ascending.
 [[nodiscard]] std::vector<int> usable_cpus();
-// Processors worth of time the cgroup grants (cpu.max of cgroup v2, or cpu.cfs_quota_us), rounded
-// up; 0 when unlimited.
-[[nodiscard]] unsigned cgroup_cpu_quota();
+// Processors worth of time that this process's control group and those above it grant (cpu.max of
+// version 2, cpu.cfs_quota_us of version 1), rounded up; 0 when unlimited.
+[[nodiscard]] unsigned cgroup_cpu_quota(const std::string& mount = "/sys/fs/cgroup",
+                                        const std::string& membership = "/proc/self/cgroup");
 
 // --- Threads -------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -26,11 +27,40 @@ std::string because(const char* verb, const std::string& path) {
 }
 
 // The first line of a small file of /sys, or "".
-std::string first_line(const char* path) {
+std::string first_line(const std::string& path) {
   char text[64] = {};
-  const Fd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid() || ::read(fd.get(), text, sizeof text - 1) <= 0) return {};
   return text;
+}
+
+// Processors worth of time one control group grants, rounded up; 0 when unlimited.
+unsigned quota_at(const std::string& directory) {
+  long long quota = -1;
+  long long period = 0;
+  const std::string v2 = first_line(directory + "/cpu.max");
+  if (v2.empty()) {
+    const std::string v1 = first_line(directory + "/cpu.cfs_quota_us");
+    const std::string v1_period = first_line(directory + "/cpu.cfs_period_us");
+    if (std::sscanf(v1.c_str(), "%lld", &quota) != 1) return 0;
+    if (std::sscanf(v1_period.c_str(), "%lld", &period) != 1) return 0;
+  } else if (std::sscanf(v2.c_str(), "%lld %lld", &quota, &period) != 2) {
+    return 0;  // "max 100000"
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return static_cast<unsigned>((quota + period - 1) / period);
+}
+
+unsigned smaller_quota(unsigned a, unsigned b) { return a == 0 || b == 0 ? a + b : std::min(a, b); }
+
+// The smallest quota from the group at `path` up to the root: each limits all below it.
+unsigned quota_of_branch(const std::string& mount, std::string path) {
+  unsigned smallest = quota_at(mount + path);
+  for (std::size_t end; (end = path.rfind('/')) != std::string::npos;) {
+    path.resize(end);
+    smallest = smaller_quota(smallest, quota_at(mount + path));
+  }
+  return smallest;
 }
 
 }  // namespace
@@ -75,20 +105,26 @@ std::vector<int> usable_cpus() {
   return cpus;
 }
 
-unsigned cgroup_cpu_quota() {
-  long long quota = -1;
-  long long period = 0;
-  const std::string v2 = first_line("/sys/fs/cgroup/cpu.max");
-  if (v2.empty()) {
-    const std::string v1 = first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-    const std::string v1_period = first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-    if (std::sscanf(v1.c_str(), "%lld", &quota) != 1) return 0;
-    if (std::sscanf(v1_period.c_str(), "%lld", &period) != 1) return 0;
-  } else if (std::sscanf(v2.c_str(), "%lld %lld", &quota, &period) != 2) {
-    return 0;  // "max 100000"
+// A line of the membership file is "number:controllers:path", with no controllers for version 2.
+// In a container without a namespace of its own the path is that of the host, and what is mounted
+// is the container's own group: the walk up ends there.
+unsigned cgroup_cpu_quota(const std::string& mount, const std::string& membership) {
+  const auto text = read_file(membership);
+  unsigned smallest = 0;
+  for (std::size_t at = 0; text && at < text->size();) {
+    const std::size_t end = std::min(text->find('\n', at), text->size());
+    const std::string line = text->substr(at, end - at);
+    at = end + 1;
+    const std::size_t controllers = line.find(':') + 1;
+    const std::size_t path = line.find(':', controllers) + 1;
+    if (controllers == 0 || path == 0) continue;
+    const std::string names = "," + line.substr(controllers, path - controllers - 1) + ",";
+    const bool v1 = names.find(",cpu,") != std::string::npos;
+    if (!v1 && names != ",,") continue;
+    const std::string top = v1 ? mount + "/cpu" : mount;
+    smallest = smaller_quota(smallest, quota_of_branch(top, line.substr(path)));
   }
-  if (quota <= 0 || period <= 0) return 0;
-  return static_cast<unsigned>((quota + period - 1) / period);
+  return smallest;
 }
 
 std::jthread start_thread(const char* name, int cpu, std::function<void()> body) {

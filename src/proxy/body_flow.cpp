@@ -48,12 +48,13 @@ BodyFlow::Status BodyFlow::pump(net::Connection& from, net::Connection& to) {
         to.out.append(http::kLastChunk);
         last_chunk_owed_ = false;
       }
-    } else if (!from.in.empty()) {
-      status = decode(from, &to);
-      if (status == Status::need_input) status = fill(from);
     } else {
-      status = flush(to, Status::working);
-      if (status == Status::working) status = fill(from);
+      status = from.in.empty() ? Status::need_input : decode(from, &to);
+      // Before waiting for more, the sink gets what there is.
+      if (status == Status::need_input) {
+        status = flush(to, Status::working);
+        if (status == Status::working) status = fill(from);
+      }
     }
     if (status != Status::working) return status;
   }
@@ -67,11 +68,9 @@ BodyFlow::Status BodyFlow::discard(net::Connection& from) {
     if (pending_ > 0) {
       from.in.consume(std::exchange(pending_, 0));
       if (moved_ >= kStepBytes) return Status::working;
-    } else if (!from.in.empty()) {
-      status = decode(from, nullptr);
-      if (status == Status::need_input) status = fill(from);
     } else {
-      status = fill(from);
+      status = from.in.empty() ? Status::need_input : decode(from, nullptr);
+      if (status == Status::need_input) status = fill(from);
     }
     if (status != Status::working) return status;
   }

@@ -147,7 +147,10 @@ Exchange::Progress Exchange::send_request() {
     case BodyFlow::Status::blocked_output:
       touch(request_stall_, false, progressed, now_ms());
       return Progress::blocked;
-    case BodyFlow::Status::working: bulk_ = true; return Progress::budget;
+    case BodyFlow::Status::working:
+      touch(request_stall_, false, progressed, now_ms());
+      bulk_ = true;
+      return Progress::budget;
     case BodyFlow::Status::source_ended:
       client_persists_ = false;
       answer(refusal(ProxyError::request_truncated));
@@ -158,6 +161,7 @@ Exchange::Progress Exchange::send_request() {
     case BodyFlow::Status::sink_failed:
       // A server may answer early and close: what it said is still to be read.
       attempt_.write_broken = true;
+      touch(request_stall_, false, true, now_ms());
       server.ready.latch(os::kReadable);
       return Progress::blocked;
   }
@@ -176,7 +180,10 @@ Exchange::Progress Exchange::discard_request() {
     core_.enter(RequestState::ended);
     return Progress::moved;
   }
-  if (status == BodyFlow::Status::working) return Progress::budget;
+  if (status == BodyFlow::Status::working) {
+    request_stall_.since_ms = now_ms();
+    return Progress::budget;
+  }
   if (status != BodyFlow::Status::need_input) {
     core_.enter(RequestState::ended);
     return Progress::moved;
@@ -187,7 +194,11 @@ Exchange::Progress Exchange::discard_request() {
 
 // Reads on when that lets the client keep its connection, else stops here.
 void Exchange::request_over() {
-  if (core_.request() == RequestState::complete || core_.request() == RequestState::ended) return;
+  const RequestState request = core_.request();
+  if (request == RequestState::complete || request == RequestState::discarding ||
+      request == RequestState::ended) {
+    return;
+  }
   discard_from_ = request_flow_.body_bytes();
   request_stall_ = {true, now_ms()};
   const bool read_on = client_persists_ && core_.request() != RequestState::head &&

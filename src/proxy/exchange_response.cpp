@@ -170,7 +170,10 @@ Exchange::Progress Exchange::send_response() {
     case BodyFlow::Status::blocked_output:
       touch(response_stall_, true, progressed, now_ms());
       return Progress::blocked;
-    case BodyFlow::Status::working: bulk_ = true; return Progress::budget;
+    case BodyFlow::Status::working:
+      touch(response_stall_, false, progressed, now_ms());
+      bulk_ = true;
+      return Progress::budget;
     case BodyFlow::Status::source_ended: break_response(refusal(ProxyError::upstream_truncated)); break;
     case BodyFlow::Status::source_failed: break_response(refusal(ProxyError::upstream_reset)); break;
     case BodyFlow::Status::sink_failed: client_lost(ProxyError::client_closed); break;
@@ -262,6 +265,7 @@ void Exchange::local_end(std::size_t written) {
 void Exchange::break_response(const Refusal& cause) {
   note_error(cause);
   close_reason_ = CloseReason::answer_cut_short;
+  (void)client_.flush();  // What was good of the answer shows where it was cut.
   if (core_.response() != ResponseState::complete) core_.enter(ResponseState::broken);
   if (core_.request() != RequestState::ended) core_.enter(RequestState::ended);
 }

@@ -51,7 +51,9 @@ Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
       router_(config, listeners),
       owner_(owner),
       offers_(workers.size()),
+      adoptions_(workers.size()),
       releases_(workers.size()),
+      adopting_(workers.size()),
       users_(workers.size()) {
   for (const std::string& name : listeners) {
     const auto at = std::find_if(config.listeners.begin(), config.listeners.end(),
@@ -66,6 +68,7 @@ Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
   for (std::size_t i = 0; i < workers.size(); ++i) {
     offers_[i].snapshot = this;
     offers_[i].worker = workers[i];
+    adoptions_[i].snapshot = this;
     releases_[i].snapshot = this;
   }
 }
@@ -78,7 +81,14 @@ void Snapshot::release(unsigned worker) {
   offers_[worker].worker->control().post(releases_[worker]);
 }
 
-void Snapshot::Offer::deliver() { worker->take_snapshot(*snapshot); }
+void Snapshot::Offer::deliver() {
+  worker->take_snapshot(*snapshot);
+  worker->control().post(snapshot->adoptions_[worker->index()]);
+}
+
+void Snapshot::Adoption::deliver() {
+  if (--snapshot->adopting_ == 0) snapshot->owner_.adopted(*snapshot);
+}
 
 void Snapshot::Release::deliver() {
   --snapshot->users_;

@@ -1,9 +1,9 @@
 // Snapshot: one generation of the configuration, compiled for the data path. Immutable.
 //
 // Made and owned by the control thread. Publishing posts one message per worker; the worker swaps
-// its pointer between two turns. Exchanges finish on the snapshot they started with; when a
-// worker's last one has, the worker posts a message back, and when all workers have, the control
-// thread frees the snapshot. Both messages are part of the snapshot, so neither can fail.
+// its pointer between two turns and says so. Exchanges finish on the snapshot they started with;
+// when a worker's last one has, the worker posts a message back, and when all workers have, the
+// control thread frees the snapshot. All messages are part of the snapshot, so none can fail.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +29,12 @@ struct ListenerPlan {
   std::uint64_t client_body_timeout_ms = 30'000;
 };
 
-// Told on the control thread when a worker no longer uses a snapshot.
+// Told on the control thread.
 class SnapshotOwner {
  public:
+  // Every worker serves new requests by the snapshot.
+  virtual void adopted(Snapshot& snapshot) = 0;
+  // One worker less uses it.
   virtual void released(Snapshot& snapshot) = 0;
 
  protected:
@@ -66,6 +69,10 @@ class Snapshot {
     Snapshot* snapshot = nullptr;
     Worker* worker = nullptr;
   };
+  struct Adoption final : loop::Message {
+    void deliver() override;
+    Snapshot* snapshot = nullptr;
+  };
   struct Release final : loop::Message {
     void deliver() override;
     Snapshot* snapshot = nullptr;
@@ -78,7 +85,9 @@ class Snapshot {
   std::vector<upstream::ServerState*> servers_;
   SnapshotOwner& owner_;
   std::vector<Offer> offers_;      // By worker.
-  std::vector<Release> releases_;  // By worker.
+  std::vector<Adoption> adoptions_;
+  std::vector<Release> releases_;
+  std::size_t adopting_;  // Workers that have not taken it yet.
   std::size_t users_;
 };
 

@@ -21,7 +21,7 @@ class CommandLine(Case):
                             r"terminate called|what\(\)|std::|#0|Sanitizer|Aborted|\.cpp:\d+")
         return result.returncode, result.stdout, result.stderr
 
-    def check(self, args, code, words="", lines=1):
+    def check(self, args, code, words=".", lines=1):
         with self.subTest(args=args):
             status, out, err = self.run_weir(*args)
             self.assertEqual(status, code, out + err)
@@ -271,8 +271,10 @@ balance = "leastconn"
         self.assertEqual(self.run_weir("validate")[0], 0)
 
     def test_files_that_are_no_text(self):
-        for data in (b"\x00\x01\x02", b"\xff\xfe", b"[" * 100_000, b"a = [" * 50_000,
-                     b"a.b.c." * 20_000 + b" = 1", b"", b"\x1b[31m = 1", b"[listener.web]\n" * 2):
+        for data in (b"\x00\x01\x02", b"\xff\xfe", b"", b"\x1b[31m = 1", b"[listener.web]\n" * 2,
+                     b"[" * 100_000, b"a = [" * 50_000, b"a.b.c." * 20_000 + b" = 1", b"[*.x]\n",
+                     b"[,", b"[\n", b"[[[", b"[.a]", b"[\xe2\x80\xa8", b"a = 1979-", b"a = \"",
+                     b"a = {", b"[[a", b"a = 0x", b"= 1", b"a.=1"):
             path = self.path("odd.toml")
             with open(path, "wb") as file:
                 file.write(data)

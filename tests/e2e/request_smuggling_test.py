@@ -6,7 +6,7 @@ byte. The answer must be the refusal, then an orderly close; the server must hav
 
 import time
 
-from harness import Case, Truncated, answering, response, seconds
+from harness import Case, answering, response, seconds
 
 BEHIND = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -253,7 +253,7 @@ class ChunkedSmuggling(Case):
 
     def test_chunk_lines(self):
         """Broken framing ends the request: no server sees it complete, nothing behind it is run."""
-        server = self.origin(answering(response(b"reached")))
+        server = self.origin(answering(response(b"reached")), cut_requests=True)
         proxy = self.classic(server)
         head = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         for entry in CHUNKS:
@@ -271,9 +271,6 @@ class ChunkedSmuggling(Case):
         for connection in server.connections:
             self.assertTrue(connection.done.wait(10))
         self.assertNotIn(b"/smuggled", server.received())
-        for error in server.errors:
-            self.assertIsInstance(error, Truncated)
         complete = [connection for connection in server.connections
                     if connection.requests and connection.requests[0].body]
         self.assertEqual(complete, [], "a server saw a complete body")
-        server.errors.clear()

@@ -30,10 +30,19 @@ class RequestTarget(Case):
     def test_targets_pass_unchanged(self):
         """RFC 9110 7.7: path and query are not decoded, re-encoded or normalised."""
         for target in ("/", "//", "/a//b", "/./a/../b", "/%2e%2e/%00", "/%zz", "/a;b=c?d=e&f",
-                       "/?", "/??", "/a?b?c", "/a=b,c:d@e!$'()*+", "/[]{}|^`\"<>\\", "/\xe4\xf6",
+                       "/?", "/??", "/a?b?c", "/a=b,c:d@e!$'()*+", "/[]{}|^`\"<>\\",
                        "/a?u=http://b/c", "/http://x/", "/%41%61", "/a?%0d%0a"):
             request = self.forwarded(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode("latin-1"))
             self.assertEqual(request.target, target)
+
+    def test_bytes_above_ascii(self):
+        """RFC 9112 3.2: no such byte belongs into a target; refused or passed, never changed."""
+        client = self.client(self.proxy)
+        answer = client.send(b"GET /\xe4\xf6 HTTP/1.1\r\nHost: a\r\n\r\n").response()
+        if answer.status == 200:
+            self.assertEqual(self.server.requests[-1].target, "/\xe4\xf6")
+        else:
+            self.assertEqual(answer.status, 400)
 
     def test_fragments(self):
         """RFC 9112 3.2: a fragment is no part of a target; refused or passed, never cut off."""

@@ -114,7 +114,7 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
   EXPECT_EQ(refusal({"8080", "127.0.0.1:99999"}),
             "weir: server `127.0.0.1:99999`: port 99999 is out of range; use 1 to 65535");
   EXPECT_EQ(refusal({"8080", "app:80"}),
-            "weir: server: names such as `app` are not resolved yet; give an IP address");
+            "weir: server `app:80`: names such as `app` are not resolved yet; give an IP address");
   EXPECT_EQ(refusal({"-N", "0", "8080", "9001"}), "weir: -N 0 is out of range; use 1 to 256");
   EXPECT_EQ(refusal({"-N", "257", "8080", "9001"}), "weir: -N 257 is out of range; use 1 to 256");
   EXPECT_EQ(refusal({"-N", "abc", "8080", "9001"}),

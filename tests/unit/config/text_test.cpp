@@ -95,13 +95,13 @@ TEST(Printable, TakesTheTeethOutOfControlBytes) {
   EXPECT_EQ(printable("größe 日本"), "größe 日本");
 }
 
-TEST(Quoted, CutsBetweenCharacters) {
-  EXPECT_EQ(quoted("abc"), "`abc`");
-  EXPECT_EQ(quoted(std::string(60, 'a')), "`" + std::string(60, 'a') + "`");
-  EXPECT_EQ(quoted(std::string(61, 'a')), "`" + std::string(60, 'a') + "…`");
+TEST(InBackticks, CutsBetweenCharacters) {
+  EXPECT_EQ(in_backticks("abc"), "`abc`");
+  EXPECT_EQ(in_backticks(std::string(60, 'a')), "`" + std::string(60, 'a') + "`");
+  EXPECT_EQ(in_backticks(std::string(61, 'a')), "`" + std::string(60, 'a') + "…`");
   std::string wide;
   for (int i = 0; i < 61; ++i) wide += "é";
-  EXPECT_EQ(quoted(wide), "`" + wide.substr(0, 120) + "…`");
+  EXPECT_EQ(in_backticks(wide), "`" + wide.substr(0, 120) + "…`");
 }
 
 TEST(Trim, TakesBlanksOffBothEnds) {

@@ -9,13 +9,17 @@
 namespace weir::http::scan {
 namespace {
 
-// The scan and its scalar twin agree on this text; the block ends where the text does.
+// The scan and its scalar twin agree on this text, with no bytes before it and with as many as
+// there are.
 template <ByteClass wanted>
-void expect_twins_agree(const char* begin, const char* end) {
-  ASSERT_EQ(find_end<wanted>(begin, end) - begin, find_end_scalar<wanted>(begin, end) - begin);
+void expect_twins_agree(const char* floor, const char* begin, const char* end) {
+  const auto expected = find_end_scalar<wanted>(begin, end) - begin;
+  ASSERT_EQ(find_end<wanted>(begin, begin, end) - begin, expected);
+  ASSERT_EQ(find_end<wanted>(floor, begin, end) - begin, expected);
 }
 
-// Each byte value at each place of texts of every length up to two registers and more, at 16 alignments.
+// Each byte value at each place of texts of every length up to two registers and more, at 16
+// alignments.
 template <ByteClass wanted>
 void compare_everywhere(char inside) {
   constexpr std::size_t kLengthMax = 34;
@@ -26,11 +30,11 @@ void compare_everywhere(char inside) {
       char* const end = block.get() + align + kLengthMax;
       char* const begin = end - size;
       std::fill(block.get(), end, inside);
-      expect_twins_agree<wanted>(begin, end);
+      expect_twins_agree<wanted>(block.get(), begin, end);
       for (std::size_t at = 0; at < size; ++at) {
         for (int byte = 0; byte < 256; ++byte) {
           begin[at] = static_cast<char>(byte);
-          expect_twins_agree<wanted>(begin, end);
+          expect_twins_agree<wanted>(block.get(), begin, end);
         }
         begin[at] = inside;
       }
@@ -47,9 +51,9 @@ TEST(Scan, RandomTextsAgree) {
   EXPECT_TRUE(rc::check("scan twins", [](const std::string& text) {
     const char* const end = text.data() + text.size();
     for (const char* begin = text.data(); begin != end; ++begin) {
-      expect_twins_agree<kToken>(begin, end);
-      expect_twins_agree<kTarget>(begin, end);
-      expect_twins_agree<kValue>(begin, end);
+      expect_twins_agree<kToken>(text.data(), begin, end);
+      expect_twins_agree<kTarget>(text.data(), begin, end);
+      expect_twins_agree<kValue>(text.data(), begin, end);
     }
   }));
 }

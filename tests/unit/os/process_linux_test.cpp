@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -124,6 +125,61 @@ TEST(Processors, UsableOnesAreThoseOfTheMask) {
   EXPECT_EQ(cpus.size(), static_cast<std::size_t>(CPU_COUNT(&set)));
   EXPECT_TRUE(std::is_sorted(cpus.begin(), cpus.end()));
   for (const int cpu : cpus) EXPECT_TRUE(CPU_ISSET(static_cast<unsigned>(cpu), &set)) << cpu;
+}
+
+// A tree of control groups as files.
+class ControlGroups : public testing::Test {
+ protected:
+  void group(const std::string& path, const std::string& file, const std::string& content) {
+    std::filesystem::create_directories(directory.at(path));
+    std::ofstream(directory.at(path + "/" + file)) << content << "\n";
+  }
+  [[nodiscard]] unsigned quota(const std::string& membership) {
+    std::ofstream(directory.at("membership")) << membership << "\n";
+    return cgroup_cpu_quota(directory.at(""), directory.at("membership"));
+  }
+
+  test::TemporaryDirectory directory;
+};
+
+TEST_F(ControlGroups, Version2RoundsUp) {
+  group("a", "cpu.max", "150000 100000");
+  group("b", "cpu.max", "max 100000");
+  group("c", "cpu.max", "1000 100000");
+  group("d", "cpu.max", "200000 100000");
+  EXPECT_EQ(quota("0::/a"), 2u);
+  EXPECT_EQ(quota("0::/b"), 0u);
+  EXPECT_EQ(quota("0::/c"), 1u);
+  EXPECT_EQ(quota("0::/d"), 2u);
+  EXPECT_EQ(quota("0::/"), 0u);
+}
+
+// A systemd unit with CPUQuota= inside a slice that has one as well.
+TEST_F(ControlGroups, TheTightestGroupAboveCounts) {
+  group("system.slice", "cpu.max", "300000 100000");
+  group("system.slice/weir.service", "cpu.max", "max 100000");
+  EXPECT_EQ(quota("0::/system.slice/weir.service"), 3u);
+  group("system.slice/weir.service", "cpu.max", "200000 100000");
+  EXPECT_EQ(quota("0::/system.slice/weir.service"), 2u);
+  group("", "cpu.max", "100000 100000");
+  EXPECT_EQ(quota("0::/system.slice/weir.service"), 1u);
+}
+
+TEST_F(ControlGroups, Version1AndAPathOfTheHost) {
+  group("cpu", "cpu.cfs_quota_us", "400000");
+  group("cpu", "cpu.cfs_period_us", "100000");
+  EXPECT_EQ(quota("4:cpu,cpuacct:/docker/0123"), 4u);
+  EXPECT_EQ(quota("2:cpuacct:/docker/0123\n1:memory:/"), 0u);
+  group("cpu", "cpu.cfs_quota_us", "-1");
+  EXPECT_EQ(quota("4:cpuacct,cpu:/docker/0123"), 0u);
+}
+
+TEST_F(ControlGroups, NothingReadableMeansUnlimited) {
+  EXPECT_EQ(quota("0::/missing"), 0u);
+  EXPECT_EQ(quota("nonsense"), 0u);
+  EXPECT_EQ(quota(":"), 0u);
+  EXPECT_EQ(cgroup_cpu_quota(directory.at(""), directory.at("missing")), 0u);
+  EXPECT_LT(cgroup_cpu_quota(), 100'000u);  // Whatever holds here.
 }
 
 TEST(Threads, ArePinnedAndNamed) {
