@@ -85,7 +85,8 @@ int refuse(const std::string& error) {
 int run_demo(config::Command command, os::Fd signals) {
   const Result<std::uint16_t, std::string> port = choose_port(command);
   if (!port) return refuse(port.error());
-  command.config.listeners[0].bind[0].port = *port;
+  command.config.listeners[0].bind = {
+      {config::Endpoint::Family::ipv4, "127.0.0.1", *port}};
   Result<std::unique_ptr<DemoServers>, std::string> servers = DemoServers::start();
   if (!servers) return refuse(servers.error());
   for (std::size_t i = 0; i < DemoServers::kCount; ++i) {

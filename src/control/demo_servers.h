@@ -8,13 +8,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "base/counter.h"
 #include "base/result.h"
 #include "control/local_http.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
+#include "os/process.h"
 
 namespace weir::control {
 

@@ -45,8 +45,8 @@ struct MetricsInput {
   std::uint64_t start_unix_s = 0;
   std::uint64_t open_files_max = 0;
   ConfigMetrics config{};
-  std::span<const WorkerMetrics>
-      workers{};  // By index; as many as listeners and servers count for.
+  // By index; as many as the listeners count for.
+  std::span<const WorkerMetrics> workers{};
   std::span<const proxy::ListenerState* const> listeners{};
   std::span<const ServerMetrics> servers{};          // Of the current snapshot.
   const loop::LoopCounters* control_loop = nullptr;  // May be null.

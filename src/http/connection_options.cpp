@@ -17,8 +17,7 @@ void nominate(const HeadParser& head, std::string_view option, FieldId id, Field
   if (!head.present().contains(id)) return;
   const auto fields = head.fields();
   for (std::size_t i = 0; i < fields.size(); ++i) {
-    if (fields[i].id != id) continue;
-    if (id != FieldId::other || scan::equals_nocase(head.name(fields[i]), option)) set.insert(i);
+    if (fields[i].id == id && scan::equals_nocase(head.name(fields[i]), option)) set.insert(i);
   }
 }
 

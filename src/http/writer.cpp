@@ -94,8 +94,11 @@ void write_request_line(HeadCopier& lines, const RequestInfo& info) {
 }
 
 // RFC 9110 7.2: Host first, and from the absolute form when there was one (RFC 9112 3.2.2).
-void write_host(HeadCopier& lines, const RequestInfo& info) {
-  if (info.authority.size == 0) return;
+void write_host(HeadCopier& lines, const RequestInfo& info, std::string_view default_host) {
+  if (info.authority.size == 0) {
+    lines.put("Host: ", default_host, "\r\n");
+    return;
+  }
   const HeadParser& head = lines.head();
   const auto fields = head.fields();
   if (!fields.empty() && fields[0].canonical && fields[0].value == info.authority) {
@@ -231,7 +234,7 @@ std::size_t write_request_head(char* out, std::size_t room, const HeadParser& he
   Output output(out, room);
   HeadCopier lines(head, output);
   write_request_line(lines, info);
-  write_host(lines, info);
+  write_host(lines, info, options.default_host);
   copy_request_fields(lines, info, dropped_from_request(info, options));
   if (options.x_forwarded) write_x_forwarded(lines, info, options);
   if (options.forwarded) write_forwarded(lines, info, options);

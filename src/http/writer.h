@@ -27,6 +27,8 @@ struct ForwardOptions {
   // kept, and appended to. From everybody else they are dropped, whatever is generated.
   bool trusted = false;
   std::string_view client_ip;       // No port, no brackets; empty for unix sockets.
+  // Host of a request that has none (RFC 9112 3.2: HTTP/1.0 only): the address it came to.
+  std::string_view default_host;
   std::string_view proto = "http";  // What the client spoke to weir.
 };
 

@@ -73,8 +73,9 @@ IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size);
 void shutdown_send(const Fd& fd);
 // Makes the coming close() send RST instead of FIN, so that a broken answer looks broken.
 void close_with_reset(const Fd& fd);
-// The port a listening socket got; 0 for unix sockets.
-[[nodiscard]] std::uint16_t bound_port(const Fd& fd);
+// This side's address of a socket; no address and port 0 for unix sockets.
+[[nodiscard]] Peer local_name(const Fd& fd);
+[[nodiscard]] inline std::uint16_t bound_port(const Fd& fd) { return local_name(fd).port; }
 // Removes the file of a unix socket; a missing one is fine.
 void remove_socket_file(const Address& address);
 

@@ -229,13 +229,14 @@ void close_with_reset(const Fd& fd) {
   ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-std::uint16_t bound_port(const Fd& fd) {
+Peer local_name(const Fd& fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&name), &size) != 0) return 0;
   Peer self;
-  fill_peer(name, self);
-  return self.port;
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&name), &size) == 0) {
+    fill_peer(name, self);
+  }
+  return self;
 }
 
 void remove_socket_file(const Address& address) {

@@ -154,7 +154,9 @@ BodyFlow::Status BodyFlow::decode_trailers(net::Connection& from, net::Connectio
 
 BodyFlow::Status BodyFlow::emit_plain(net::Connection& from, net::Connection& to) {
   const std::string_view piece = from.in.readable().substr(0, pending_);
-  if (!to.out.empty() && piece.size() <= std::min(kCopyBytesMax, to.out.room())) {
+  const bool ride_along = hold_ ? repeatable_ && left_ <= to.out.room() - piece.size()
+                                : !to.out.empty() && piece.size() <= kCopyBytesMax;
+  if (piece.size() <= to.out.room() && ride_along) {
     to.out.append(piece);
     from.in.consume(std::exchange(pending_, 0));
     return Status::working;

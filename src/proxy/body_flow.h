@@ -38,6 +38,9 @@ class BodyFlow {
   void begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
              const http::HeadLimits& limits);
 
+  // The sink's bytes are to be kept for repeating as long as they fit `to.out`.
+  void hold() { hold_ = true; }
+
   // One bounded step. `to.out` may hold a head that has not been sent yet.
   [[nodiscard]] Status pump(net::Connection& from, net::Connection& to);
   // One bounded step that throws the body away.
@@ -75,6 +78,7 @@ class BodyFlow {
   Stage stage_ = Stage::done;
   bool chunked_out_ = false;
   bool last_chunk_owed_ = false;  // The end of our own chunked coding is still to be written.
+  bool hold_ = false;
   bool repeatable_ = true;
   bool progressed_ = false;
   http::ParseError error_ = http::ParseError::none;

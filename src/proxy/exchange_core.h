@@ -14,7 +14,8 @@
 // Joint rules:
 //   - The response may begin while the request is still `sending` (an early answer, or a server
 //     that streams both ways); both go on.
-//   - A response that is complete before its request turns `sending` into `discarding`.
+//   - When the response is complete before its request, a server that keeps its connection gets
+//     the rest; otherwise `sending` turns into `discarding`.
 //   - Going back from `sending` or `complete` to `ready` (another attempt) needs a response `none`.
 //   - The client's connection is used again only from (complete, complete): request and response
 //     both ended exactly.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #include "http/writer.h"
 #include "proxy/exchange.h"
@@ -22,6 +23,15 @@ bool contains(const config::Network& network, const os::Peer& peer) {
   if (rest == 0) return true;
   const unsigned mask = 0xffu << (8 - rest) & 0xffu;
   return (network.address[whole] & mask) == (peer.ip[whole] & mask);
+}
+
+// As in a Host field; empty without an address.
+std::string host_text(const os::Peer& name) {
+  char room[os::Peer::kTextMax];
+  const std::string address(name.text(room));
+  if (address.empty()) return address;
+  const bool brackets = address.find(':') != std::string::npos;
+  return (brackets ? "[" + address + "]" : address) + ":" + std::to_string(name.port);
 }
 
 bool is_trusted(const config::ForwardedHeaders& forwarded, const os::Peer& peer) {
@@ -90,6 +100,7 @@ void Exchange::route_request() {
   const http::HeadParser& head = request_parser_;
   request_flow_.begin(request_.body, request_.body.kind == http::BodyFraming::Kind::chunked,
                       request_parser_, {});
+  if (http::is_idempotent(request_.method)) request_flow_.hold();
   route_ = use_.snapshot->router().match(client_.listener(), head.view(request_.host),
                                          request_.path(head), head.method());
   if (route_ != nullptr) {
@@ -123,6 +134,11 @@ bool Exchange::write_outgoing_head() {
   options.via = forwarded.via;
   options.trusted = is_trusted(forwarded, client_.peer());
   options.client_ip = client_.peer().text(client_text);
+  std::string own_address;
+  if (request_.authority.size == 0) {
+    own_address = host_text(os::local_name(client_.fd));
+    options.default_host = own_address;
+  }
   const std::size_t written = http::write_request_head(outgoing_.room_at(), outgoing_.room(),
                                                        request_parser_, request_, options);
   outgoing_.produced(written);
@@ -159,6 +175,11 @@ Exchange::Progress Exchange::send_request() {
     case BodyFlow::Status::malformed: answer(refusal(request_flow_.error())); break;
     case BodyFlow::Status::no_buffer: answer(refusal(ProxyError::buffers_exhausted)); break;
     case BodyFlow::Status::sink_failed:
+      if (core_.response() == ResponseState::complete) {
+        attempt_end();
+        request_over();
+        return Progress::moved;
+      }
       // A server may answer early and close: what it said is still to be read.
       attempt_.write_broken = true;
       touch(request_stall_, false, true, now_ms());

@@ -153,6 +153,8 @@ bool Exchange::response_closes(const http::ResponseInfo& info, bool chunked) con
   const bool until_close = info.body.kind != http::BodyFraming::Kind::none &&
                            info.body.kind != http::BodyFraming::Kind::length && !chunked;
   if (until_close) return true;
+  // A server that leaves after an early answer will not take the rest of the request.
+  if (!info.keep_alive && core_.request() == RequestState::sending) return true;
   // RFC 9110 10.1.1: a client that got a final answer instead of 100 may send the body or not; only
   // the end of the connection tells its bytes from a next request.
   return request_.expects_continue && !continue_sent_ && request_flow_.body_bytes() == 0 &&
@@ -200,6 +202,8 @@ Exchange::Progress Exchange::send_local() {
 void Exchange::response_completed() {
   core_.enter(ResponseState::complete);
   client_.out.release();
+  // An early answer: a server that goes on may want the rest of the request as well.
+  if (core_.request() == RequestState::sending && attempt_.pick && server_idle_ms_ > 0) return;
   attempt_end();
   request_over();
 }

@@ -29,12 +29,15 @@ struct Worker::ListenerSlot final : net::Acceptor {
     if (session == nullptr) return;  // The descriptor is closed on the way.
     state.connections.fetch_add(1, std::memory_order_relaxed);
     worker.sessions_.push_back(*session);
-    exhaustion_logged = false;
     session->start();
   }
 
   void descriptors_exhausted() override {
-    if (std::exchange(exhaustion_logged, true)) return;
+    constexpr std::uint64_t kQuietMs = 60'000;
+    const std::uint64_t now_ms = worker.loop_.now_ms();
+    std::uint64_t logged_ms = state.exhaustion_logged_ms.load(std::memory_order_relaxed);
+    if (logged_ms != 0 && now_ms - logged_ms < kQuietMs) return;
+    if (!state.exhaustion_logged_ms.compare_exchange_strong(logged_ms, now_ms)) return;
     worker.log_event("listener " + state.name +
                      ": out of file descriptors, not accepting until one is free; raise the "
                      "limit (ulimit -n, LimitNOFILE=)");
@@ -44,7 +47,6 @@ struct Worker::ListenerSlot final : net::Acceptor {
   std::uint32_t index;
   ListenerState& state;
   net::Listener listener;
-  bool exhaustion_logged = false;
 };
 
 Worker::Worker(const WorkerSetup& setup)

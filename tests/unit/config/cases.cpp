@@ -1,3 +1,4 @@
+// Reads the case files; cases.h describes their format.
 #include "cases.h"
 
 #include <fstream>

@@ -73,8 +73,7 @@ TEST(Load, TheSmallestFileHasDefaultsAndOneRoute) {
   EXPECT_THAT(config.routes[0].listeners, IsEmpty());
 }
 
-TEST(Load, ReadsEveryKey) {
-  const Config config = must_load(R"(
+constexpr const char* kEveryKey = R"(
 [runtime]
 workers = 3
 trigger = "oneshot"
@@ -108,12 +107,19 @@ host = ["Example.com", "*.example.com"]
 path = "=/exact"
 methods = ["GET", "POST"]
 backend = "app"
-)");
+)";
+
+TEST(Load, ReadsEveryKeyOfTheSingleTables) {
+  const Config config = must_load(kEveryKey);
   EXPECT_EQ(config.runtime.workers, 3u);
   EXPECT_EQ(config.runtime.trigger, Trigger::oneshot);
   EXPECT_EQ(config.runtime.shutdown_grace, Milliseconds{0});
   EXPECT_EQ(config.admin->text(), "127.0.0.1:9900");
   EXPECT_EQ(config.log.access, "-");
+}
+
+TEST(Load, ReadsEveryKeyOfAListener) {
+  const Config config = must_load(kEveryKey);
   const Listener& listener = config.listeners.at(0);
   ASSERT_EQ(listener.bind.size(), 3u);
   EXPECT_EQ(listener.bind[1].text(), "[::]:80");
@@ -128,6 +134,10 @@ backend = "app"
   EXPECT_EQ(listener.timeouts.client_head, Milliseconds{1'000});
   EXPECT_EQ(listener.timeouts.client_idle, Milliseconds{2'000});
   EXPECT_EQ(listener.timeouts.client_body, Milliseconds{3'000});
+}
+
+TEST(Load, ReadsEveryKeyOfABackend) {
+  const Config config = must_load(kEveryKey);
   const Backend& backend = config.backends.at(0);
   ASSERT_EQ(backend.servers.size(), 2u);
   EXPECT_EQ(backend.servers[0].address.family, Endpoint::Family::unix_path);
@@ -140,6 +150,10 @@ backend = "app"
   EXPECT_EQ(backend.timeouts.idle, Milliseconds{7'000});
   EXPECT_EQ(backend.unavailable_status, 599);
   EXPECT_EQ(backend.server_limit, 8u);
+}
+
+TEST(Load, ReadsEveryKeyOfARoute) {
+  const Config config = must_load(kEveryKey);
   const Route& route = config.routes.at(0);
   EXPECT_THAT(route.listeners, ElementsAre("web"));
   EXPECT_THAT(route.hosts, ElementsAre("example.com", "*.example.com"));
@@ -179,6 +193,14 @@ TEST(Load, TakesEveryTomlSpelling) {
   EXPECT_EQ(config.backends.at(0).servers.size(), 2u);
   EXPECT_EQ(config.runtime.workers, std::nullopt);
   EXPECT_EQ(config.routes.at(0).line, 2u);
+}
+
+TEST(Load, CharactersBeyondAsciiOutsideStringsAreShownAsTheyAre) {
+  const auto found = must_refuse("[listener.web]\nbind = \"8080\"\n\u00E9t\u00E9 = \"x\"\n");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].span, (Span{3, 1, 1}));
+  EXPECT_THAT(found[0].label, HasSubstr("saw '\u00E9'"));
+  EXPECT_THAT(must_refuse("a = x!\u00A0\u3000\uFEFF\u1680\u2000!\n")[0].message, HasSubstr("x!"));
 }
 
 TEST(Load, TakesCarriageReturnsAndAByteOrderMark) {

@@ -263,7 +263,7 @@ TEST_F(Metrics, PromtoolHasNoComplaint) {
 
 TEST_F(Metrics, PromtoolWouldComplain) {
   EXPECT_NE(promtool_says(render() + "# TYPE weir_bad counter\nweir_bad 1\n"), "exit 0");
-  EXPECT_NE(promtool_says(render() + "weir_workers 2\n"), "exit 0");
+  EXPECT_NE(promtool_says(render() + "weir_workers two\n"), "exit 0");
 }
 
 // --- The pages for people ------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+// See generator.h.
 #include "generator.h"
 
 namespace weir::http::test {

@@ -1,3 +1,4 @@
+// See transcript.h.
 #include "transcript.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// See vectors.h.
 #include "vectors.h"
 
 #include <cstdlib>

@@ -93,7 +93,7 @@ TEST_F(LoopTest, WatchedAgainTellsWhatIsThereAlready) {
 TEST_F(LoopTest, ALevelSourceIsToldUntilItIsServed) {
   Probe listener;
   listener.fd = std::move(os::listen_on(os::test::loopback(0), os::Share::first, 8).fd);
-  const os::Address address = os::test::loopback(os::bound_port(listener.fd));
+  const os::Address address = os::test::loopback(os::local_name(listener.fd).port);
   ASSERT_TRUE(loop.watch_level(listener));
   loop.turn_now(3);
   EXPECT_EQ(listener.runs, 0);
@@ -116,7 +116,7 @@ TEST_F(LoopTest, AnExclusiveSourceIsServedByOneOfTwoLoops) {
   theirs.fd = std::move(os::duplicate(mine.fd).fd);
   ASSERT_TRUE(loop.watch_level(mine, true));
   ASSERT_TRUE(second.watch_level(theirs, true));
-  const os::Address address = os::test::loopback(os::bound_port(mine.fd));
+  const os::Address address = os::test::loopback(os::local_name(mine.fd).port);
   const os::SocketResult client = os::connect_to(address);
   EXPECT_TRUE(os::test::eventually([&] {
     loop.turn_now();
