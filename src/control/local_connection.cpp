@@ -60,7 +60,10 @@ void LocalConnection::enter(State next) {
   const LocalHttpLimits& limits = server_.limits_;
   const std::uint64_t now_ms = loop().now_ms();
   switch (next) {
-    case State::waiting: loop().set_deadline(*this, now_ms + waiting_timeout_ms()); break;
+    case State::waiting:
+      loop().set_deadline(*this, now_ms + waiting_timeout_ms());
+      server_.made_room();
+      break;
     case State::head: loop().set_deadline(*this, now_ms + limits.head_timeout_ms); break;
     case State::delayed: loop().set_deadline(*this, now_ms + response_->delay_ms); break;
     case State::answering: loop().set_deadline(*this, now_ms + limits.answer_timeout_ms); break;

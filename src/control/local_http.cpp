@@ -56,6 +56,10 @@ void LocalHttpServer::accepted(os::Fd fd, const os::Peer&) {
 
 void LocalHttpServer::reaped(LocalConnection& connection) {
   connections_.destroy(connection);
+  made_room();
+}
+
+void LocalHttpServer::made_room() {
   if (!listener_.retired()) listener_.resume();
 }
 

@@ -91,6 +91,8 @@ class LocalHttpServer final : private net::Acceptor {
   [[nodiscard]] Verdict may_accept() override;
   void accepted(os::Fd fd, const os::Peer& peer) override;
   void reaped(LocalConnection& connection);
+  // A connection was freed, or may be evicted now: a paused listener tries again.
+  void made_room();
 
   loop::Loop& loop_;
   Handler handler_;

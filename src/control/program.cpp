@@ -210,12 +210,12 @@ void Program::adopted(proxy::Snapshot& snapshot) {
 void Program::publish(config::Config config) {
   ++config_metrics_.generation;
   config_metrics_.last_success_unix_s = unix_seconds();
+  config_ = keep_fixed_parts(config_, std::move(config));
   proxy::SnapshotOwner& owner = *this;
-  snapshots_.push_back(std::make_unique<proxy::Snapshot>(config, config_metrics_.generation,
+  snapshots_.push_back(std::make_unique<proxy::Snapshot>(config_, config_metrics_.generation,
                                                          workers_->listener_names(), *registry_,
                                                          owner, workers_->workers()));
   snapshots_.back()->publish();
-  config_ = keep_fixed_parts(config_, std::move(config));
 }
 
 // A worker has let go of an old snapshot. When all have, it goes, and with it the state of servers

@@ -14,27 +14,22 @@ struct ErrorType {
   std::string_view type;  // RFC 9209 2.3.
 };
 
+// Words whose type does not follow from the status; unknown ones fall back on it.
 constexpr auto kErrorTypes = std::to_array<ErrorType>({
-    {"no_healthy_server", "destination_unavailable"},
-    {"no_server", "destination_unavailable"},
-    {"server_limit", "connection_limit_reached"},
-    {"queue_full", "connection_limit_reached"},
-    {"queue_timeout", "connection_limit_reached"},
     {"no_route", "destination_not_found"},
-    {"connect_refused", "connection_refused"},
-    {"connect_failed", "destination_ip_unroutable"},
-    {"connect_timeout", "connection_timeout"},
-    {"upstream_reset", "connection_terminated"},
-    {"upstream_closed", "http_response_incomplete"},
-    {"upstream_truncated", "http_response_incomplete"},
-    {"upstream_protocol", "http_protocol_error"},
-    {"response_timeout", "http_response_timeout"},
-    {"upstream_timeout", "http_response_timeout"},
-    {"internal", "proxy_internal_error"},
+    {"no_healthy_server", "destination_unavailable"},
+    {"queue_full", "connection_limit_reached"},
     {"rate_limited", "http_request_denied"},
-    {"draining", "destination_unavailable"},
-    {"dns_failed", "dns_error"},
-    {"tls_failed", "tls_protocol_error"},
+    {"connect_refused", "connection_refused"},
+    {"connect_unreachable", "destination_ip_unroutable"},
+    {"connect_timeout", "connection_timeout"},
+    {"descriptors_exhausted", "proxy_internal_error"},
+    {"buffers_exhausted", "proxy_internal_error"},
+    {"upstream_closed", "http_response_incomplete"},
+    {"upstream_reset", "connection_terminated"},
+    {"upstream_truncated", "http_response_incomplete"},
+    {"request_write_timeout", "connection_write_timeout"},
+    {"response_body_timeout", "connection_read_timeout"},
     {"unexpected_upgrade", "http_upgrade_failed"},
 });
 

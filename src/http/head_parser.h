@@ -70,6 +70,10 @@ class HeadParser {
     trailers,
   };
 
+  // The field table stays uninitialised: an exchange holds two parsers, and clearing 256 fields
+  // was 7 % of the instructions of a small request.
+  HeadParser() {}
+
   // Starts a new message. Limits above the hard ones are cut down to them.
   void begin(Mode mode, const HeadLimits& limits);
 
@@ -186,7 +190,9 @@ class HeadParser {
   std::uint8_t minor_version_ = 0;
   bool start_line_canonical_ = false;
   FieldSet present_;
-  std::array<Field, kFieldsMax> fields_;
+  union {
+    std::array<Field, kFieldsMax> fields_;  // The first field_count_ are set.
+  };
 };
 
 static_assert(sizeof(Field) == 10);

@@ -93,10 +93,11 @@ void write_request_line(HeadCopier& lines, const RequestInfo& info) {
             " HTTP/1.1\r\n");
 }
 
-// RFC 9110 7.2: Host first, and from the absolute form when there was one (RFC 9112 3.2.2).
+// RFC 9110 7.2: Host first, and from the absolute form when there was one (RFC 9112 3.2.2). A
+// request in HTTP/1.1 has one always: without an authority it is empty (RFC 9112 3.2).
 void write_host(HeadCopier& lines, const RequestInfo& info, std::string_view default_host) {
   if (info.authority.size == 0) {
-    lines.put("Host: ", default_host, "\r\n");
+    lines.put(std::string_view(default_host.empty() ? "Host:" : "Host: "), default_host, "\r\n");
     return;
   }
   const HeadParser& head = lines.head();

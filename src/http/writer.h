@@ -26,8 +26,9 @@ struct ForwardOptions {
   // The client may speak about earlier hops: its own Forwarded, X-Forwarded-* and X-Real-IP are
   // kept, and appended to. From everybody else they are dropped, whatever is generated.
   bool trusted = false;
-  std::string_view client_ip;       // No port, no brackets; empty for unix sockets.
-  // Host of a request that has none (RFC 9112 3.2: HTTP/1.0 only): the address it came to.
+  std::string_view client_ip;  // No port, no brackets; empty for unix sockets.
+  // Host of a request that has none (RFC 9112 3.2: HTTP/1.0 only): the address it came to. An empty
+  // one makes an empty Host.
   std::string_view default_host;
   std::string_view proto = "http";  // What the client spoke to weir.
 };

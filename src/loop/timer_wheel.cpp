@@ -44,6 +44,8 @@ void TimerWheel::place(Timer& timer) {
   const std::size_t slot = (at >> (level * kSlotBits)) % kSlots;
   levels_[level].slots[slot].push_back(timer);
   levels_[level].occupied[slot / 64] |= std::uint64_t{1} << (slot % 64);
+  const std::uint64_t slot_begins = at >> (level * kSlotBits) << (level * kSlotBits);
+  next_tick_ms_ = std::min(next_tick_ms_, slot_begins);
 }
 
 void TimerWheel::take_slot(unsigned level, std::size_t slot,
@@ -71,15 +73,17 @@ void TimerWheel::cascade(unsigned level) {
 // Goes from occupied slot to occupied slot, so a jump of the clock by hours costs no more than the
 // timers it passes.
 void TimerWheel::collect(std::uint64_t now_ms) {
-  while (now_ms_ < now_ms) {
-    now_ms_ = std::min(next_tick(), now_ms);
+  while (next_tick_ms_ <= now_ms) {
+    now_ms_ = next_tick_ms_;
     if (now_ms_ % kSlots == 0) cascade(1);
     take_slot(0, now_ms_ % kSlots, due_);
+    next_tick_ms_ = find_next_tick();
   }
+  now_ms_ = std::max(now_ms_, now_ms);
 }
 
 // The next tick at which a slot that may hold timers begins; kNever when all are empty.
-std::uint64_t TimerWheel::next_tick() const {
+std::uint64_t TimerWheel::find_next_tick() const {
   std::uint64_t next = Timer::kNever;
   for (unsigned level = 0; level < kLevels; ++level) {
     const unsigned shift = level * kSlotBits;
@@ -92,9 +96,8 @@ std::uint64_t TimerWheel::next_tick() const {
 
 std::uint64_t TimerWheel::next_in_ms(std::uint64_t now_ms) const {
   if (!due_.empty()) return 0;
-  const std::uint64_t next = next_tick();
-  if (next == Timer::kNever) return next;
-  return next > now_ms ? next - now_ms : 0;
+  if (next_tick_ms_ == Timer::kNever) return Timer::kNever;
+  return next_tick_ms_ > now_ms ? next_tick_ms_ - now_ms : 0;
 }
 
 }  // namespace weir::loop

@@ -75,13 +75,15 @@ class TimerWheel {
 
   void place(Timer& timer);
   void collect(std::uint64_t now_ms);
-  [[nodiscard]] std::uint64_t next_tick() const;
+  [[nodiscard]] std::uint64_t find_next_tick() const;
   void cascade(unsigned level);
   void take_slot(unsigned level, std::size_t slot, IntrusiveList<Timer, TimerTag>& into);
 
   std::array<Level, kLevels> levels_;
   IntrusiveList<Timer, TimerTag> due_;
   std::uint64_t now_ms_;
+  // The next tick at which a slot that may hold timers begins; kNever when all are empty.
+  std::uint64_t next_tick_ms_ = Timer::kNever;
 };
 
 }  // namespace weir::loop

@@ -16,7 +16,9 @@ namespace {
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 
 bool contains(const config::Network& network, const os::Peer& peer) {
-  if ((peer.family == os::Peer::Family::ipv6) != network.ipv6) return false;
+  const os::Peer::Family family =
+      network.ipv6 ? os::Peer::Family::ipv6 : os::Peer::Family::ipv4;
+  if (peer.family != family) return false;
   const std::size_t whole = network.prefix_bits / 8;
   if (std::memcmp(network.address, peer.ip.data(), whole) != 0) return false;
   const unsigned rest = network.prefix_bits % 8;

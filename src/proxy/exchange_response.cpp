@@ -232,11 +232,9 @@ void Exchange::answer(const Refusal& cause) {
 // OPTIONS with Max-Forwards: 0 ends here (RFC 9110 7.6.2).
 void Exchange::answer_options() {
   local_begin(200);
-  client_.out.append("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
-  client_.out.append(!client_persists_   ? "Connection: close\r\n\r\n"
-                     : request_.http10 ? "Connection: keep-alive\r\n\r\n"
-                                       : "\r\n");
-  local_end(0);
+  local_end(http::write_options_response(client_.out.room_at(), client_.out.room(),
+                                         !client_persists_, client_persists_ && request_.http10,
+                                         worker_.date()));
 }
 
 // Gives up the server, decides what becomes of the rest of the request, and makes room.

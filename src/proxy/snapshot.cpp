@@ -58,7 +58,8 @@ Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
   for (const std::string& name : listeners) {
     const auto at = std::find_if(config.listeners.begin(), config.listeners.end(),
                                  [&](const config::Listener& l) { return l.name == name; });
-    listeners_.push_back(at != config.listeners.end() ? compile(*at) : ListenerPlan{});
+    CHECK(at != config.listeners.end(), "a running listener without a configuration");
+    listeners_.push_back(compile(*at));
   }
   for (const config::Backend& backend : config.backends) {
     backends_.push_back(compile(backend, registry));

@@ -43,8 +43,8 @@ class SnapshotOwner {
 
 class Snapshot {
  public:
-  // `listeners`: the names of the running listeners, by index; what the configuration says about
-  // others waits for a restart.
+  // `listeners`: the names of the running listeners, by index. `config` describes each of them;
+  // routes may name others, which wait for a restart.
   Snapshot(const config::Config& config, std::uint64_t generation,
            const std::vector<std::string>& listeners, upstream::ServerRegistry& registry,
            SnapshotOwner& owner, const std::vector<Worker*>& workers);

@@ -29,7 +29,7 @@ struct alignas(64) ServerCounters {
   Counter connections_idle;
   Counter idle_poisoned;      // Kept connections dropped because bytes arrived on them.
   Counter idle_max_hit;       // Connections not kept because enough were.
-  Histogram first_byte_us;    // Last request byte to first response byte.
+  Histogram first_byte_us;    // Start of the attempt, connecting included, to the final head.
 };
 
 class ServerState {

@@ -165,6 +165,21 @@ class Reload(Case):
         client = self.client(weir)
         wait_until(lambda: client.get().body == b"b", 10, "the last file to be applied")
 
+    def test_nothing_is_left_of_old_configurations(self):
+        """After many reloads as many descriptors are open as before."""
+        weir = self.proxy(self.a, self.b)
+        client = self.client(weir)
+        texts = [self.text(self.a, self.b), self.text(self.b, routes=[
+            {"path": f"/{number}", "backend": "app"} for number in range(100)])]
+        for number in range(4):
+            self.apply(weir, texts[number % 2])
+        client.get("/1")
+        before = weir.descriptors()
+        for number in range(20):
+            self.apply(weir, texts[number % 2])
+            self.assertEqual(client.get("/1").status, 200)
+        wait_until(lambda: weir.descriptors() <= before + 1, 10, "old connections to be closed")
+
     def test_classic_form_has_no_file(self):
         """SIGHUP without a file does not end weir."""
         weir = self.classic(self.a)

@@ -46,6 +46,7 @@ std::string rewrite_request(const std::string& wire, HeadParser& head, RequestIn
   ForwardOptions options;
   options.x_forwarded = false;
   options.client_ip = "192.0.2.1";
+  options.default_host = "192.0.2.80";
   std::string out(head.head_bytes() + kWriteExtraMax, '\0');
   out.resize(write_request_head(out.data(), out.size(), head, info, options));
   return out;

@@ -9,9 +9,11 @@
 namespace weir::http::test {
 namespace {
 
-ForwardOptions forward_options(const Case& vector, std::string& ip, std::string& proto) {
+ForwardOptions forward_options(const Case& vector, std::string& ip, std::string& proto,
+                               std::string& default_host) {
   ip = vector.option("ip", "192.0.2.1");
   proto = vector.option("proto", "http");
+  default_host = vector.option("default-host");
   ForwardOptions options;
   options.x_forwarded = vector.has("x");
   options.forwarded = vector.has("forwarded");
@@ -19,6 +21,7 @@ ForwardOptions forward_options(const Case& vector, std::string& ip, std::string&
   options.trusted = vector.has("trusted");
   options.client_ip = ip;
   options.proto = proto;
+  options.default_host = default_host;
   return options;
 }
 
@@ -76,7 +79,8 @@ TEST(Writer, Requests) {
     ASSERT_TRUE(info) << to_string(info.error());
     std::string ip;
     std::string proto;
-    const ForwardOptions options = forward_options(vector, ip, proto);
+    std::string default_host;
+    const ForwardOptions options = forward_options(vector, ip, proto, default_host);
     check_output(vector, kWriteExtraMax, [&](char* out, std::size_t room) {
       return write_request_head(out, room, head.parser(), *info, options);
     });

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "loop/loop.h"
+#include "os/process.h"
 
 namespace weir::loop {
 namespace {
@@ -34,6 +35,21 @@ template <typename Complete>
     os::wakeup_notify(loop.mailbox().wakeup());
   }
   return false;
+}
+
+// Spends a few cycles per unit, so that two threads meet a little differently each time.
+void pause_for(std::uint64_t units) {
+  for (; units > 0; --units) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // Or the loop would be removed.
+  }
+}
+
+// Waits for another thread: briefly awake, then giving up the processor.
+template <typename Condition>
+void spin_until(Condition condition) {
+  for (int spins = 0; !condition();) {
+    if (++spins > 2000) sched_yield();
+  }
 }
 
 // What one consumer has received; touched by its thread alone.
@@ -83,11 +99,54 @@ TEST(MailboxMultiThread, AFloodArrivesWholeAndInOrderPerSender) {
         messages[i].prepare(inbox, sender, i);
         loop.mailbox().post(messages[i]);
       }
-      while (!messages.back().take_delivered()) sched_yield();  // They live here.
+      spin_until([&] { return messages.back().take_delivered(); });  // They live here.
     });
   }
   EXPECT_TRUE(turns_until(loop, [&] { return inbox.received == kSenders * kPerSender; }));
   EXPECT_EQ(inbox.out_of_order, 0u);
+}
+
+class Empty : public Message {
+ public:
+  void deliver() override {}
+};
+
+// Both sides of the wake-up at the same moment, over and over, without the sleep: when the owner
+// saw no message and would sleep, the sender must have notified.
+TEST(MailboxMultiThread, EitherTheOwnerSeesThePostOrTheSenderNotifies) {
+  constexpr std::uint64_t kTrials = 200'000;
+  Mailbox mailbox;
+  Empty message;
+  std::atomic<std::uint64_t> begun{0};
+  std::atomic<std::uint64_t> posted{0};
+  const std::vector<int> cpus = os::usable_cpus();  // Two of them, or there is no race to see.
+  std::jthread sender = os::start_thread("sender", cpus.front(), [&] {
+    for (std::uint64_t trial = 1; trial <= kTrials; ++trial) {
+      spin_until([&] { return begun.load(std::memory_order_acquire) == trial; });
+      pause_for(trial % 64);
+      mailbox.post(message);
+      posted.store(trial, std::memory_order_release);
+    }
+  });
+  int lost = 0;
+  std::jthread owner = os::start_thread("owner", cpus.back(), [&] {
+    const os::Fd epoll = os::epoll_create();
+    EXPECT_TRUE(os::epoll_add(epoll, mailbox.wakeup(), 1, os::kReadable, os::Mode::level));
+    for (std::uint64_t trial = 1; trial <= kTrials; ++trial) {
+      begun.store(trial, std::memory_order_release);
+      pause_for(trial / 64 % 64 * 16);  // It takes a while until the sender sees `begun`.
+      const bool would_sleep = mailbox.sleep_begin();
+      spin_until([&] { return posted.load(std::memory_order_acquire) == trial; });
+      os::Event events[1];
+      const bool notified = os::epoll_wait(epoll, events, 0) == 1;
+      if (notified) os::wakeup_clear(mailbox.wakeup());
+      if (would_sleep && !notified) ++lost;
+      mailbox.sleep_end();
+      mailbox.deliver_all();
+    }
+  });
+  owner.join();
+  EXPECT_EQ(lost, 0);
 }
 
 // One sender that waits for its message before it posts the next, so the consumer goes to sleep
@@ -101,13 +160,9 @@ TEST(MailboxMultiThread, NoWakeUpIsLostWhileGoingToSleep) {
     Numbered message;
     for (std::uint64_t i = 0; i < kRounds; ++i) {
       message.prepare(inbox, 0, i);
-      for (std::uint64_t pause = i % 512; pause > 0; --pause) {
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // Or the loop would be removed.
-      }
+      pause_for(i % 512);
       loop.mailbox().post(message);
-      for (int spins = 0; !message.take_delivered();) {
-        if (++spins > 2000) sched_yield();
-      }
+      spin_until([&] { return message.take_delivered(); });
     }
   });
   EXPECT_TRUE(turns_until(loop, [&] { return inbox.received == kRounds; }));

@@ -1,0 +1,68 @@
+// Side: a bare Connection over a socket of the test, and its peer's end.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "../loop/probe.h"
+#include "../os/sockets.h"
+#include "net/connection.h"
+
+namespace weir::net::test {
+
+class Side final : public Connection {
+ public:
+  Side(loop::Loop& loop, BufferPool& pool, os::test::Pair sockets)
+      : Connection(loop::SourceKind::downstream, loop, pool, traffic_), far_(std::move(sockets.far)) {
+    fd = std::move(sockets.near);
+    ready.reset(loop::Readiness::kUnknown);
+  }
+  void run() override { ++runs_; }
+
+  // The peer's end.
+  [[nodiscard]] const os::Fd& far() const { return far_; }
+  // Sends all of `bytes` to this side; they are in its queue when the call returns.
+  void peer_sends(std::string_view bytes) {
+    ASSERT_EQ(os::send(far_, bytes).bytes, bytes.size());
+    latch_all();
+  }
+  void peer_finishes() {
+    os::shutdown_send(far_);
+    latch_all();
+  }
+  void peer_leaves() {
+    far_.reset();
+    latch_all();
+  }
+  // What the peer has received, all of it or at most `most` bytes.
+  [[nodiscard]] std::string peer_reads(std::size_t most = SIZE_MAX) {
+    std::string all;
+    char piece[65536];
+    while (all.size() < most) {
+      const os::IoResult result =
+          os::receive(far_, piece, std::min(sizeof piece, most - all.size()));
+      if (result.status != os::IoStatus::done) break;
+      all.append(piece, result.bytes);
+    }
+    return all;
+  }
+  // For tests without a loop: everything may have happened.
+  void latch_all() { ready.latch(os::kReadable | os::kWritable); }
+
+  [[nodiscard]] int runs() const { return runs_; }
+  [[nodiscard]] const TrafficCounters& traffic() const { return traffic_; }
+
+ private:
+  TrafficCounters traffic_;
+  os::Fd far_;
+  int runs_ = 0;
+};
+
+inline void limit_send_buffer(const os::Fd& fd, int bytes) {
+  ASSERT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes), 0);
+}
+
+}  // namespace weir::net::test
