@@ -38,6 +38,7 @@ int run_file(const Command& command, weir::os::Fd signals) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  weir::os::open_missing_streams();
   auto command = weir::config::parse_command_line(argc, argv);
   if (!command) {
     std::fprintf(stderr, "%s\n", command.error().message.c_str());

@@ -52,6 +52,9 @@ std::uint64_t raise_descriptor_limit();
 [[nodiscard]] Result<Fd, std::string> open_for_append(const std::string& path);
 // Writes everything, waiting as long as it takes. Blocks; false when the file refuses.
 [[nodiscard]] bool write_all(const Fd& fd, std::string_view data);
+// Opens /dev/null for every standard stream the program was started without, so that no socket
+// ever gets a number that something prints to. Call first.
+void open_missing_streams();
 // Descriptors of our own for the standard streams.
 [[nodiscard]] Fd standard_output();
 [[nodiscard]] Fd standard_error();

@@ -1,3 +1,5 @@
+// process.h over Linux: thin wrappers, and the sentences that say why a file cannot be had.
+
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -188,6 +190,13 @@ bool write_all(const Fd& fd, std::string_view data) {
 }
 
 Fd standard_output() { return Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)); }
+
+void open_missing_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    // open() returns the lowest free number: the first closed stream.
+    if (::fcntl(stream, F_GETFD) < 0) (void)!::open("/dev/null", O_RDWR);
+  }
+}
 
 Fd standard_error() { return Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)); }
 

@@ -75,6 +75,9 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   bool served_ = false;  // At least one exchange has ended.
 };
 
+// What an idle keep-alive client costs in user space, besides its entry in the handle table.
+static_assert(sizeof(HttpSession) <= 256);
+
 // Legal next states.
 inline constexpr std::array kHttpSessionNext = {
     std::array{false, true, false, true},   // idle

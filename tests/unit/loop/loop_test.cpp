@@ -138,11 +138,12 @@ TEST_F(LoopTest, RetireClosesAtOnceAndReapsAtTheEndOfTheTurn) {
     loop.retire(probe);
     EXPECT_TRUE(probe.retired());
     EXPECT_FALSE(is_open(number));
+    EXPECT_EQ(probe.deadline_ms(), Timer::kNever);
     EXPECT_EQ(probe.reaps, 0);
   };
   loop.schedule(other);
   loop.schedule(probe);  // Behind the one that retires it.
-  loop.set_deadline(probe, 0);
+  loop.set_deadline(probe, loop.now_ms() + 1);
   loop.turn();
   EXPECT_EQ(probe.reaps, 1);
   EXPECT_EQ(probe.runs, 0);

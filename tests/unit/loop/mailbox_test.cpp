@@ -114,7 +114,7 @@ class Empty : public Message {
 // Both sides of the wake-up at the same moment, over and over, without the sleep: when the owner
 // saw no message and would sleep, the sender must have notified.
 TEST(MailboxMultiThread, EitherTheOwnerSeesThePostOrTheSenderNotifies) {
-  constexpr std::uint64_t kTrials = 200'000;
+  constexpr std::uint64_t kTrials = 100'000;
   Mailbox mailbox;
   Empty message;
   std::atomic<std::uint64_t> begun{0};

@@ -1,3 +1,4 @@
+// Files, processors, control groups, threads, limits and signals of the real system.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pthread.h>

@@ -118,7 +118,7 @@ TEST_F(ServerPoolTest, ACarelessTakeDoesNotAskTheKernel) {
 
 TEST_F(ServerPoolTest, TheIdleTimeoutCloses) {
   const std::uint64_t before = world.loop.now_ms();
-  world.idle(pool, 2, 30);
+  const std::vector<Link> links = world.idle(pool, 2, 30);
   EXPECT_EQ(idle(), 2u);
   ASSERT_TRUE(world.loop.turn_until([&] { return idle() == 0; }));
   EXPECT_GE(world.loop.now_ms(), before + 30) << "never early";
@@ -188,7 +188,7 @@ TEST_F(ServerPoolTest, KeepsABoundedNumber) {
 
 TEST_F(ServerPoolTest, ARetiredPoolKeepsNothingUntilItIsRevived) {
   const Link busy = world.connect(pool);
-  world.idle(pool, 2);
+  const std::vector<Link> links = world.idle(pool, 2);
   pool.retire();
   EXPECT_EQ(idle(), 0u);
   EXPECT_EQ(active(), 1u) << "what works goes on";
@@ -198,7 +198,7 @@ TEST_F(ServerPoolTest, ARetiredPoolKeepsNothingUntilItIsRevived) {
   world.loop.turn_now();
   EXPECT_TRUE(pool.unused());
   pool.revive();
-  world.idle(pool, 1);
+  const std::vector<Link> again = world.idle(pool, 1);
   EXPECT_EQ(idle(), 1u);
 }
 

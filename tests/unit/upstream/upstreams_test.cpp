@@ -27,8 +27,8 @@ TEST_F(UpstreamsTest, AServerHasOnePool) {
 }
 
 TEST_F(UpstreamsTest, UnnamedServersLoseTheirIdleConnectionsAndLaterTheirPool) {
-  world.idle(upstreams.pool(*one), 2);
-  world.idle(upstreams.pool(*two), 2);
+  const auto ones = world.idle(upstreams.pool(*one), 2);
+  const auto twos = world.idle(upstreams.pool(*two), 2);
   upstreams.keep_only({two.get()}, false);
   EXPECT_EQ(one->counters(0).connections_idle.read(), 0u);
   EXPECT_EQ(two->counters(0).connections_idle.read(), 2u);
@@ -55,13 +55,13 @@ TEST_F(UpstreamsTest, NamingAServerAgainRevivesItsPool) {
   ServerPool& pool = upstreams.pool(*one);
   upstreams.keep_only({}, false);
   EXPECT_EQ(&upstreams.pool(*one), &pool);
-  world.idle(pool, 1);
+  const auto links = world.idle(pool, 1);
   EXPECT_EQ(one->counters(0).connections_idle.read(), 1u);
 }
 
 TEST_F(UpstreamsTest, LeavingClosesEveryIdleConnection) {
-  world.idle(upstreams.pool(*one), 3);
-  world.idle(upstreams.pool(*two), 1);
+  const auto ones = world.idle(upstreams.pool(*one), 3);
+  const auto twos = world.idle(upstreams.pool(*two), 1);
   upstreams.retire_all();
   EXPECT_EQ(one->counters(0).connections_idle.read(), 0u);
   EXPECT_EQ(two->counters(0).connections_idle.read(), 0u);

@@ -52,7 +52,7 @@ class World {
     return {connecting.connection, accept()};
   }
   // Connects `count` times and puts all of them back, the first one first.
-  std::vector<Link> idle(ServerPool& pool, std::size_t count, std::uint64_t idle_ms = 60'000) {
+  [[nodiscard]] std::vector<Link> idle(ServerPool& pool, std::size_t count, std::uint64_t idle_ms = 60'000) {
     std::vector<Link> links;
     for (std::size_t i = 0; i < count; ++i) links.push_back(connect(pool));
     for (const Link& link : links) pool.put_back(*link.near, idle_ms);

@@ -1,0 +1,175 @@
+#include "proxy/router.h"
+
+#include <gtest/gtest.h>
+
+namespace weir::proxy {
+namespace {
+
+class RouterTest : public testing::Test {
+ protected:
+  RouterTest() {
+    for (const char* name : {"one", "two", "three"}) config.backends.emplace_back().name = name;
+  }
+  config::Route& route(const std::string& backend) {
+    config::Route& added = config.routes.emplace_back();
+    added.backend = backend;
+    return added;
+  }
+  // The name of the backend that takes the request; empty without a route.
+  [[nodiscard]] std::string taken_by(std::string_view host, std::string_view path = "/",
+                                     std::string_view method = "GET", std::uint32_t listener = 0) {
+    const Router router(config, {"web", "internal"});
+    const Route* match = router.match(listener, host, path, method);
+    return match == nullptr ? "" : config.backends[match->backend].name;
+  }
+
+  config::Config config;
+};
+
+TEST_F(RouterTest, WithoutRoutesNothingMatches) {
+  EXPECT_EQ(taken_by("a.example"), "");
+}
+
+TEST_F(RouterTest, ARouteWithoutConditionsTakesEverything) {
+  route("one");
+  EXPECT_EQ(taken_by("a.example"), "one");
+  EXPECT_EQ(taken_by(""), "one") << "HTTP/1.0 without Host";
+  EXPECT_EQ(taken_by("[::1]", "/x/y", "BREW", 1), "one");
+  EXPECT_EQ(taken_by("a.example", "*", "OPTIONS"), "one");
+}
+
+TEST_F(RouterTest, ExactHostsCompareWithoutCaseAndFinalDot) {
+  route("one").hosts = {"www.example.com", "example.com"};
+  for (const char* host : {"www.example.com", "WWW.Example.COM", "www.example.com.", "EXAMPLE.com"}) {
+    EXPECT_EQ(taken_by(host), "one") << host;
+  }
+  for (const char* host : {"example.org", "a.www.example.com", "ww.example.com", "xexample.com",
+                           "example.com..", "www.example.com.evil", "", "."}) {
+    EXPECT_EQ(taken_by(host), "") << host;
+  }
+}
+
+TEST_F(RouterTest, SuffixesTakeWhatIsBelowThemOnly) {
+  route("one").hosts = {"*.example.com"};
+  for (const char* host : {"a.example.com", "a.b.example.com", "A.EXAMPLE.COM."}) {
+    EXPECT_EQ(taken_by(host), "one") << host;
+  }
+  for (const char* host : {"example.com", ".example.com", "aexample.com", "a.example.com.org"}) {
+    EXPECT_EQ(taken_by(host), "") << host;
+  }
+}
+
+TEST_F(RouterTest, TheLongestHostFits) {
+  const std::string longest(255, 'A');
+  route("one").hosts = {std::string(255, 'a')};
+  EXPECT_EQ(taken_by(longest), "one");
+}
+
+TEST_F(RouterTest, PrefixesEndAtSegmentBorders) {
+  route("one").path = "/api";
+  for (const char* path : {"/api", "/api/", "/api/x/y"}) EXPECT_EQ(taken_by("", path), "one") << path;
+  for (const char* path : {"/", "/ap", "/apis", "/api2/x", "/API", "/x/api", "//api", "*"}) {
+    EXPECT_EQ(taken_by("", path), "") << path;
+  }
+}
+
+TEST_F(RouterTest, APrefixWithAFinalSlashNeedsIt) {
+  route("one").path = "/api/";
+  EXPECT_EQ(taken_by("", "/api/"), "one");
+  EXPECT_EQ(taken_by("", "/api/x"), "one");
+  EXPECT_EQ(taken_by("", "/api"), "");
+}
+
+TEST_F(RouterTest, ExactPathsTakeThemselves) {
+  route("one").path = "=/health";
+  EXPECT_EQ(taken_by("", "/health"), "one");
+  for (const char* path : {"/health/", "/healthy", "/Health", "/", "*"}) {
+    EXPECT_EQ(taken_by("", path), "") << path;
+  }
+}
+
+// The path goes to the server as it came, so it is matched as it came: reading it differently than
+// the server would open a way around a route.
+TEST_F(RouterTest, EscapesAndDotsAreNotInterpreted) {
+  route("one").path = "/api";
+  EXPECT_EQ(taken_by("", "/%61pi"), "");
+  EXPECT_EQ(taken_by("", "/x/../api"), "");
+  EXPECT_EQ(taken_by("", "/api%2fx"), "");
+  EXPECT_EQ(taken_by("", "/api/../x"), "one");
+}
+
+TEST_F(RouterTest, TheAsteriskBelongsToTheRouteOfEverything) {
+  route("one").path = "/api";
+  route("two").path = "/";
+  EXPECT_EQ(taken_by("", "*", "OPTIONS"), "two");
+}
+
+TEST_F(RouterTest, MethodsCompareWithCase) {
+  route("one").methods = {"GET", "PURGE"};
+  EXPECT_EQ(taken_by("", "/", "GET"), "one");
+  EXPECT_EQ(taken_by("", "/", "PURGE"), "one");
+  EXPECT_EQ(taken_by("", "/", "get"), "");
+  EXPECT_EQ(taken_by("", "/", "HEAD"), "");
+}
+
+TEST_F(RouterTest, EveryConditionMustHold) {
+  config::Route& all = route("one");
+  all.hosts = {"a.example"};
+  all.path = "/x";
+  all.methods = {"GET"};
+  EXPECT_EQ(taken_by("a.example", "/x", "GET"), "one");
+  EXPECT_EQ(taken_by("b.example", "/x", "GET"), "");
+  EXPECT_EQ(taken_by("a.example", "/y", "GET"), "");
+  EXPECT_EQ(taken_by("a.example", "/x", "PUT"), "");
+}
+
+TEST_F(RouterTest, TheFirstWrittenWins) {
+  route("one").path = "/a";
+  route("two").hosts = {"special.example"};
+  route("three");
+  EXPECT_EQ(taken_by("special.example", "/a"), "one");
+  EXPECT_EQ(taken_by("special.example", "/b"), "two");
+  EXPECT_EQ(taken_by("other.example", "/b"), "three");
+}
+
+TEST_F(RouterTest, RoutesBelongToTheirListeners) {
+  route("one").listeners = {"internal"};
+  route("two").listeners = {"web", "internal"};
+  EXPECT_EQ(taken_by("", "/", "GET", 0), "two");
+  EXPECT_EQ(taken_by("", "/", "GET", 1), "one");
+}
+
+// A listener that the new configuration no longer has goes on until the restart, with the routes
+// that name no listener.
+TEST_F(RouterTest, RoutesOfListenersThatDoNotRunWait) {
+  route("one").listeners = {"not-running"};
+  EXPECT_EQ(taken_by("", "/", "GET", 0), "");
+  route("two");
+  EXPECT_EQ(taken_by("", "/", "GET", 0), "two");
+}
+
+TEST_F(RouterTest, LabelsTellWhereARouteIsWritten) {
+  route("one").line = 12;
+  route("one");
+  config.routes[0].path = "/written";
+  const Router router(config, {"web"});
+  EXPECT_EQ(router.match(0, "", "/written", "GET")->label, "line 12");
+  EXPECT_EQ(router.match(0, "", "/", "GET")->label, "route 2") << "made by the command line";
+}
+
+TEST_F(RouterTest, ManyRoutesKeepTheirOrder) {
+  for (int i = 0; i < 1'000; ++i) route("one").path = "/" + std::to_string(i);
+  route("two");
+  EXPECT_EQ(taken_by("", "/999"), "one");
+  EXPECT_EQ(taken_by("", "/1000"), "two");
+}
+
+using RouterDeathTest = RouterTest;
+
+TEST_F(RouterDeathTest, RefusesWhatTheValidatorMustHaveRefused) {
+  route("unknown");
+  EXPECT_DEATH(Router(config, {"web"}), "not validated");
+}
+
+}  // namespace
+}  // namespace weir::proxy
