@@ -15,10 +15,8 @@ namespace {
 
 using weir::config::Command;
 
-int run_program(weir::config::Config config, const std::string& config_path,
-                weir::os::Fd signals) {
-  auto program =
-      weir::control::Program::start(std::move(config), config_path, std::move(signals));
+int run_program(weir::config::Config config, const std::string& config_path, weir::os::Fd signals) {
+  auto program = weir::control::Program::start(std::move(config), config_path, std::move(signals));
   if (!program) {
     std::fprintf(stderr, "weir: %s\n", program.error().c_str());
     return weir::config::kExitRefused;

@@ -12,9 +12,9 @@ namespace weir {
 
 }  // namespace weir
 
-#define WEIR_CHECK_2(condition, detail) \
+#define WEIR_CHECK_2(condition, detail)              \
   (__builtin_expect(static_cast<bool>(condition), 1) \
-       ? static_cast<void>(0) \
+       ? static_cast<void>(0)                        \
        : ::weir::check_failed(__FILE__, __LINE__, #condition, detail))
 #define WEIR_CHECK_1(condition) WEIR_CHECK_2(condition, "")
 #define WEIR_CHECK_PICK(a, b, name, ...) name

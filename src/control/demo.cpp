@@ -17,8 +17,8 @@ constexpr int kPortsToTry = 20;
 // The port asked for; without one, the first free one from 8080 on.
 Result<std::uint16_t, std::string> choose_port(const config::Command& command) {
   for (int i = 0; i < kPortsToTry; ++i) {
-    const auto port = static_cast<std::uint16_t>(
-        command.demo_port ? *command.demo_port : kDemoPort + i);
+    const auto port =
+        static_cast<std::uint16_t>(command.demo_port ? *command.demo_port : kDemoPort + i);
     const os::SocketResult probe =
         os::listen_on(*os::Address::ip("127.0.0.1", port), os::Share::first, 1);
     if (probe.status == os::IoStatus::done) return os::bound_port(probe.fd);
@@ -85,8 +85,7 @@ int refuse(const std::string& error) {
 int run_demo(config::Command command, os::Fd signals) {
   const Result<std::uint16_t, std::string> port = choose_port(command);
   if (!port) return refuse(port.error());
-  command.config.listeners[0].bind = {
-      {config::Endpoint::Family::ipv4, "127.0.0.1", *port}};
+  command.config.listeners[0].bind = {{config::Endpoint::Family::ipv4, "127.0.0.1", *port}};
   Result<std::unique_ptr<DemoServers>, std::string> servers = DemoServers::start();
   if (!servers) return refuse(servers.error());
   for (std::size_t i = 0; i < DemoServers::kCount; ++i) {

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/counter.h"
@@ -55,7 +54,7 @@ class LogWriter {
   Counter write_errors_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> reopen_{false};
-  std::jthread thread_;
+  os::Thread thread_;
 };
 
 }  // namespace weir::control

@@ -131,8 +131,9 @@ std::string Program::start_admin() {
   os::SocketResult socket =
       os::listen_on(upstream::to_address(*config_.admin), os::Share::first, 128);
   if (socket.status != os::IoStatus::done) {
-    return "cannot listen on " + config_.admin->text() + " for the admin pages: " +
-           os::to_string(socket.status) + "; choose another address for [admin] bind";
+    return "cannot listen on " + config_.admin->text() +
+           " for the admin pages: " + os::to_string(socket.status) +
+           "; choose another address for [admin] bind";
   }
   admin_ = std::make_unique<LocalHttpServer>(
       loop_, std::move(socket.fd),
@@ -163,18 +164,17 @@ void Program::shut_down() {
     return;
   }
   phase_ = Phase::draining;
-  const std::uint64_t grace_ms =
-      static_cast<std::uint64_t>(config_.runtime.shutdown_grace.count());
-  say("stopping: no new connections, requests under way have " +
-      std::to_string(grace_ms / 1000) + " s; a second signal stops at once");
+  const std::uint64_t grace_ms = static_cast<std::uint64_t>(config_.runtime.shutdown_grace.count());
+  say("stopping: no new connections, requests under way have " + std::to_string(grace_ms / 1000) +
+      " s; a second signal stops at once");
   grace_ = std::make_unique<GraceTimer>(*this);
   loop_.set_deadline(*grace_, loop_.now_ms() + grace_ms);
   workers_->drain();
 }
 
 void Program::reload() {
-  const std::string kept = "; generation " + std::to_string(config_metrics_.generation) +
-                           " stays active";
+  const std::string kept =
+      "; generation " + std::to_string(config_metrics_.generation) + " stays active";
   if (config_path_.empty()) {
     say("SIGHUP ignored: this form has no configuration file to read again");
     return;
@@ -184,8 +184,8 @@ void Program::reload() {
     return;
   }
   ConfigFile file = read_config(config_path_, false);
-  print_diagnostics(file, file.config ? "configuration applied"
-                                      : "configuration NOT applied" + kept);
+  print_diagnostics(file,
+                    file.config ? "configuration applied" : "configuration NOT applied" + kept);
   config_metrics_.last_reload_successful = file.config.has_value();
   if (!file.config) {
     ++config_metrics_.reloads_failed;

@@ -30,8 +30,9 @@ class Program final : private proxy::SnapshotOwner {
  public:
   // `config_path`: the file to read again on SIGHUP; empty when there is none. Signals must have
   // been opened before. The error is a sentence.
-  [[nodiscard]] static Result<std::unique_ptr<Program>, std::string> start(
-      config::Config config, std::string config_path, os::Fd signals);
+  [[nodiscard]] static Result<std::unique_ptr<Program>, std::string> start(config::Config config,
+                                                                           std::string config_path,
+                                                                           os::Fd signals);
   ~Program();
 
   // Until a signal ends it. `every_second`, when given, is called once a second. Returns the exit

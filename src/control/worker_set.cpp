@@ -31,8 +31,7 @@ std::string why_not_bound(const config::Endpoint& endpoint, os::IoStatus status)
              ": no interface of this machine has the address; use 0.0.0.0 for all of them";
     case os::IoStatus::refused:
       return "cannot listen on " + address + ": the directory does not exist; create it first";
-    default:
-      return "cannot listen on " + address + ": " + os::to_string(status);
+    default: return "cannot listen on " + address + ": " + os::to_string(status);
   }
 }
 
@@ -94,8 +93,8 @@ WorkerSet::~WorkerSet() {
 Result<std::uint32_t, std::string> WorkerSet::connections_max(
     const config::Listener& listener, const std::vector<config::Listener>& all,
     const Options& options) const {
-  const std::uint64_t reserved = kReservedDescriptors + kReservedPerWorker * options.workers +
-                                 all.size() * options.workers;
+  const std::uint64_t reserved =
+      kReservedDescriptors + kReservedPerWorker * options.workers + all.size() * options.workers;
   const std::uint64_t free = std::max<std::uint64_t>(options.descriptor_limit, reserved + 2);
   const std::uint64_t room = (free - reserved) / 2;
   std::uint64_t explicit_sum = 0;
@@ -106,16 +105,15 @@ Result<std::uint32_t, std::string> WorkerSet::connections_max(
   }
   if (listener.max_connections) {
     if (explicit_sum <= room) return *listener.max_connections;
-    return Err("listener " + listener.name + ": max_connections = " +
-               std::to_string(*listener.max_connections) + " does not fit: the limit of " +
-               std::to_string(options.descriptor_limit) + " open files leaves room for " +
-               std::to_string(room) +
+    return Err("listener " + listener.name +
+               ": max_connections = " + std::to_string(*listener.max_connections) +
+               " does not fit: the limit of " + std::to_string(options.descriptor_limit) +
+               " open files leaves room for " + std::to_string(room) +
                " proxied connections in all; raise it (ulimit -n, LimitNOFILE=) or lower "
                "max_connections");
   }
   const std::uint64_t left = room > explicit_sum ? room - explicit_sum : 0;
-  return static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(left / derived, 1, UINT32_MAX));
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left / derived, 1, UINT32_MAX));
 }
 
 // Empty, or why the address cannot be listened on.

@@ -8,13 +8,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/result.h"
 #include "config/config.h"
 #include "control/log_writer.h"
 #include "os/os.h"
+#include "os/process.h"
 #include "proxy/worker.h"
 
 namespace weir::control {
@@ -82,7 +82,7 @@ class WorkerSet {
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<os::Address> socket_files_;
   std::vector<int> cpus_;  // By worker.
-  std::vector<std::jthread> threads_;
+  std::vector<os::Thread> threads_;
   std::size_t running_ = 0;
   bool drain_posted_ = false;  // A message is under way once at most.
   bool stop_posted_ = false;

@@ -86,9 +86,8 @@ void Loop::run_one(Source& source) {
 }
 
 void Loop::expire() {
-  timers_pending_ = wheel_.expire(now_ms_, kTimersPerTurn, [](Timer& timer) {
-    static_cast<Source&>(timer).expire();
-  });
+  timers_pending_ = wheel_.expire(now_ms_, kTimersPerTurn,
+                                  [](Timer& timer) { static_cast<Source&>(timer).expire(); });
 }
 
 void Loop::reap() {

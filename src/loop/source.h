@@ -1,9 +1,9 @@
 // Source: something a loop can run: a socket, a listener, a wake-up.
 //
 // A source owns a descriptor, and has a handle in the kernel's event data, latches, a place in the
-// run queue and one deadline. It is owned by a slab or by an object that lives as long as the loop; the loop only
-// links it. `retire()` is the only way out: the handle turns stale at once, and reap() is called
-// at the end of the turn, when nobody up the stack can hold a reference any more.
+// run queue and one deadline. It is owned by a slab or by an object that lives as long as the loop;
+// the loop only links it. `retire()` is the only way out: the handle turns stale at once, and
+// reap() is called at the end of the turn, when nobody up the stack can hold a reference any more.
 #pragma once
 
 #include <cstdint>

@@ -48,8 +48,7 @@ void TimerWheel::place(Timer& timer) {
   next_tick_ms_ = std::min(next_tick_ms_, slot_begins);
 }
 
-void TimerWheel::take_slot(unsigned level, std::size_t slot,
-                           IntrusiveList<Timer, TimerTag>& into) {
+void TimerWheel::take_slot(unsigned level, std::size_t slot, IntrusiveList<Timer, TimerTag>& into) {
   into.take_all(levels_[level].slots[slot]);
   levels_[level].occupied[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
 }

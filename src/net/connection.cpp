@@ -30,7 +30,7 @@ os::IoResult Connection::flush(std::string_view more) {
   const std::size_t offered = pending + more.size();
   if (offered == 0) return {os::IoStatus::done, 0};
   if (!ready.may_send()) return {os::IoStatus::again, 0};
-  os::IoResult result = pending == 0    ? os::send(fd, more)
+  os::IoResult result = pending == 0   ? os::send(fd, more)
                         : more.empty() ? os::send(fd, out.readable())
                                        : os::send_two(fd, out.readable(), more);
   ready.after_send(result, offered);

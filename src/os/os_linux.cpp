@@ -89,8 +89,8 @@ bool listen_exclusively(int fd, const Address& address, int backlog) {
 }
 
 bool listen_beside(int fd, const Address& address, int backlog) {
-  return set_option(fd, SOL_SOCKET, SO_REUSEPORT) &&
-         ::bind(fd, &address.any, address.size) == 0 && ::listen(fd, backlog) == 0;
+  return set_option(fd, SOL_SOCKET, SO_REUSEPORT) && ::bind(fd, &address.any, address.size) == 0 &&
+         ::listen(fd, backlog) == 0;
 }
 
 std::uint32_t epoll_bits(std::uint8_t bits, Mode mode) {
@@ -218,8 +218,8 @@ PipeResult make_pipe() {
 }
 
 IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size) {
-  return result_of(::splice(from.get(), nullptr, to.get(), nullptr, size,
-                            SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+  return result_of(
+      ::splice(from.get(), nullptr, to.get(), nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
 }
 
 void shutdown_send(const Fd& fd) { ::shutdown(fd.get(), SHUT_WR); }

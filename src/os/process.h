@@ -41,8 +41,10 @@ std::uint64_t raise_descriptor_limit();
 
 // --- Threads -------------------------------------------------------------------------------------
 
+// Joins on destruction.
+using Thread = std::jthread;
 // Starts a thread called `name` (15 bytes are shown) on `cpu`, or unpinned when cpu < 0.
-[[nodiscard]] std::jthread start_thread(const char* name, int cpu, std::function<void()> body);
+[[nodiscard]] Thread start_thread(const char* name, int cpu, std::function<void()> body);
 
 // --- Files ---------------------------------------------------------------------------------------
 

@@ -32,9 +32,9 @@ struct LoggedOutcome {
   std::string_view route;
   std::string_view backend;
   std::string_view server;
-  std::uint64_t duration_us = 0;    // First byte of the request to the end of the exchange.
-  std::uint64_t connect_us = 0;     // Of the last attempt; 0 on a kept connection.
-  std::uint64_t first_byte_us = 0;  // Start of the last attempt to the first byte of its answer.
+  std::uint64_t duration_us = 0;     // First byte of the request to the end of the exchange.
+  std::uint64_t connect_us = 0;      // Of the last attempt; 0 on a kept connection.
+  std::uint64_t first_byte_us = 0;   // Start of the last attempt to the first byte of its answer.
   std::uint64_t bytes_received = 0;  // Body bytes from the client.
   std::uint64_t bytes_sent = 0;      // Body bytes to the client.
   std::uint32_t attempts = 0;

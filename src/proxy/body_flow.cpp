@@ -14,8 +14,8 @@ constexpr std::size_t kChunkRoomMin = 512;
 
 }  // namespace
 
-void BodyFlow::begin(const http::BodyFraming& framing, bool chunked_out,
-                     http::HeadParser& trailers, const http::HeadLimits& limits) {
+void BodyFlow::begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
+                     const http::HeadLimits& limits) {
   using Kind = http::BodyFraming::Kind;
   chunked_out_ = chunked_out;
   last_chunk_owed_ = chunked_out && framing.kind != Kind::none;
@@ -123,9 +123,7 @@ BodyFlow::Status BodyFlow::decode_chunked(net::Connection& from) {
       stage_ = Stage::trailers;
       trailers_->begin(http::HeadParser::Mode::trailers, limits_);
       break;
-    case http::ChunkedDecoder::Status::error:
-      error_ = decoder_.error();
-      return Status::malformed;
+    case http::ChunkedDecoder::Status::error: error_ = decoder_.error(); return Status::malformed;
   }
   from.in.consume(step.consumed - pending_);
   return Status::working;

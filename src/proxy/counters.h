@@ -63,7 +63,7 @@ struct ListenerState {
 
   const std::string name;
   const std::vector<std::string> addresses;
-  const std::uint32_t connections_max;  // Over all workers.
+  const std::uint32_t connections_max;                // Over all workers.
   std::unique_ptr<net::ListenerCounters[]> counters;  // One per worker.
   alignas(64) std::atomic<std::uint32_t> connections{0};
   std::atomic<std::uint64_t> exhaustion_logged_ms{0};  // One line a minute, whichever worker.

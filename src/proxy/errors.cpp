@@ -58,8 +58,8 @@ static_assert(rows_in_order());
 
 Refusal refusal(ProxyError error) {
   const Row& row = kRows[static_cast<std::size_t>(error)];
-  return {row.status, row.word, row.text,
-          http::kParseErrorCount + static_cast<std::size_t>(error), 0};
+  return {row.status, row.word, row.text, http::kParseErrorCount + static_cast<std::size_t>(error),
+          0};
 }
 
 Refusal refusal(http::ParseError error) {

@@ -46,7 +46,7 @@ struct Refusal {
   std::uint16_t status = 0;  // 0: nobody is left to be answered; the log shows 0 or 499.
   std::string_view word;
   std::string_view text;
-  std::size_t index = 0;  // Of the word, below kErrorWordCount.
+  std::size_t index = 0;            // Of the word, below kErrorWordCount.
   std::uint32_t retry_after_s = 0;  // For Retry-After; 0: none.
 };
 

@@ -129,15 +129,15 @@ std::uint64_t Exchange::request_deadline_ms() const {
 }
 
 std::uint64_t Exchange::response_deadline_ms() const {
-  const bool sending = core_.response() == ResponseState::relaying ||
-                       core_.response() == ResponseState::local;
+  const bool sending =
+      core_.response() == ResponseState::relaying || core_.response() == ResponseState::local;
   return sending ? stall_deadline_ms(response_stall_) : loop::Timer::kNever;
 }
 
 std::uint64_t Exchange::stall_deadline_ms(const Stall& stall) const {
   const bool server = !stall.client && plan_ != nullptr;
-  return stall.since_ms + (server ? plan_->response_body_timeout_ms
-                                  : listener_plan().client_body_timeout_ms);
+  return stall.since_ms +
+         (server ? plan_->response_body_timeout_ms : listener_plan().client_body_timeout_ms);
 }
 
 void Exchange::touch(Stall& stall, bool client, bool progressed, std::uint64_t now_ms) {
@@ -215,7 +215,8 @@ void Exchange::log_head() {
     logged.path = understood ? request_.path(head) : head.target();
     if (understood) logged.query = request_.query(head);
     for (const http::Field& field : head.fields()) {
-      if (http::scan::equals_lower(head.name(field), "user-agent")) logged.user_agent = head.value(field);
+      if (http::scan::equals_lower(head.name(field), "user-agent"))
+        logged.user_agent = head.value(field);
     }
   }
   log_request(log_line_, logged);

@@ -36,11 +36,11 @@ class Exchange {
   Exchange& operator=(const Exchange&) = delete;
 
   enum class Outcome : std::uint8_t {
-    wait,      // An event or deadline_ms() goes on.
-    again,     // More to do; others first.
-    untouched, // The client sent nothing: there was no exchange.
-    gone,      // The client left before it sent anything: close without a word.
-    finished,  // fate() and close_reason() say what becomes of the client's connection.
+    wait,       // An event or deadline_ms() goes on.
+    again,      // More to do; others first.
+    untouched,  // The client sent nothing: there was no exchange.
+    gone,       // The client left before it sent anything: close without a word.
+    finished,   // fate() and close_reason() say what becomes of the client's connection.
   };
   // One bounded step.
   [[nodiscard]] Outcome step();
@@ -61,9 +61,9 @@ class Exchange {
  private:
   // What one part of a step has come to.
   enum class Progress : std::uint8_t {
-    blocked,   // Nothing more can be done here now.
-    moved,     // A state was entered: look at everything again.
-    budget,    // There is more to do here, after the others.
+    blocked,  // Nothing more can be done here now.
+    moved,    // A state was entered: look at everything again.
+    budget,   // There is more to do here, after the others.
   };
   // Of two flows, which side is waited for and since when.
   struct Stall {

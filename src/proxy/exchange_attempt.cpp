@@ -31,8 +31,7 @@ bool is_local(ProxyError error) {
 // In state ready: chooses a server, or goes on connecting.
 Exchange::Progress Exchange::attempt_server() {
   if (attempt_.connection != nullptr) {
-    const os::IoStatus status =
-        attempt_.pick->pool->connect_finish(*attempt_.connection);
+    const os::IoStatus status = attempt_.pick->pool->connect_finish(*attempt_.connection);
     if (status == os::IoStatus::again) return Progress::blocked;
     if (status == os::IoStatus::done) {
       attempt_connected();

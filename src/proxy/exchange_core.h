@@ -56,11 +56,11 @@ enum class ResponseState : std::uint8_t {
 };
 inline constexpr std::array kResponseNext = {
     //         none   relaying local complete broken
-    std::array{false, true, true, false, true},    // none
-    std::array{false, false, false, true, true},   // relaying
-    std::array{false, false, false, true, true},   // local
-    std::array{false, false, false, false, false}, // complete
-    std::array{false, false, false, false, false}  // broken
+    std::array{false, true, true, false, true},     // none
+    std::array{false, false, false, true, true},    // relaying
+    std::array{false, false, false, true, true},    // local
+    std::array{false, false, false, false, false},  // complete
+    std::array{false, false, false, false, false}   // broken
 };
 static_assert(kResponseNext.size() == static_cast<std::size_t>(ResponseState::broken) + 1);
 
@@ -91,9 +91,9 @@ enum class Retry : std::uint8_t {
 
 // What becomes of the two connections when request and response have come to their end.
 enum class ClientFate : std::uint8_t {
-  keep,           // Goes on with the next request.
-  close,          // Nothing unread is known of: close at once.
-  close_staged,   // Shut down, read to the end, close, so that the answer is not lost to a RST.
+  keep,             // Goes on with the next request.
+  close,            // Nothing unread is known of: close at once.
+  close_staged,     // Shut down, read to the end, close, so that the answer is not lost to a RST.
   close_as_broken,  // The answer is cut short and must look so.
 };
 

@@ -16,8 +16,7 @@ namespace {
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 
 bool contains(const config::Network& network, const os::Peer& peer) {
-  const os::Peer::Family family =
-      network.ipv6 ? os::Peer::Family::ipv6 : os::Peer::Family::ipv4;
+  const os::Peer::Family family = network.ipv6 ? os::Peer::Family::ipv6 : os::Peer::Family::ipv4;
   if (peer.family != family) return false;
   const std::size_t whole = network.prefix_bits / 8;
   if (std::memcmp(network.address, peer.ip.data(), whole) != 0) return false;
@@ -47,8 +46,7 @@ bool is_trusted(const config::ForwardedHeaders& forwarded, const os::Peer& peer)
 std::optional<Exchange::Outcome> Exchange::read_head() {
   while (true) {
     if (!client_.in.empty()) {
-      const http::ParseStatus status =
-          request_parser_.parse(client_.in.data(), client_.in.size());
+      const http::ParseStatus status = request_parser_.parse(client_.in.data(), client_.in.size());
       if (status != http::ParseStatus::need_more) {
         understand_head();
         return std::nullopt;

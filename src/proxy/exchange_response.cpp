@@ -46,9 +46,8 @@ Exchange::Progress Exchange::read_response() {
 // Empty when bytes have come.
 std::optional<Exchange::Progress> Exchange::receive_response() {
   upstream::ServerConnection& server = *attempt_.connection;
-  const os::IoResult result = server.ready.may_receive()
-                                  ? server.fill()
-                                  : os::IoResult{os::IoStatus::again, 0};
+  const os::IoResult result =
+      server.ready.may_receive() ? server.fill() : os::IoResult{os::IoStatus::again, 0};
   switch (result.status) {
     case os::IoStatus::done: return std::nullopt;
     case os::IoStatus::again:
@@ -176,8 +175,12 @@ Exchange::Progress Exchange::send_response() {
       touch(response_stall_, false, progressed, now_ms());
       bulk_ = true;
       return Progress::budget;
-    case BodyFlow::Status::source_ended: break_response(refusal(ProxyError::upstream_truncated)); break;
-    case BodyFlow::Status::source_failed: break_response(refusal(ProxyError::upstream_reset)); break;
+    case BodyFlow::Status::source_ended:
+      break_response(refusal(ProxyError::upstream_truncated));
+      break;
+    case BodyFlow::Status::source_failed:
+      break_response(refusal(ProxyError::upstream_reset));
+      break;
     case BodyFlow::Status::sink_failed: client_lost(ProxyError::client_closed); break;
     case BodyFlow::Status::malformed: break_response(refusal(ProxyError::upstream_protocol)); break;
     case BodyFlow::Status::no_buffer: break_response(refusal(ProxyError::buffers_exhausted)); break;
@@ -247,8 +250,7 @@ void Exchange::local_begin(std::uint16_t status) {
   }
   request_over();
   // Without a block there is no room, and local_end() finds nothing written.
-  if (client_.out.lease(worker_.buffers()) &&
-      client_.out.room() < http::kErrorResponseBytesMax) {
+  if (client_.out.lease(worker_.buffers()) && client_.out.room() < http::kErrorResponseBytesMax) {
     client_.out.compact();
   }
 }

@@ -68,8 +68,8 @@ void HttpSession::exchange_outcome(Exchange::Outcome outcome) {
     case Exchange::Outcome::again:
       if (!ensure_watched()) return;
       loop().set_deadline(*this, exchange_->deadline_ms());
-      loop().schedule(*this, exchange_->bulk() ? loop::RunClass::bulk
-                                               : loop::RunClass::interactive);
+      loop().schedule(*this,
+                      exchange_->bulk() ? loop::RunClass::bulk : loop::RunClass::interactive);
       return;
     case Exchange::Outcome::untouched:
       exchange_destroy();

@@ -10,16 +10,17 @@ namespace weir::proxy {
 namespace {
 
 std::uint32_t backend_index(const config::Config& config, const std::string& name) {
-  const auto at = std::find_if(config.backends.begin(), config.backends.end(),
-                               [&](const config::Backend& backend) { return backend.name == name; });
+  const auto at =
+      std::find_if(config.backends.begin(), config.backends.end(),
+                   [&](const config::Backend& backend) { return backend.name == name; });
   CHECK(at != config.backends.end(), "a route names a backend that was not validated");
   return static_cast<std::uint32_t>(at - config.backends.begin());
 }
 
 Route compile(const config::Config& config, const config::Route& from, std::size_t number) {
   Route route;
-  route.label = from.line > 0 ? "line " + std::to_string(from.line)
-                              : "route " + std::to_string(number);
+  route.label =
+      from.line > 0 ? "line " + std::to_string(from.line) : "route " + std::to_string(number);
   route.backend = backend_index(config, from.backend);
   for (const std::string& host : from.hosts) {
     if (host.starts_with("*.")) {

@@ -17,8 +17,8 @@ namespace weir::proxy {
 struct Route {
   std::string label;  // For logs: "line 12" of the file, or "route 1" without a file.
   std::uint32_t backend = 0;
-  std::vector<std::string> hosts_exact;     // Lower case.
-  std::vector<std::string> hosts_suffix;    // ".example.com" for *.example.com.
+  std::vector<std::string> hosts_exact;   // Lower case.
+  std::vector<std::string> hosts_suffix;  // ".example.com" for *.example.com.
   std::string path;
   bool path_exact = false;
   std::vector<std::string> methods;

@@ -84,7 +84,7 @@ class Snapshot {
   std::vector<upstream::BackendPlan> backends_;
   std::vector<upstream::ServerState*> servers_;
   SnapshotOwner& owner_;
-  std::vector<Offer> offers_;      // By worker.
+  std::vector<Offer> offers_;  // By worker.
   std::vector<Adoption> adoptions_;
   std::vector<Release> releases_;
   std::size_t adopting_;  // Workers that have not taken it yet.

@@ -59,8 +59,8 @@ bool Backend::report(const Pick& pick, health::Passive::Event event, std::uint64
   const std::atomic<std::uint64_t>& word = pick.pool->state().passive;
   if (event == Event::succeeded && word.load(std::memory_order_relaxed) == 0) return false;
   const health::PassiveChange change =
-      health::apply(pick.pool->state().passive, event, now_ms,
-                    static_cast<std::uint32_t>(prng_()), passive_settings_);
+      health::apply(pick.pool->state().passive, event, now_ms, static_cast<std::uint32_t>(prng_()),
+                    passive_settings_);
   return (change.before.state() == health::Passive::State::up) !=
          (change.after.state() == health::Passive::State::up);
 }

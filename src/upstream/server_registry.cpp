@@ -8,8 +8,9 @@ namespace weir::upstream {
 
 os::Address to_address(const config::Endpoint& endpoint) {
   const bool is_unix = endpoint.family == config::Endpoint::Family::unix_path;
-  const std::optional<os::Address> address = is_unix ? os::Address::unix_path(endpoint.host)
-                                                     : os::Address::ip(endpoint.host, endpoint.port);
+  const std::optional<os::Address> address = is_unix
+                                                 ? os::Address::unix_path(endpoint.host)
+                                                 : os::Address::ip(endpoint.host, endpoint.port);
   CHECK(address.has_value(), "an endpoint that was not validated");
   return *address;
 }
@@ -19,8 +20,8 @@ ServerState& ServerRegistry::find_or_create(const std::string& backend,
   const std::string address = server.address.text();
   std::unique_ptr<ServerState>& state = states_[Identity{backend, server.name, address}];
   if (state == nullptr) {
-    state = std::make_unique<ServerState>(backend, server.name, to_address(server.address),
-                                          address, worker_count_);
+    state = std::make_unique<ServerState>(backend, server.name, to_address(server.address), address,
+                                          worker_count_);
   }
   return *state;
 }

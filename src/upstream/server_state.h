@@ -19,17 +19,17 @@ namespace weir::upstream {
 
 // Written by one worker, read by the metrics.
 struct alignas(64) ServerCounters {
-  Counter requests;           // Attempts that got a connection.
-  Counter connects;           // connect() calls.
-  Counter connects_failed;    // Of those: refused, unreachable, timed out.
-  Counter reuses;             // Requests sent on a kept connection.
-  Counter responses;          // Final response heads received.
-  Counter errors;             // Attempts that ended without a complete response.
+  Counter requests;         // Attempts that got a connection.
+  Counter connects;         // connect() calls.
+  Counter connects_failed;  // Of those: refused, unreachable, timed out.
+  Counter reuses;           // Requests sent on a kept connection.
+  Counter responses;        // Final response heads received.
+  Counter errors;           // Attempts that ended without a complete response.
   Counter connections_active;
   Counter connections_idle;
-  Counter idle_poisoned;      // Kept connections dropped because bytes arrived on them.
-  Counter idle_max_hit;       // Connections not kept because enough were.
-  Histogram first_byte_us;    // Start of the attempt, connecting included, to the final head.
+  Counter idle_poisoned;    // Kept connections dropped because bytes arrived on them.
+  Counter idle_max_hit;     // Connections not kept because enough were.
+  Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.
 };
 
 class ServerState {

@@ -105,17 +105,3 @@ class BrokenUpstream(Case):
         self.assertIn(answer.status, (200, 502))
         if answer.status == 200:
             self.assertEqual(answer.get("x-a"), "b c")
-
-    def test_server_speaks_first(self):
-        """An answer that came before its request belongs to nobody."""
-
-        def script(connection):
-            connection.send(response(b"early"))
-            connection.request()
-            connection.send(response(b"late"))
-
-        client = self.client(self.classic(self.origin(script)))
-        for _ in range(5):
-            answer = client.request("POST")
-            self.assertIn((answer.status, answer.body if answer.status == 200 else b""),
-                          ((502, b""), (200, b"early")))

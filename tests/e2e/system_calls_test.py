@@ -19,11 +19,11 @@ class SystemCalls(Case):
         return trace
 
     def check(self, trace, requests, receives=2):
-        slack = requests // 100
+        slack = requests // 100  # For the edges of the run, and for the rare odd wake-up.
         text = str(trace.calls)
-        self.assertGreaterEqual(trace.sum(*RECEIVE), 2 * requests, text)
+        self.assertGreaterEqual(trace.sum(*RECEIVE), 2 * requests - slack, text)
         self.assertLessEqual(trace.sum(*RECEIVE), receives * requests + slack, text)
-        self.assertGreaterEqual(trace.sum(*SEND), 2 * requests, text)
+        self.assertGreaterEqual(trace.sum(*SEND), 2 * requests - slack, text)
         self.assertLessEqual(trace.sum(*SEND), 2 * requests + slack, text)
         self.assertLessEqual(trace.sum("epoll_ctl"), 20, text)
         self.assertLessEqual(trace.sum(*TIMERS), 20, text)

@@ -68,7 +68,7 @@ class Traffic(Case):
             head += b"Content-Length: %d\r\n" % len(body)
         return method, target, body, head + b"\r\n" + body
 
-    def session(self, weir, seed, problems, end):
+    def talk(self, weir, seed, problems, end):
         source = random.Random(seed)
         while time.monotonic() < end and not problems:
             client = self.client(weir, timeout=seconds(15))
@@ -109,7 +109,7 @@ class Traffic(Case):
         servers = [self.origin(serve, record=False, cut_requests=True) for _ in range(3)]
         weir = self.weir(*servers, runtime={"workers": 2})
         problems, self.lost, end = [], [], time.monotonic() + 8
-        threads = [threading.Thread(target=self.session, daemon=True,
+        threads = [threading.Thread(target=self.talk, daemon=True,
                                     args=(weir, SEED + number, problems, end))
                    for number in range(10)]
         for thread in threads:

@@ -141,6 +141,7 @@ class Client {
 
  private:
   bool receive() {
+    if (end_ != End::alive) return false;
     char piece[65536];
     const os::IoResult result = os::receive(fd_, piece, sizeof piece);
     if (result.status == os::IoStatus::done) buffer_.append(piece, result.bytes);

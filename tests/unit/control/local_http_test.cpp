@@ -112,7 +112,7 @@ TEST_P(LocalHttp, AnswersHeadWithoutBody) {
 TEST_P(LocalHttp, ABrokenRequestAfterHeadGetsItsBody) {
   serve();
   Client c = client();
-  c.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+  c.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\nHost: a\r\n\r\n");
   EXPECT_EQ(c.answer(true).status(), 200);
   EXPECT_THAT(c.answer().body, StartsWith("400 Bad Request\n"));
 }
@@ -200,7 +200,7 @@ TEST_P(LocalHttp, SpeaksHttp10) {
   }
 }
 
-// RFC 9112 9.6: nothing after a close is processed, and the unread bytes do not cost the answer.
+// RFC 9112 9.6: nothing after a close is processed.
 TEST_P(LocalHttp, HonoursClose) {
   serve();
   Client c = client();
@@ -210,6 +210,24 @@ TEST_P(LocalHttp, HonoursClose) {
   EXPECT_EQ(c.end(), Client::End::closed);
   EXPECT_EQ(c.left(), "");
   EXPECT_EQ(handled_, 1);
+}
+
+// RFC 9112 9.6: what the client still sends is read until it has closed its side as well, because
+// unread bytes would turn the close into a reset.
+TEST_P(LocalHttp, ClosesInStages) {
+  serve();
+  Client c = client();
+  c.send("GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(c.answer().body, "/a");
+  EXPECT_EQ(c.end(), Client::End::closed);
+  c.send("GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(
+      eventually([this] { return server_->counters().traffic.bytes_received.read() > 70; }));
+  std::size_t connections = 0;
+  thread_.call([&] { connections = server_->connections(); });
+  EXPECT_EQ(connections, 1u);
+  c.finish_sending();
+  EXPECT_TRUE(all_gone());
 }
 
 TEST_P(LocalHttp, RefusesWhatIsNoHttp) {
@@ -296,6 +314,7 @@ TEST_P(LocalHttp, CutsAnAnswerNobodyTakes) {
   EXPECT_TRUE(all_gone());
   EXPECT_EQ(server_->counters().answers_cut.read(), 1u);
   EXPECT_LT(c.answer().body.size(), kBigBytes);
+  EXPECT_EQ(c.end(), Client::End::reset);
 }
 
 TEST_P(LocalHttp, BoundsTheMemoryOfAnswers) {
@@ -457,7 +476,9 @@ TEST_P(LocalHttp, IsDestroyedInTheMiddleOfEverything) {
   EXPECT_EQ(lingering.answer().status(), 200);
   ASSERT_TRUE(eventually([this] { return server_->connections() == 5 && handled_ == 3; }));
   thread_.call([this] { server_.reset(); });
-  thread_.call([] {});  // The loop goes on without it.
+  std::size_t watched = 0;
+  thread_.call([&] { watched = thread_.loop.watched(); });  // The loop goes on without it.
+  EXPECT_EQ(watched, 0u);
   for (Client* c : {&waiting, &delayed, &lingering}) EXPECT_NE(c->end(), Client::End::alive);
 }
 

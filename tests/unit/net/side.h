@@ -32,10 +32,12 @@ class Side final : public Connection {
   void peer_finishes() {
     os::shutdown_send(far_);
     latch_all();
+    ready.latch(os::kHangup);
   }
   void peer_leaves() {
     far_.reset();
     latch_all();
+    ready.latch(os::kHangup | os::kError);
   }
   // What the peer has received, all of it or at most `most` bytes.
   [[nodiscard]] std::string peer_reads(std::size_t most = SIZE_MAX) {

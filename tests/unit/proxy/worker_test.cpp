@@ -1,0 +1,177 @@
+#include "proxy/worker.h"
+
+#include <gtest/gtest.h>
+
+#include "rig.h"
+
+namespace weir::proxy {
+namespace {
+
+using test::config_for;
+using test::Origin;
+using test::Peer;
+using test::Rig;
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() : rig(config_for({origin.port()})) {}
+
+  // One request of `client`, answered by `server`.
+  void exchange(Peer& client, Peer& server) {
+    client.forget();
+    server.forget();
+    client.send(kGet);
+    ASSERT_TRUE(rig.receives(server, "\r\n\r\n"));
+    server.send(kAnswer);
+    ASSERT_TRUE(rig.receives(client, "\r\n\r\nok"));
+    rig.settle();
+  }
+
+  Origin origin;
+  Rig rig;
+};
+
+TEST_F(WorkerTest, CarriesARequestAndItsAnswer) {
+  const auto client = rig.client();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  ASSERT_TRUE(rig.receives(*server, "\r\n\r\n"));
+  EXPECT_TRUE(server->has("GET / HTTP/1.1\r\nHost: a.example\r\n"));
+  EXPECT_TRUE(server->has("X-Forwarded-For: 127.0.0.1\r\n"));
+  EXPECT_EQ(rig.server().in_flight.load(), 1u);
+  EXPECT_EQ(rig.worker().counters().requests_in_flight.read(), 1u);
+  server->send(kAnswer);
+  ASSERT_TRUE(rig.receives(*client, "\r\n\r\nok"));
+  rig.settle();
+  EXPECT_EQ(rig.server().in_flight.load(), 0u);
+  EXPECT_EQ(rig.worker().counters().requests_in_flight.read(), 0u);
+  EXPECT_EQ(rig.worker().counters().responses[2].read(), 1u);
+  EXPECT_EQ(rig.worker().buffers().leased(), 0u) << "an idle client holds no buffer";
+  EXPECT_EQ(rig.server().counters(0).connections_idle.read(), 1u);
+}
+
+TEST_F(WorkerTest, ReusesBothConnections) {
+  const auto client = rig.client();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  server->send(kAnswer);
+  ASSERT_TRUE(rig.receives(*client, "ok"));
+  rig.settle();
+  for (int i = 0; i < 10; ++i) exchange(*client, *server);
+  EXPECT_EQ(rig.server().counters(0).connects.read(), 1u);
+  EXPECT_EQ(rig.server().counters(0).reuses.read(), 10u);
+}
+
+TEST_F(WorkerTest, DrainClosesTheIdleAndFinishesTheBusy) {
+  const auto idle = rig.client();
+  idle->send(kGet);
+  const auto first = rig.accepted(origin);
+  first->send(kAnswer);
+  ASSERT_TRUE(rig.receives(*idle, "ok"));
+  const auto busy = rig.client();
+  busy->send(kGet);
+  ASSERT_TRUE(rig.receives(*first, "\r\n\r\n"));
+  const auto queued = rig.client();
+  queued->send(kGet);
+
+  rig.worker().drain();
+  ASSERT_TRUE(rig.turn_until([&] { return idle->ended(); }));
+  EXPECT_FALSE(idle->was_reset());
+  const auto second = rig.accepted(origin);
+  EXPECT_TRUE(rig.worker().running());
+  first->forget();
+  for (Peer* server : {first.get(), second.get()}) server->send(kAnswer);
+  for (Peer* client : {busy.get(), queued.get()}) {
+    ASSERT_TRUE(rig.turn_until([&] { return client->ended(); }));
+    EXPECT_TRUE(client->has("Connection: close\r\n"));
+    EXPECT_TRUE(client->has("\r\n\r\nok")) << "waiting in the queue is no reason to lose";
+  }
+  rig.turn();
+  EXPECT_FALSE(rig.worker().running());
+  EXPECT_EQ(rig.listener().connections.load(), 0u);
+}
+
+TEST_F(WorkerTest, StopEndsEverythingAtOnce) {
+  const auto client = rig.client();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  rig.worker().stop();
+  EXPECT_FALSE(rig.worker().running());
+  rig.turn();
+  EXPECT_TRUE(client->ended());
+  EXPECT_TRUE(server->ended());
+  EXPECT_EQ(rig.errors(ProxyError::shutting_down), 1u);
+  EXPECT_EQ(rig.server().in_flight.load(), 0u);
+  EXPECT_EQ(rig.worker().buffers().leased(), 0u);
+}
+
+// Each change closes what belongs to servers that are no longer named, and nothing else.
+TEST_F(WorkerTest, ANewSnapshotKeepsWhatItNames) {
+  const auto client = rig.client();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  server->send(kAnswer);
+  ASSERT_TRUE(rig.receives(*client, "ok"));
+  Origin other;
+  rig.publish(config_for({origin.port(), other.port()}));
+  rig.settle();
+  EXPECT_EQ(rig.snapshots(), 1u) << "nobody works with the old one";
+  EXPECT_FALSE(server->ended());
+  rig.publish(config_for({other.port()}));
+  rig.settle();
+  EXPECT_TRUE(server->ended());
+  client->forget();
+  client->send(kGet);
+  const auto second = rig.accepted(other);
+  second->send(kAnswer);
+  EXPECT_TRUE(rig.receives(*client, "ok")) << "the client noticed nothing";
+}
+
+TEST_F(WorkerTest, AnExchangeFinishesOnTheSnapshotItStartedWith) {
+  const auto client = rig.client();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  Origin other;
+  rig.publish(config_for({other.port()}));
+  rig.publish(config_for({other.port()}));
+  rig.settle();
+  EXPECT_EQ(rig.snapshots(), 3u);
+  server->send(kAnswer);
+  ASSERT_TRUE(rig.receives(*client, "ok"));
+  rig.settle();
+  EXPECT_TRUE(server->ended()) << "its server is not named any more";
+  EXPECT_EQ(rig.snapshots(), 1u);
+}
+
+class WorkerTriggerTest : public testing::TestWithParam<loop::Trigger> {};
+INSTANTIATE_TEST_SUITE_P(EveryTrigger, WorkerTriggerTest,
+                         testing::Values(loop::Trigger::edge, loop::Trigger::level,
+                                         loop::Trigger::oneshot));
+
+// A large answer through small sockets, with the client and the server each a little too slow.
+TEST_P(WorkerTriggerTest, AStreamWithPausesOnBothSidesArrivesWhole) {
+  Origin origin;
+  Rig rig(config_for({origin.port()}), {GetParam(), 10, nullptr});
+  const auto client = rig.client();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  std::string body;
+  for (int i = 0; body.size() < 3'000'000; ++i) body += std::to_string(i) + " ";
+  const std::string answer =
+      "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  std::string_view unsent = answer;
+  int turn = 0;
+  ASSERT_TRUE(rig.turn_until([&] {
+    if (++turn % 3 == 0) unsent = server->send(unsent);
+    if (turn % 5 == 0) client->receive(100'000);
+    return client->received().size() >= body.size() && client->received().ends_with(" ");
+  }));
+  EXPECT_TRUE(client->received().ends_with("\r\n\r\n" + body));
+  EXPECT_EQ(rig.worker().counters().upstream.bytes_received.read(), answer.size());
+}
+
+}  // namespace
+}  // namespace weir::proxy
