@@ -73,9 +73,11 @@ void Loop::run() {
   RunQueue ready;
   ready.take_all(interactive_);
   while (Source* source = ready.pop_front()) run_one(*source);
+  const Source* first = bulk_.front();
   for (int i = 0; i < kBulkStepsPerTurn; ++i) {
-    Source* source = bulk_.pop_front();
-    if (source == nullptr) break;
+    Source* source = bulk_.front();
+    if (source == nullptr || (i > 0 && source == first)) break;  // One step each.
+    static_cast<ListLink<RunTag>&>(*source).unlink();
     run_one(*source);
   }
 }
@@ -111,6 +113,7 @@ bool Loop::watch_level(Source& source, bool exclusive) {
   source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
   if (os::epoll_add(poller_.epoll(), source.fd, source.handle_.raw, os::kReadable,
                     exclusive ? os::Mode::exclusive_level : os::Mode::level)) {
+    source.level_ = true;
     return true;
   }
   sources_.erase(source.handle_);
@@ -119,12 +122,14 @@ bool Loop::watch_level(Source& source, bool exclusive) {
 }
 
 void Loop::unwatch(Source& source) {
+  CHECK(!source.retired_, "unwatch after retire would skip reap()");
   static_cast<ListLink<RunTag>&>(source).unlink();
   if (!source.watched()) return;
   os::epoll_remove(poller_.epoll(), source.fd);
   sources_.erase(source.handle_);
   source.handle_ = Handle{};
   source.rearmed_ = false;
+  source.level_ = false;
 }
 
 void Loop::schedule(Source& source, RunClass run_class) {
@@ -140,6 +145,9 @@ void Loop::rearm_now(Source& source) {
 void Loop::retire(Source& source) {
   CHECK(!source.retired_, "retired twice");
   if (source.watched()) {
+    // close() takes a descriptor out of epoll only when it is the last one of its open socket. A
+    // shared listener whose duplicate lives on would be told, stale, at every wait [seen].
+    if (source.level_) os::epoll_remove(poller_.epoll(), source.fd);
     sources_.erase(source.handle_);
     source.handle_ = Handle{};
   }

@@ -46,6 +46,10 @@ class Poller {
   // A latch was set or cleared.
   void rearm(const os::Fd& fd, Handle handle, std::uint8_t latched, std::uint8_t& installed) {
     if (trigger_ == Trigger::edge) return;
+    if ((latched & os::kError) != 0) {
+      forget_broken(fd, installed);
+      return;
+    }
     const std::uint8_t bits = wanted(latched);
     if (bits == installed) return;
     installed = bits;
@@ -60,6 +64,15 @@ class Poller {
   [[nodiscard]] Trigger trigger() const { return trigger_; }
 
  private:
+  static constexpr std::uint8_t kForgotten = 0x80;  // No bit of an interest.
+
+  // HUP and ERR are told at every wait, whatever the interest is, and nothing new follows them: a
+  // source that does not read just now would spin.
+  void forget_broken(const os::Fd& fd, std::uint8_t& installed) {
+    if (installed == kForgotten) return;
+    installed = kForgotten;
+    os::epoll_remove(epoll_, fd);
+  }
   static std::uint8_t wanted(std::uint8_t latched) {
     return static_cast<std::uint8_t>(kSocketBits & ~latched);
   }

@@ -68,9 +68,10 @@ class Readiness {
     }
   }
 
-  // After a splice from a pipe into this socket: a short one may only mean an empty pipe.
-  void after_splice_out(const os::IoResult& result) {
-    if (result.status == os::IoStatus::again) clear(os::kWritable);
+  // After a splice into this socket from a pipe that held `pipe_bytes` before the call. A short one
+  // may only mean an empty pipe, and so may EAGAIN.
+  void after_splice_out(const os::IoResult& result, std::size_t pipe_bytes) {
+    if (result.status == os::IoStatus::again && pipe_bytes > 0) clear(os::kWritable);
   }
 
  private:

@@ -66,6 +66,7 @@ class Source : public Timer, public ListLink<RunTag> {
   RunClass run_class_ = RunClass::interactive;
   std::uint8_t installed_ = 0;  // Interest the kernel has.
   bool rearmed_ = false;        // Level and oneshot modes: the interest follows the latches.
+  bool level_ = false;          // By watch_level(): told again until it is served.
   bool retired_ = false;
 };
 

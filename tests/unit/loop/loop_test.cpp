@@ -215,6 +215,20 @@ TEST_F(LoopTest, EventsOfAClosedDescriptorAreCountedAndReachNobodyElse) {
   loop.unwatch(successor);
 }
 
+// A listener shared with other loops is closed here and lives on there.
+TEST_F(LoopTest, ARetiredListenerWithADuplicateIsNotToldForEver) {
+  Probe listener;
+  listener.fd = std::move(os::listen_on(os::test::loopback(0), os::Share::first, 8).fd);
+  const os::Address address = os::test::loopback(os::bound_port(listener.fd));
+  const os::SocketResult duplicate = os::duplicate(listener.fd);
+  ASSERT_TRUE(loop.watch_level(listener, true));
+  loop.retire(listener);
+  const os::SocketResult client = os::connect_to(address);
+  ASSERT_TRUE(os::test::wait_for(duplicate.fd, POLLIN));
+  loop.turn_now(50);
+  EXPECT_EQ(loop.counters().stale_events.read(), 0u);
+}
+
 // --- The run queue -------------------------------------------------------------------------------
 
 TEST_F(LoopTest, ScheduledOnceHoweverOften) {

@@ -119,6 +119,18 @@ TEST_P(Stepping, AFinDoesNotMakeAPausedReaderSpin) {
   EXPECT_EQ(received, "data");
 }
 
+TEST_P(Stepping, ABrokenConnectionDoesNotMakeAPausedReaderSpin) {
+  paused = true;
+  deliver("data");
+  os::close_with_reset(pair.far);
+  pair.far.reset();
+  ASSERT_TRUE(loop.turn_until([&] { return near.ready.error(); }));
+  loop.turn_now(100);
+  EXPECT_LE(near.runs, 4);
+  resume();
+  EXPECT_TRUE(loop.turn_until([&] { return ended; }));
+}
+
 TEST_P(Stepping, APartialSendIsResumedWhenThePeerReads) {
   unsent.assign(16 << 20, 's');
   loop.schedule(near);

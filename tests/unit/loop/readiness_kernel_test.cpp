@@ -289,7 +289,17 @@ TEST_F(ReadinessKernel, AShortSpliceOutMeansAnEmptyPipeNotAFullSocket) {
   ASSERT_EQ(::write(pipe.write_end.get(), "abc", 3), 3);
   const IoResult result = os::splice_bytes(pipe.read_end, pair.near, 1 << 20);
   EXPECT_EQ(result.bytes, 3u);
-  ready.after_splice_out(result);
+  ready.after_splice_out(result, 3);
+  EXPECT_FALSE(next_event());  // Who took it for a full socket waits for ever.
+  EXPECT_TRUE(ready.may_send());
+}
+
+TEST_F(ReadinessKernel, AgainFromAnEmptyPipeSaysNothingAboutTheSocket) {
+  watch(pair.near);
+  ASSERT_TRUE(edge_follows());
+  const IoResult result = os::splice_bytes(pipe.read_end, pair.near, 1 << 20);
+  EXPECT_EQ(result.status, IoStatus::again);
+  ready.after_splice_out(result, 0);
   EXPECT_FALSE(next_event());  // Who took it for a full socket waits for ever.
   EXPECT_TRUE(ready.may_send());
 }
@@ -300,7 +310,7 @@ TEST_F(ReadinessKernel, SpliceOutIntoAFullSocketWaitsForTheOutEdge) {
   std::size_t sent = send_until_partial();
   ASSERT_EQ(::write(pipe.write_end.get(), "abc", 3), 3);
   const IoResult full = os::splice_bytes(pipe.read_end, pair.near, 3);
-  ready.after_splice_out(full);
+  ready.after_splice_out(full, 3);
   ASSERT_EQ(full.status, IoStatus::again);
   EXPECT_FALSE(ready.may_send());
   far_reads(sent);

@@ -118,14 +118,20 @@ TEST(Readiness, AfterSpliceIntoAPipeThatHeldBytes) {
              [](Readiness& ready, os::IoResult result) { ready.after_splice_in(result, 1); });
 }
 
-TEST(Readiness, AfterSpliceOutOfAPipe) {
+TEST(Readiness, AfterSpliceOutOfAnEmptyPipe) {
+  constexpr Row kRows[] = {{"again", kWritable, IoStatus::again, 0, 0}};
+  check_rows(std::begin(kRows), std::end(kRows), kWritable,
+             [](Readiness& ready, os::IoResult result) { ready.after_splice_out(result, 0); });
+}
+
+TEST(Readiness, AfterSpliceOutOfAPipeThatHeldBytes) {
   constexpr Row kRows[] = {
       {"again", kWritable, IoStatus::again, 0, kWritable},
       {"short", kWritable, IoStatus::done, 1, 0},
       {"reset", kWritable, IoStatus::reset, 0, 0},
   };
   check_rows(std::begin(kRows), std::end(kRows), kWritable,
-             [](Readiness& ready, os::IoResult result) { ready.after_splice_out(result); });
+             [](Readiness& ready, os::IoResult result) { ready.after_splice_out(result, 1); });
 }
 
 }  // namespace

@@ -30,14 +30,13 @@ TEST(Snapshot, CompilesTheConfiguration) {
     void adopted(Snapshot&) override {}
     void released(Snapshot&) override {}
   } owner;
-  const Snapshot snapshot(config, 3, {"web", "gone"}, registry, owner, {});
+  const Snapshot snapshot(config, 3, {"web"}, registry, owner, {});
   EXPECT_EQ(snapshot.generation(), 3u);
-  ASSERT_EQ(snapshot.listeners().size(), 2u);
+  ASSERT_EQ(snapshot.listeners().size(), 1u);
   EXPECT_EQ(snapshot.listeners()[0].client_head_timeout_ms, 1u);
   EXPECT_EQ(snapshot.listeners()[0].client_idle_timeout_ms, 2u);
   EXPECT_EQ(snapshot.listeners()[0].client_body_timeout_ms, 3u);
   EXPECT_TRUE(snapshot.listeners()[0].forwarded.via);
-  EXPECT_FALSE(snapshot.listeners()[1].forwarded.via) << "not configured any more: the defaults";
   const upstream::BackendPlan& plan = snapshot.backends().at(0);
   EXPECT_EQ(plan.name, "app");
   EXPECT_EQ(plan.connect_timeout_ms, 4u);
