@@ -1,5 +1,6 @@
 #include "control/log_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace weir::control {
@@ -74,28 +75,27 @@ void LogWriter::run() {
 // False when there was nothing to write.
 bool LogWriter::write_pending() {
   bool any = false;
-  for (const auto& ring : access_rings_) {
-    pending_.clear();
-    if (!ring->drain(pending_)) continue;
-    any = true;
-    if (!os::write_all(access_, pending_)) write_errors_.add();
-  }
-  for (const auto& ring : event_rings_) {
-    pending_.clear();
-    if (!ring->drain(pending_)) continue;
-    any = true;
-    if (!os::write_all(events_, pending_)) write_errors_.add();
-  }
+  for (const auto& ring : access_rings_) any |= write_ring(*ring, access_);
+  for (const auto& ring : event_rings_) any |= write_ring(*ring, events_);
   return any;
+}
+
+bool LogWriter::write_ring(proxy::LogRing& ring, const os::Fd& file) {
+  pending_.clear();
+  if (!ring.drain(pending_)) return false;
+  if (!os::write_all(file, pending_)) {
+    const auto lines = std::count(pending_.begin(), pending_.end(), '\n');
+    lines_unwritten_.add(static_cast<std::uint64_t>(lines));
+  }
+  return true;
 }
 
 void LogWriter::reopen_if_asked() {
   if (!reopen_.exchange(false, std::memory_order_seq_cst) || access_path_.empty()) return;
   Result<os::Fd, std::string> file = open_access(access_path_);
   if (file) {
-    access_ = std::move(*file);  // Otherwise the old file is better than none.
-  } else {
-    write_errors_.add();
+    access_ = std::move(*file);
+  } else {  // The old file is better than none.
     (void)os::write_all(events_, "weir: " + file.error() + "; the old access log stays open\n");
   }
 }

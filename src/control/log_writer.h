@@ -36,12 +36,14 @@ class LogWriter {
   // Writes what is left and ends the thread.
   void stop();
 
-  [[nodiscard]] std::uint64_t write_errors() const { return write_errors_.read(); }
+  // Lines that the file or standard error did not take: a full disk, a closed pipe.
+  [[nodiscard]] std::uint64_t lines_unwritten() const { return lines_unwritten_.read(); }
 
  private:
   LogWriter() = default;
   void run();
   bool write_pending();
+  bool write_ring(proxy::LogRing& ring, const os::Fd& file);
   void reopen_if_asked();
 
   proxy::LogSignal signal_;
@@ -51,7 +53,7 @@ class LogWriter {
   std::vector<std::unique_ptr<proxy::LogRing>> access_rings_;
   std::vector<std::unique_ptr<proxy::LogRing>> event_rings_;
   std::string pending_;
-  Counter write_errors_;
+  Counter lines_unwritten_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> reopen_{false};
   os::Thread thread_;

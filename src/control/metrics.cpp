@@ -74,9 +74,6 @@ constexpr std::array kWorkerFamilies = {
     WorkerFamily{"weir_request_discard_limit_hits_total", kCounter,
                  "Connections closed because an unwanted request body was too large to read on.",
                  &WC::discard_max_hit},
-    WorkerFamily{"weir_access_log_lines_dropped_total", kCounter,
-                 "Access log lines dropped because the log writer did not keep up.",
-                 &WC::log_lines_dropped},
 };
 
 void render_responses(std::string& out, Workers workers) {
@@ -152,6 +149,14 @@ void render_traffic(std::string& out, const MetricsInput& input) {
   }
 }
 
+void render_log_lines(std::string& out, const MetricsInput& input) {
+  const std::uint64_t dropped =
+      sum(input.workers, [](const WC& worker) { return worker.log_lines_dropped.read(); });
+  render_value(out, "weir_access_log_lines_dropped_total", kCounter,
+               "Log lines lost because the log writer did not keep up or the file refused them.",
+               dropped + input.log_lines_unwritten);
+}
+
 void render_http(std::string& out, const MetricsInput& input) {
   render_responses(out, input.workers);
   for (const WorkerFamily& row : kWorkerFamilies) {
@@ -161,6 +166,7 @@ void render_http(std::string& out, const MetricsInput& input) {
   }
   HistogramCounts counts;
   for (const WorkerMetrics& worker : input.workers) counts.add(worker.counters->request_us);
+  render_log_lines(out, input);
   Family(out, "weir_http_request_duration_seconds", kHistogram,
          "First byte of a request head to the last byte of its answer.")
       .histogram("", counts);

@@ -44,6 +44,7 @@ struct MetricsInput {
   std::string_view version;
   std::uint64_t start_unix_s = 0;
   std::uint64_t open_files_max = 0;
+  std::uint64_t log_lines_unwritten = 0;  // Lost by the log writer, not by a worker.
   ConfigMetrics config{};
   // By index; as many as the listeners count for.
   std::span<const WorkerMetrics> workers{};

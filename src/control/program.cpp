@@ -245,6 +245,7 @@ std::string Program::metrics() const {
   input.version = kVersion;
   input.start_unix_s = start_unix_s_;
   input.open_files_max = descriptor_limit_;
+  input.log_lines_unwritten = logs_->lines_unwritten();
   input.config = config_metrics_;
   input.workers = workers;
   input.listeners = listeners;

@@ -76,6 +76,7 @@ void Listener::drain_and_close() {
     if (outcome == Outcome::empty || outcome == Outcome::paused) break;
   }
   loop_.unwatch(*this);
+  paused_ = false;  // There is nothing left to resume.
   loop_.retire(*this);
 }
 

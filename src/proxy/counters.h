@@ -38,7 +38,7 @@ struct WorkerCounters {
   // By first digit of the status sent to the client; [0]: the client got no answer.
   std::array<Counter, 6> responses;
   Counter requests;            // Heads that were understood, and those that were refused.
-  Counter requests_in_flight;  // From the first byte of a head to the end of the exchange.
+  Counter requests_in_flight;  // From the end of a head to the end of the exchange.
   std::array<Counter, kErrorWordCount> errors;
   std::array<Counter, kCloseReasonCount> closes;
   net::TrafficCounters downstream;

@@ -16,7 +16,8 @@ namespace weir::net::test {
 class Side final : public Connection {
  public:
   Side(loop::Loop& loop, BufferPool& pool, os::test::Pair sockets)
-      : Connection(loop::SourceKind::downstream, loop, pool, traffic_), far_(std::move(sockets.far)) {
+      : Connection(loop::SourceKind::downstream, loop, pool, traffic_),
+        far_(std::move(sockets.far)) {
     fd = std::move(sockets.near);
     ready.reset(loop::Readiness::kUnknown);
   }

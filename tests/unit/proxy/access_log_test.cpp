@@ -37,10 +37,19 @@ class AccessLogTest : public testing::Test {
 };
 
 TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
-  request = {1'785'542'399'123'456'789, "192.0.2.7", 40'001, "web", "GET", "a.example",
-             "/x", "?q=1", "curl/8", 1};
-  outcome = {502,       "upstream_reset", "line 7", "app", "127.0.0.1:9001", 1'500'042,
-             2'000'001, 3,                10,       20,    2,                true};
+  request = {1'785'542'399'123'456'789,
+             "192.0.2.7",
+             40'001,
+             "web",
+             "GET",
+             "a.example",
+             "/x",
+             "?q=1",
+             "curl/8",
+             1};
+  outcome = {
+      502, "upstream_reset", "line 7", "app", "127.0.0.1:9001", 1'500'042, 2'000'001, 3, 10, 20, 2,
+      true};
   EXPECT_EQ(line(),
             R"({"ts":"2026-07-31T23:59:59.123456Z","client":"192.0.2.7","client_port":40001,)"
             R"("listener":"web","method":"GET","host":"a.example","path":"/x","query":"q=1",)"
@@ -84,9 +93,16 @@ TEST_F(AccessLogTest, EveryByteBecomesValidJson) {
 }
 
 TEST_F(AccessLogTest, HostileTextsStayInsideTheirQuotes) {
-  const std::vector<std::string> texts = {
-      "\",\"status\":200,\"x\":\"", "\\", "\\\"", "\\u0022", "a\nb\r\n{\"forged\":true}",
-      std::string("\0\0", 2), "\xff\xfe\xc3", "\xe2\x80\xa8", "</script>", std::string(50, '"')};
+  const std::vector<std::string> texts = {"\",\"status\":200,\"x\":\"",
+                                          "\\",
+                                          "\\\"",
+                                          "\\u0022",
+                                          "a\nb\r\n{\"forged\":true}",
+                                          std::string("\0\0", 2),
+                                          "\xff\xfe\xc3",
+                                          "\xe2\x80\xa8",
+                                          "</script>",
+                                          std::string(50, '"')};
   outcome.status = 404;
   for (const std::string& text : texts) {
     request.path = request.user_agent = request.method = text;
@@ -111,8 +127,11 @@ TEST_F(AccessLogTest, LongValuesAreCutAndTheLineIsBounded) {
     const std::string host(255, 'h');
     const std::string name(64, 'n');
     const std::string server(120, 's');
-    request = {UINT64_MAX, std::string_view("2001:0db8:0000:0000:0000:0000:0000:0001"), 65'535,
-               name,       method, host, target, query, user_agent, 1};
+    request = {UINT64_MAX, std::string_view("2001:0db8:0000:0000:0000:0000:0000:0001"),
+               65'535,     name,
+               method,     host,
+               target,     query,
+               user_agent, 1};
     outcome = {599,        name,       name,       name,       server,     UINT64_MAX,
                UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, true};
     const std::string text = line();

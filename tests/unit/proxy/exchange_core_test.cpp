@@ -55,9 +55,9 @@ const std::set<std::pair<Request, Request>> kRequestEdges = {
     {Request::discarding, Request::complete}, {Request::discarding, Request::ended},
 };
 const std::set<std::pair<Response, Response>> kResponseEdges = {
-    {Response::none, Response::relaying},     {Response::none, Response::local},
-    {Response::none, Response::broken},       {Response::relaying, Response::complete},
-    {Response::relaying, Response::broken},   {Response::local, Response::complete},
+    {Response::none, Response::relaying},   {Response::none, Response::local},
+    {Response::none, Response::broken},     {Response::relaying, Response::complete},
+    {Response::relaying, Response::broken}, {Response::local, Response::complete},
     {Response::local, Response::broken},
 };
 

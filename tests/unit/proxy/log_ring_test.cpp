@@ -111,9 +111,8 @@ TEST(LogRingMultiThread, NothingIsLostTornOrSleptThrough) {
   });
   Prng prng(1);
   for (unsigned i = 0; i < kLines; ++i) {
-    const std::string line =
-        std::to_string(i) + " " + std::string(prng.bounded(200), static_cast<char>('a' + i % 26)) +
-        "\n";
+    const std::string line = std::to_string(i) + " " +
+                             std::string(prng.bounded(200), static_cast<char>('a' + i % 26)) + "\n";
     if (ring.push(line)) ++pushed;
     if (i % 3 == 0) ring.notify();
   }
@@ -122,7 +121,8 @@ TEST(LogRingMultiThread, NothingIsLostTornOrSleptThrough) {
   done.store(true, std::memory_order_seq_cst);
   signal.notify();
   writer.join();
-  EXPECT_LT(os::monotonic_ns() - begin_ns, 9'000'000'000u) << "the writer slept until its own timeout";
+  EXPECT_LT(os::monotonic_ns() - begin_ns, 9'000'000'000u)
+      << "the writer slept until its own timeout";
 
   unsigned lines = 0;
   long last = -1;

@@ -54,7 +54,10 @@ class Peer {
     receive();
     return received_;
   }
-  void forget() { received_.clear(); }
+  void forget() {
+    receive();
+    received_.clear();
+  }
   [[nodiscard]] bool has(std::string_view text) {
     return received().find(text) != std::string::npos;
   }

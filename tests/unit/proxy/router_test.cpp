@@ -26,9 +26,7 @@ class RouterTest : public testing::Test {
   config::Config config;
 };
 
-TEST_F(RouterTest, WithoutRoutesNothingMatches) {
-  EXPECT_EQ(taken_by("a.example"), "");
-}
+TEST_F(RouterTest, WithoutRoutesNothingMatches) { EXPECT_EQ(taken_by("a.example"), ""); }
 
 TEST_F(RouterTest, ARouteWithoutConditionsTakesEverything) {
   route("one");
@@ -40,7 +38,8 @@ TEST_F(RouterTest, ARouteWithoutConditionsTakesEverything) {
 
 TEST_F(RouterTest, ExactHostsCompareWithoutCaseAndFinalDot) {
   route("one").hosts = {"www.example.com", "example.com"};
-  for (const char* host : {"www.example.com", "WWW.Example.COM", "www.example.com.", "EXAMPLE.com"}) {
+  for (const char* host :
+       {"www.example.com", "WWW.Example.COM", "www.example.com.", "EXAMPLE.com"}) {
     EXPECT_EQ(taken_by(host), "one") << host;
   }
   for (const char* host : {"example.org", "a.www.example.com", "ww.example.com", "xexample.com",
@@ -67,7 +66,8 @@ TEST_F(RouterTest, TheLongestHostFits) {
 
 TEST_F(RouterTest, PrefixesEndAtSegmentBorders) {
   route("one").path = "/api";
-  for (const char* path : {"/api", "/api/", "/api/x/y"}) EXPECT_EQ(taken_by("", path), "one") << path;
+  for (const char* path : {"/api", "/api/", "/api/x/y"})
+    EXPECT_EQ(taken_by("", path), "one") << path;
   for (const char* path : {"/", "/ap", "/apis", "/api2/x", "/API", "/x/api", "//api", "*"}) {
     EXPECT_EQ(taken_by("", path), "") << path;
   }

@@ -173,8 +173,8 @@ class Control final : public SnapshotOwner {
   std::uint64_t generation_ = 0;
 };
 
-// Sends requests one after the other until told to stop, over kept connections of which it drops one
-// now and then, and counts the answers.
+// Sends requests one after the other until told to stop, over kept connections of which it drops
+// one now and then, and counts the answers.
 class Visitor {
  public:
   explicit Visitor(std::uint16_t port) : port_(port) {
@@ -216,8 +216,8 @@ TEST(SnapshotMultiThread, AThousandPublishedUnderTrafficAreAllReleased) {
   EchoOrigin b;
   EchoOrigin c;
   const std::vector<config::Config> variants = {
-      config_for({a.port(), b.port()}), config_for({b.port(), c.port()}),
-      config_for({b.port()}), config_for({c.port(), a.port(), b.port()})};
+      config_for({a.port(), b.port()}), config_for({b.port(), c.port()}), config_for({b.port()}),
+      config_for({c.port(), a.port(), b.port()})};
   Control control(2);
   control.publish(variants[0]);
   control.start();

@@ -19,6 +19,16 @@ class WorkerTest : public testing::Test {
  protected:
   WorkerTest() : rig(config_for({origin.port()})) {}
 
+  // The first request of a new client, answered over a new connection to the server.
+  std::unique_ptr<Peer> first_exchange(Peer& client) {
+    client.send(kGet);
+    std::unique_ptr<Peer> server = rig.accepted(origin);
+    EXPECT_TRUE(rig.receives(*server, "\r\n\r\n"));
+    server->send(kAnswer);
+    EXPECT_TRUE(rig.receives(client, "\r\n\r\nok"));
+    rig.settle();
+    return server;
+  }
   // One request of `client`, answered by `server`.
   void exchange(Peer& client, Peer& server) {
     client.forget();
@@ -55,11 +65,7 @@ TEST_F(WorkerTest, CarriesARequestAndItsAnswer) {
 
 TEST_F(WorkerTest, ReusesBothConnections) {
   const auto client = rig.client();
-  client->send(kGet);
-  const auto server = rig.accepted(origin);
-  server->send(kAnswer);
-  ASSERT_TRUE(rig.receives(*client, "ok"));
-  rig.settle();
+  const auto server = first_exchange(*client);
   for (int i = 0; i < 10; ++i) exchange(*client, *server);
   EXPECT_EQ(rig.server().counters(0).connects.read(), 1u);
   EXPECT_EQ(rig.server().counters(0).reuses.read(), 10u);
@@ -67,10 +73,8 @@ TEST_F(WorkerTest, ReusesBothConnections) {
 
 TEST_F(WorkerTest, DrainClosesTheIdleAndFinishesTheBusy) {
   const auto idle = rig.client();
-  idle->send(kGet);
-  const auto first = rig.accepted(origin);
-  first->send(kAnswer);
-  ASSERT_TRUE(rig.receives(*idle, "ok"));
+  const auto first = first_exchange(*idle);
+  first->forget();
   const auto busy = rig.client();
   busy->send(kGet);
   ASSERT_TRUE(rig.receives(*first, "\r\n\r\n"));
@@ -82,7 +86,7 @@ TEST_F(WorkerTest, DrainClosesTheIdleAndFinishesTheBusy) {
   EXPECT_FALSE(idle->was_reset());
   const auto second = rig.accepted(origin);
   EXPECT_TRUE(rig.worker().running());
-  first->forget();
+  ASSERT_TRUE(rig.receives(*second, "\r\n\r\n"));
   for (Peer* server : {first.get(), second.get()}) server->send(kAnswer);
   for (Peer* client : {busy.get(), queued.get()}) {
     ASSERT_TRUE(rig.turn_until([&] { return client->ended(); }));
@@ -111,10 +115,7 @@ TEST_F(WorkerTest, StopEndsEverythingAtOnce) {
 // Each change closes what belongs to servers that are no longer named, and nothing else.
 TEST_F(WorkerTest, ANewSnapshotKeepsWhatItNames) {
   const auto client = rig.client();
-  client->send(kGet);
-  const auto server = rig.accepted(origin);
-  server->send(kAnswer);
-  ASSERT_TRUE(rig.receives(*client, "ok"));
+  const auto server = first_exchange(*client);
   Origin other;
   rig.publish(config_for({origin.port(), other.port()}));
   rig.settle();
@@ -126,6 +127,7 @@ TEST_F(WorkerTest, ANewSnapshotKeepsWhatItNames) {
   client->forget();
   client->send(kGet);
   const auto second = rig.accepted(other);
+  ASSERT_TRUE(rig.receives(*second, "\r\n\r\n"));
   second->send(kAnswer);
   EXPECT_TRUE(rig.receives(*client, "ok")) << "the client noticed nothing";
 }
@@ -139,6 +141,7 @@ TEST_F(WorkerTest, AnExchangeFinishesOnTheSnapshotItStartedWith) {
   rig.publish(config_for({other.port()}));
   rig.settle();
   EXPECT_EQ(rig.snapshots(), 3u);
+  ASSERT_TRUE(rig.receives(*server, "\r\n\r\n"));
   server->send(kAnswer);
   ASSERT_TRUE(rig.receives(*client, "ok"));
   rig.settle();
@@ -158,6 +161,7 @@ TEST_P(WorkerTriggerTest, AStreamWithPausesOnBothSidesArrivesWhole) {
   const auto client = rig.client();
   client->send(kGet);
   const auto server = rig.accepted(origin);
+  ASSERT_TRUE(rig.receives(*server, "\r\n\r\n"));
   std::string body;
   for (int i = 0; body.size() < 3'000'000; ++i) body += std::to_string(i) + " ";
   const std::string answer =

@@ -25,9 +25,7 @@ class World {
   [[nodiscard]] std::unique_ptr<ServerState> server(const std::string& name = "one") {
     return std::make_unique<ServerState>("app", name, address_, name, 1);
   }
-  [[nodiscard]] UpstreamResources resources() {
-    return {loop, buffers, traffic, connections, 0};
-  }
+  [[nodiscard]] UpstreamResources resources() { return {loop, buffers, traffic, connections, 0}; }
   // Refuses connections from now on.
   void stop_listening() { listener_.fd.reset(); }
   [[nodiscard]] os::Fd accept() {
@@ -42,7 +40,8 @@ class World {
   };
   [[nodiscard]] Link connect(ServerPool& pool) {
     const ServerPool::Connecting connecting = pool.connect();
-    EXPECT_TRUE(connecting.status == os::IoStatus::done || connecting.status == os::IoStatus::again);
+    EXPECT_TRUE(connecting.status == os::IoStatus::done ||
+                connecting.status == os::IoStatus::again);
     os::IoStatus status = connecting.status;
     EXPECT_TRUE(loop.turn_until([&] {
       if (status == os::IoStatus::again) status = pool.connect_finish(*connecting.connection);
@@ -52,7 +51,8 @@ class World {
     return {connecting.connection, accept()};
   }
   // Connects `count` times and puts all of them back, the first one first.
-  [[nodiscard]] std::vector<Link> idle(ServerPool& pool, std::size_t count, std::uint64_t idle_ms = 60'000) {
+  [[nodiscard]] std::vector<Link> idle(ServerPool& pool, std::size_t count,
+                                       std::uint64_t idle_ms = 60'000) {
     std::vector<Link> links;
     for (std::size_t i = 0; i < count; ++i) links.push_back(connect(pool));
     for (const Link& link : links) pool.put_back(*link.near, idle_ms);
