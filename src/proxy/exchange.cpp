@@ -88,7 +88,9 @@ Exchange::Outcome Exchange::expire() {
       log_head();
       answer(refusal(ProxyError::client_head_timeout));
       break;
-    case RequestState::ready: attempt_connect_failed(os::IoStatus::timed_out); break;
+    case RequestState::ready:
+      if (attempt_.connection != nullptr) attempt_connect_failed(os::IoStatus::timed_out);
+      break;
     case RequestState::sending:
       if (!request_stall_.client) {
         attempt_failed(ProxyError::request_write_timeout, true);
@@ -117,7 +119,9 @@ std::uint64_t Exchange::deadline_ms() const {
 std::uint64_t Exchange::request_deadline_ms() const {
   switch (core_.request()) {
     case RequestState::head: return started_ms_ + listener_plan().client_head_timeout_ms;
-    case RequestState::ready: return attempt_.started_ms + plan_->connect_timeout_ms;
+    case RequestState::ready:
+      if (attempt_.connection == nullptr) return retry_at_ms_;
+      return attempt_.started_ms + plan_->connect_timeout_ms;
     case RequestState::sending:
     case RequestState::discarding: return stall_deadline_ms(request_stall_);
     case RequestState::complete:

@@ -155,6 +155,8 @@ class Exchange {
   const upstream::ServerState* last_server_ = nullptr;
   ProxyError last_failure_ = ProxyError::no_healthy_server;
   std::uint32_t attempts_ = 0;
+  std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor: not before this time.
+  std::uint64_t descriptors_waited_ms_ = 0;
   std::uint8_t connect_timeouts_ = 0;
   bool fresh_only_ = false;  // A kept connection failed: no more of those.
 

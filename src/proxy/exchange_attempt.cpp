@@ -18,6 +18,11 @@ ProxyError connect_error(os::IoStatus status) {
   }
 }
 
+// Descriptors come back as other connections end, usually within milliseconds: an exchange that is
+// short of one looks again this often, for this long.
+constexpr std::uint64_t kDescriptorRetryMs = 10;
+constexpr std::uint64_t kDescriptorWaitMs = 1'000;
+
 // A client is not kept waiting for more silent servers than this.
 constexpr std::uint8_t kConnectTimeoutsMax = 2;
 
@@ -40,6 +45,7 @@ Exchange::Progress Exchange::attempt_server() {
     }
     return Progress::moved;
   }
+  if (now_ms() < retry_at_ms_) return Progress::blocked;
   attempt_ = ServerAttempt{};
   attempt_.pick = backend_->pick(tried_, now_ms());
   if (!attempt_.pick) {
@@ -92,7 +98,9 @@ void Exchange::attempt_connect_failed(os::IoStatus status) {
   const std::uint32_t server = attempt_.pick->server;
   if (is_local(last_failure_)) {
     attempt_end();
-    answer_no_server();
+    if (descriptors_waited_ms_ >= kDescriptorWaitMs) return answer_no_server();
+    descriptors_waited_ms_ += kDescriptorRetryMs;
+    retry_at_ms_ = now_ms() + kDescriptorRetryMs;
     return;
   }
   attempt_.pick->pool->counters().connects_failed.add();

@@ -30,7 +30,8 @@ namespace weir::proxy {
 
 enum class RequestState : std::uint8_t {
   head,        // Bytes of the head arrive. Deadline: client_head.
-  ready,       // The head to send is written; a server is being connected. Deadline: connect.
+  ready,       // The head to send is written; a server is being connected (deadline: connect), or a
+               // descriptor waited for (deadline: the next try).
   sending,     // Head and body go to the server. Deadline: progress of the side that is waited for.
   complete,    // The server's socket has taken every byte. Deadline: response_head.
   discarding,  // The answer came first: the rest is read and dropped. Deadline: client_body.

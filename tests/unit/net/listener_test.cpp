@@ -155,6 +155,20 @@ TEST_F(ListenerTest, DrainWithoutEverStarting) {
   EXPECT_EQ(taker.taken.size(), 2u);
 }
 
+TEST_F(ListenerTest, WhatIsClosedWhilePausedIsNotResumed) {
+  taker.most = 1;
+  ASSERT_TRUE(listener->start());
+  connect(2);
+  loop.turn_now(2);
+  ASSERT_TRUE(listener->paused());
+  listener->drain_and_close();
+  taker.taken.clear();
+  listener->resume();
+  loop.turn_now(2);
+  EXPECT_EQ(taker.taken.size(), 0u);
+  EXPECT_EQ(loop.watched(), 0u);
+}
+
 TEST_F(ListenerTest, SharedSocketsAreAcceptedFromByEachLoop) {
   os::test::TemporaryDirectory directory;
   const os::Address address = *os::Address::unix_path(directory.at("s"));

@@ -54,6 +54,8 @@ class Peer {
     receive();
     return received_;
   }
+  // The same without looking for more.
+  [[nodiscard]] const std::string& kept() const { return received_; }
   void forget() {
     receive();
     received_.clear();

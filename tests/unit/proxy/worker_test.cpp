@@ -98,6 +98,25 @@ TEST_F(WorkerTest, DrainClosesTheIdleAndFinishesTheBusy) {
   EXPECT_EQ(rig.listener().connections.load(), 0u);
 }
 
+// A listener that pauses at its limit is closed by the drain; the clients that leave afterwards
+// must not wake it.
+TEST(Worker, DrainAtTheConnectionLimitEndsWell) {
+  Origin origin;
+  Rig rig(config_for({origin.port()}), {loop::Trigger::edge, 1, nullptr});
+  const auto client = rig.client();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  ASSERT_TRUE(rig.receives(*server, "\r\n\r\n"));
+  const auto waiting = rig.client();
+  ASSERT_TRUE(
+      rig.turn_until([&] { return rig.listener().counters[0].connections_max_hit.read() > 0; }));
+  rig.worker().drain();
+  server->send(kAnswer);
+  ASSERT_TRUE(rig.receives(*client, "\r\n\r\nok"));
+  ASSERT_TRUE(rig.turn_until([&] { return !rig.worker().running(); }));
+  EXPECT_EQ(rig.listener().connections.load(), 0u);
+}
+
 TEST_F(WorkerTest, StopEndsEverythingAtOnce) {
   const auto client = rig.client();
   client->send(kGet);
