@@ -1,5 +1,7 @@
 """max_connections: the explicit limit of a listener, over all its workers."""
 
+import threading
+
 from harness import Case, wait_until
 
 
@@ -30,6 +32,40 @@ class MaxConnections(Case):
                     self.assertEqual(ready.response().status, 200)
                     rest.remove(ready)
                     ready.close()
+
+    def test_never_exceeded(self):
+        """Many clients at the same moment, on several workers: the limit is a limit."""
+        weir = self.weir(self.origin(), listener={"max_connections": 8}, runtime={"workers": 4})
+        for _ in range(30):
+            gate, most = threading.Barrier(24), 0
+
+            def knock(gate=gate):
+                gate.wait()
+                client = self.client(weir)
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+            threads = [threading.Thread(target=knock, daemon=True) for _ in range(24)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            for _ in range(3):
+                most = max(most, weir.metric("weir_listener_connections_active", listener="web"))
+            for client in self.clients:
+                client.reset()
+            self.clients.clear()
+            self.assertLessEqual(most, 8)
+
+    def test_stop_while_full(self):
+        """SIGTERM finds the listeners paused and clients waiting: everybody is let go, exit 0."""
+        for workers in (1, 2, 4):
+            weir = self.weir(self.origin(), listener={"max_connections": 4},
+                             runtime={"workers": workers})
+            clients = [self.client(weir) for _ in range(12)]
+            for client in clients:
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            wait_until(lambda clients=clients: any(not client.quiet(0.01) for client in clients))
+            weir.terminate()
 
     def test_closed_connections_are_not_counted(self):
         weir = self.weir(self.origin(), listener={"max_connections": 4})
