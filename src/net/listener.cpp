@@ -31,6 +31,7 @@ Listener::Outcome Listener::accept_one() {
   }
   os::Peer peer;
   os::SocketResult result = os::accept_from(fd, peer);
+  if (result.status != os::IoStatus::done) acceptor_.nobody_accepted();
   switch (result.status) {
     case os::IoStatus::done:
       counters_.accepted.add();

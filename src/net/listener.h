@@ -27,8 +27,10 @@ class Acceptor {
     go_on,
     full,  // No further connection may be taken now.
   };
-  // Asked before each accept.
+  // Asked before each accept; `go_on` reserves a place.
   [[nodiscard]] virtual Verdict may_accept() = 0;
+  // The place is not needed: nobody was there.
+  virtual void nobody_accepted() {}
   // Takes ownership of a fresh, non-blocking connection.
   virtual void accepted(os::Fd fd, const os::Peer& peer) = 0;
   // Accepting stops for want of a descriptor: told once per pause.

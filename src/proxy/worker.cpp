@@ -18,16 +18,20 @@ struct Worker::ListenerSlot final : net::Acceptor {
         listener(owner.loop_, *this, state.counters[owner.setup_.index], std::move(socket),
                  shared_socket) {}
 
+  // Exact over all workers: the place is taken before the connection is.
   Verdict may_accept() override {
-    return state.connections.load(std::memory_order_relaxed) >= state.connections_max
-               ? Verdict::full
-               : Verdict::go_on;
+    std::uint32_t taken = state.connections.load(std::memory_order_relaxed);
+    do {
+      if (taken >= state.connections_max) return Verdict::full;
+    } while (!state.connections.compare_exchange_weak(taken, taken + 1));
+    return Verdict::go_on;
   }
+
+  void nobody_accepted() override { state.connections.fetch_sub(1, std::memory_order_relaxed); }
 
   void accepted(os::Fd fd, const os::Peer& peer) override {
     HttpSession* session = worker.session_slab_.create(worker, index, std::move(fd), peer);
-    if (session == nullptr) return;  // The descriptor is closed on the way.
-    state.connections.fetch_add(1, std::memory_order_relaxed);
+    if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
     worker.sessions_.push_back(*session);
     session->start();
   }
