@@ -19,7 +19,7 @@ namespace weir {
 template <typename T, std::size_t kChunk = 64>
 class Slab {
  public:
-  // `capacity`: most objects at one time; create() returns null beyond it.
+  // `capacity`: most objects at one time; create() returns null beyond it, and without memory.
   explicit Slab(std::size_t capacity = SIZE_MAX) : capacity_(capacity) {}
   ~Slab() { CHECK(live_ == 0, "slab destroyed with live objects"); }
   Slab(const Slab&) = delete;
@@ -31,7 +31,7 @@ class Slab {
   template <typename... Args>
   [[nodiscard]] T* create(Args&&... args) {
     if (live_ == capacity_) return nullptr;
-    if (free_ == nullptr) grow();
+    if (free_ == nullptr && !grow()) return nullptr;
     Slot* slot = free_;
     free_ = slot->next_free;
     ++live_;
@@ -53,13 +53,16 @@ class Slab {
     alignas(T) std::byte storage[sizeof(T)];
   };
 
-  void grow() {
-    chunks_.push_back(std::make_unique<Slot[]>(kChunk));
-    Slot* chunk = chunks_.back().get();
+  // False when memory is exhausted.
+  bool grow() {
+    Slot* chunk = new (std::nothrow) Slot[kChunk];
+    if (chunk == nullptr) return false;
+    chunks_.emplace_back(chunk);
     for (std::size_t i = kChunk; i-- > 0;) {
       chunk[i].next_free = free_;
       free_ = &chunk[i];
     }
+    return true;
   }
 
   std::size_t capacity_;

@@ -39,10 +39,13 @@ ConfigFile read_config(const std::string& path, bool strict) {
   return file;
 }
 
+std::string diagnostics_text(const ConfigFile& file, const std::string& outcome) {
+  if (file.diagnostics.empty()) return {};
+  return config::render_text(file.diagnostics, {os::is_terminal(2), outcome});
+}
+
 void print_diagnostics(const ConfigFile& file, const std::string& outcome) {
-  if (file.diagnostics.empty()) return;
-  const bool colour = os::is_terminal(2);
-  print(stderr, config::render_text(file.diagnostics, {colour, outcome}));
+  print(stderr, diagnostics_text(file, outcome));
 }
 
 int validate(const config::Command& command) {

@@ -20,7 +20,9 @@ struct ConfigFile {
 // Blocks while reading. With `strict`, warnings leave the configuration empty too.
 [[nodiscard]] ConfigFile read_config(const std::string& path, bool strict);
 
-// Writes the diagnostics to standard error, in colour on a terminal; nothing when there are none.
+// The diagnostics as text, in colour when standard error is a terminal; empty when there are none.
+[[nodiscard]] std::string diagnostics_text(const ConfigFile& file, const std::string& outcome);
+// Writes that to standard error. Blocks.
 void print_diagnostics(const ConfigFile& file, const std::string& outcome);
 
 // `weir validate`: prints what is found, returns the exit code.

@@ -10,6 +10,9 @@ namespace {
 constexpr std::size_t kAccessRingBytes = std::size_t{4} << 20;
 constexpr std::size_t kEventRingBytes = std::size_t{64} << 10;
 constexpr int kIdleWaitMs = 10'000;
+constexpr int kWriteWaitMs = 100;
+constexpr int kStopWaits = 10;  // A second in all.
+constexpr std::uint64_t kQuietNs = 60'000'000'000;
 
 Result<os::Fd, std::string> open_access(const std::string& path) {
   if (path != "-") return os::open_for_append(path);
@@ -28,10 +31,10 @@ Result<std::unique_ptr<LogWriter>, std::string> LogWriter::open(const std::strin
     if (!file) return Err(file.error() + "; give another path for the access log");
     writer->access_ = std::move(*file);
   }
-  for (unsigned i = 0; i < workers; ++i) {
+  for (unsigned i = 0; i < workers + 1; ++i) {
     writer->event_rings_.push_back(
         std::make_unique<proxy::LogRing>(kEventRingBytes, writer->signal_));
-    if (access_path.empty()) continue;
+    if (access_path.empty() || i == workers) continue;
     writer->access_rings_.push_back(
         std::make_unique<proxy::LogRing>(kAccessRingBytes, writer->signal_));
   }
@@ -61,6 +64,7 @@ void LogWriter::stop() {
 }
 
 void LogWriter::run() {
+  stop_waits_left_ = kStopWaits;
   while (true) {
     reopen_if_asked();
     if (write_pending()) continue;
@@ -83,11 +87,39 @@ bool LogWriter::write_pending() {
 bool LogWriter::write_ring(proxy::LogRing& ring, const os::Fd& file) {
   pending_.clear();
   if (!ring.drain(pending_)) return false;
-  if (!os::write_all(file, pending_)) {
-    const auto lines = std::count(pending_.begin(), pending_.end(), '\n');
-    lines_unwritten_.add(static_cast<std::uint64_t>(lines));
-  }
+  std::string_view rest = pending_;
+  const os::IoStatus status = write_pending_to(file, rest);
+  if (status == os::IoStatus::done) return true;
+  lines_unwritten_.add(static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n')));
+  complain(file, status);
   return true;
+}
+
+// Waits for a slow reader as long as weir runs, and a little longer.
+os::IoStatus LogWriter::write_pending_to(const os::Fd& file, std::string_view& rest) {
+  while (true) {
+    const os::IoStatus status = os::write_within(file, rest, kWriteWaitMs);
+    if (status != os::IoStatus::again) return status;
+    if (!stopping_.load(std::memory_order_seq_cst)) continue;
+    if (stop_waits_left_-- <= 0) return status;
+  }
+}
+
+// About the access log, once a minute; standard error may be just as broken.
+void LogWriter::complain(const os::Fd& file, os::IoStatus status) {
+  const std::uint64_t now_ns = os::monotonic_ns();
+  if (&file != &access_ || (complained_ns_ != 0 && now_ns - complained_ns_ < kQuietNs)) return;
+  complained_ns_ = now_ns;
+  const std::string line = std::string("weir: cannot write the access log: ") +
+                           os::to_string(status) + "; lines are lost and counted\n";
+  std::string_view rest = line;
+  (void)os::write_within(events_, rest, 0);
+}
+
+void LogWriter::say(std::string_view line) {
+  proxy::LogRing& ring = *event_rings_.back();
+  if (!ring.push(line)) lines_unsaid_.add();
+  ring.notify();
 }
 
 void LogWriter::reopen_if_asked() {
@@ -96,7 +128,9 @@ void LogWriter::reopen_if_asked() {
   if (file) {
     access_ = std::move(*file);
   } else {  // The old file is better than none.
-    (void)os::write_all(events_, "weir: " + file.error() + "; the old access log stays open\n");
+    const std::string line = "weir: " + file.error() + "; the old access log stays open\n";
+    std::string_view rest = line;
+    (void)os::write_within(events_, rest, 0);
   }
 }
 

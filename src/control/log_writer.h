@@ -33,17 +33,24 @@ class LogWriter {
   void start();
   // Opens the access log's path anew before the next line: after a rotation.
   void reopen();
-  // Writes what is left and ends the thread.
+  // Writes what is left and ends the thread; a reader that takes nothing is not waited for longer
+  // than a second.
   void stop();
+  // One line for the operator, from the control thread, which must not block either.
+  void say(std::string_view line);
 
   // Lines that the file or standard error did not take: a full disk, a closed pipe.
-  [[nodiscard]] std::uint64_t lines_unwritten() const { return lines_unwritten_.read(); }
+  [[nodiscard]] std::uint64_t lines_unwritten() const {
+    return lines_unwritten_.read() + lines_unsaid_.read();
+  }
 
  private:
   LogWriter() = default;
   void run();
   bool write_pending();
   bool write_ring(proxy::LogRing& ring, const os::Fd& file);
+  void complain(const os::Fd& file, os::IoStatus status);
+  [[nodiscard]] os::IoStatus write_pending_to(const os::Fd& file, std::string_view& rest);
   void reopen_if_asked();
 
   proxy::LogSignal signal_;
@@ -51,11 +58,14 @@ class LogWriter {
   os::Fd access_;
   os::Fd events_;
   std::vector<std::unique_ptr<proxy::LogRing>> access_rings_;
-  std::vector<std::unique_ptr<proxy::LogRing>> event_rings_;
+  std::vector<std::unique_ptr<proxy::LogRing>> event_rings_;  // The last one is the control's.
   std::string pending_;
   Counter lines_unwritten_;
+  Counter lines_unsaid_;  // By the control thread: its ring was full.
   std::atomic<bool> stopping_{false};
   std::atomic<bool> reopen_{false};
+  int stop_waits_left_ = 0;  // Of kWriteWaitMs each, once stopping.
+  std::uint64_t complained_ns_ = 0;
   os::Thread thread_;
 };
 

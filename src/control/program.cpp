@@ -12,11 +12,6 @@
 namespace weir::control {
 namespace {
 
-void say(const std::string& text) {
-  const std::string line = "weir: " + text + "\n";
-  std::fwrite(line.data(), 1, line.size(), stderr);
-}
-
 unsigned worker_count(const config::Runtime& runtime) {
   if (runtime.workers) return *runtime.workers;
   const auto cpus = static_cast<unsigned>(os::usable_cpus().size());
@@ -78,7 +73,7 @@ class Program::GraceTimer final : public loop::Source {
   explicit GraceTimer(Program& program) : Source(loop::SourceKind::none), program_(program) {}
   void run() override {}
   void expire() override {
-    say("the grace period is over; closing what is left");
+    program_.say("the grace period is over; closing what is left");
     program_.workers_->stop();
   }
 
@@ -148,6 +143,9 @@ int Program::run(std::function<void()> every_second) {
   return config::kExitOk;
 }
 
+// Through the log writer: the control thread must not wait for whoever reads standard error.
+void Program::say(const std::string& text) { logs_->say("weir: " + text + "\n"); }
+
 void Program::signalled(os::Signal signal) {
   switch (signal) {
     case os::Signal::terminate: shut_down(); break;
@@ -165,8 +163,10 @@ void Program::shut_down() {
   }
   phase_ = Phase::draining;
   const std::uint64_t grace_ms = static_cast<std::uint64_t>(config_.runtime.shutdown_grace.count());
-  say("stopping: no new connections, requests under way have " + std::to_string(grace_ms / 1000) +
-      " s; a second signal stops at once");
+  const std::string grace = grace_ms % 1000 == 0 ? std::to_string(grace_ms / 1000) + " s"
+                                                 : std::to_string(grace_ms) + " ms";
+  say("stopping: no new connections, requests under way have " + grace +
+      "; a second signal stops at once");
   grace_ = std::make_unique<GraceTimer>(*this);
   loop_.set_deadline(*grace_, loop_.now_ms() + grace_ms);
   workers_->drain();
@@ -184,8 +184,8 @@ void Program::reload() {
     return;
   }
   ConfigFile file = read_config(config_path_, false);
-  print_diagnostics(file,
-                    file.config ? "configuration applied" : "configuration NOT applied" + kept);
+  logs_->say(diagnostics_text(
+      file, file.config ? "configuration applied" : "configuration NOT applied" + kept));
   config_metrics_.last_reload_successful = file.config.has_value();
   if (!file.config) {
     ++config_metrics_.reloads_failed;

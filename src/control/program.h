@@ -51,6 +51,7 @@ class Program final : private proxy::SnapshotOwner {
   class GraceTimer;
 
   explicit Program(config::Config config);
+  void say(const std::string& text);
   void signalled(os::Signal signal);
   void shut_down();
   void reload();

@@ -61,10 +61,11 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
 std::string describe_changes(const config::Config& running, const config::Config& next) {
   const std::set<std::string> before = server_identities(running);
   const std::set<std::string> after = server_identities(next);
-  return std::to_string(next.routes.size()) + " routes, " + std::to_string(next.backends.size()) +
-         " backends, " + std::to_string(after.size()) +
-         " servers: " + std::to_string(count_missing(after, before)) + " added, " +
-         std::to_string(count_missing(before, after)) + " removed";
+  return "routes: " + std::to_string(next.routes.size()) +
+         ", backends: " + std::to_string(next.backends.size()) +
+         ", servers: " + std::to_string(after.size()) +
+         "; servers added: " + std::to_string(count_missing(after, before)) +
+         ", removed: " + std::to_string(count_missing(before, after));
 }
 
 config::Config keep_fixed_parts(const config::Config& running, config::Config next) {

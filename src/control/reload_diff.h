@@ -13,7 +13,8 @@ namespace weir::control {
 [[nodiscard]] std::vector<std::string> needs_restart(const config::Config& running,
                                                      const config::Config& next);
 
-// "2 routes, 1 backend, 3 servers; +1 -0 servers": what `next` has and how it differs.
+// "routes: 2, backends: 1, servers: 3; servers added: 1, removed: 0": what `next` has and how it
+// differs.
 [[nodiscard]] std::string describe_changes(const config::Config& running,
                                            const config::Config& next);
 

@@ -12,11 +12,22 @@ namespace {
 // The kernel cuts it down to net.core.somaxconn.
 constexpr int kBacklog = 4096;
 // Descriptors that are not connections: logs, epoll, wake-ups, listening sockets, the admin pages.
-constexpr std::uint64_t kReservedDescriptors = 96;
-constexpr std::uint64_t kReservedPerWorker = 8;
+constexpr std::uint64_t kReservedDescriptors = 32;
+constexpr std::uint64_t kReservedPerWorker = 4;
 
 std::string why_not_bound(const config::Endpoint& endpoint, os::IoStatus status) {
   const std::string address = endpoint.text();
+  if (endpoint.family == config::Endpoint::Family::unix_path) {
+    const char* reason = status == os::IoStatus::in_use
+                             ? "another program listens there, or a file that is no socket is in "
+                               "the way; stop it, remove the file, or choose another path"
+                         : status == os::IoStatus::denied
+                             ? "permission denied; choose a directory that weir may write to"
+                         : status == os::IoStatus::unreachable
+                             ? "the directory does not exist; create it first"
+                             : os::to_string(status);
+    return "cannot listen on " + address + ": " + reason;
+  }
   switch (status) {
     case os::IoStatus::in_use:
       return "cannot listen on " + address +
@@ -29,8 +40,6 @@ std::string why_not_bound(const config::Endpoint& endpoint, os::IoStatus status)
     case os::IoStatus::unreachable:
       return "cannot listen on " + address +
              ": no interface of this machine has the address; use 0.0.0.0 for all of them";
-    case os::IoStatus::refused:
-      return "cannot listen on " + address + ": the directory does not exist; create it first";
     default: return "cannot listen on " + address + ": " + os::to_string(status);
   }
 }

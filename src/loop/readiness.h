@@ -5,7 +5,7 @@
 // change. Clearing a latch too early loses a wake-up for ever, clearing it too late costs one call
 // that says EAGAIN. Every rule that clears a latch is in this file and nowhere else. The cases
 // marked [seen] lost a wake-up on a real kernel when they were left out; each has a test that runs
-// them on the kernel (tests/unit/loop/readiness_test.cpp).
+// them on the kernel (tests/unit/loop/readiness_kernel_test.cpp).
 #pragma once
 
 #include <cstddef>

@@ -48,6 +48,9 @@ class Source : public Timer, public ListLink<RunTag> {
   [[nodiscard]] bool retired() const { return retired_; }
   [[nodiscard]] bool queued() const { return ListLink<RunTag>::linked(); }
 
+  // Its events count as small again, until it is scheduled as bulk.
+  void run_as_interactive() { run_class_ = RunClass::interactive; }
+
   // One bounded step. Called when a latch was set or the source was scheduled.
   virtual void run() = 0;
   // The deadline has passed.

@@ -25,8 +25,7 @@ void Listener::run() {
 
 Listener::Outcome Listener::accept_one() {
   if (acceptor_.may_accept() == Acceptor::Verdict::full) {
-    counters_.connections_max_hit.add();
-    pause();
+    pause(counters_.connections_max_hit);
     return Outcome::paused;
   }
   os::Peer peer;
@@ -35,13 +34,13 @@ Listener::Outcome Listener::accept_one() {
   switch (result.status) {
     case os::IoStatus::done:
       counters_.accepted.add();
+      limited_ = false;
       acceptor_.accepted(std::move(result.fd), peer);
       return Outcome::accepted;
     case os::IoStatus::again: return Outcome::empty;
     case os::IoStatus::no_descriptors:
-      counters_.descriptors_exhausted.add();
       acceptor_.descriptors_exhausted();
-      pause();
+      pause(counters_.descriptors_exhausted);
       return Outcome::paused;
     case os::IoStatus::aborted:
     case os::IoStatus::reset:
@@ -51,14 +50,13 @@ Listener::Outcome Listener::accept_one() {
       // accept(2): errors of the network that the connection met already are reported here.
       counters_.accept_errors.add();
       return Outcome::skipped;
-    default:
-      counters_.accept_errors.add();
-      pause();
-      return Outcome::paused;
+    default: pause(counters_.accept_errors); return Outcome::paused;
   }
 }
 
-void Listener::pause() {
+// Counts once, however often it tries in vain before the next connection is accepted.
+void Listener::pause(Counter& reason) {
+  if (!std::exchange(limited_, true)) reason.add();
   loop_.unwatch(*this);
   paused_ = true;
   loop_.set_deadline(*this, loop_.now_ms() + kRetryMs);

@@ -64,7 +64,7 @@ class Listener final : public loop::Source {
     paused,
   };
   Outcome accept_one();
-  void pause();
+  void pause(Counter& reason);
 
   static constexpr int kAcceptsPerStep = 32;
   static constexpr std::uint64_t kRetryMs = 100;
@@ -74,6 +74,7 @@ class Listener final : public loop::Source {
   ListenerCounters& counters_;
   bool shared_socket_;
   bool paused_ = false;
+  bool limited_ = false;  // Nothing was accepted since a limit stopped it.
 };
 
 }  // namespace weir::net

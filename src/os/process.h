@@ -52,8 +52,10 @@ using Thread = std::jthread;
 [[nodiscard]] Result<std::string, std::string> read_file(const std::string& path);
 // Opens for appending, creating with mode 0640. The error is a sentence.
 [[nodiscard]] Result<Fd, std::string> open_for_append(const std::string& path);
-// Writes everything, waiting as long as it takes. Blocks; false when the file refuses.
-[[nodiscard]] bool write_all(const Fd& fd, std::string_view data);
+// Writes as much of `data` as the file takes and cuts that off its front. Blocks for at most
+// timeout_ms at a time: `again` when a pipe's reader has taken nothing for that long, `done` when
+// all is written, or why the file refuses.
+IoStatus write_within(const Fd& fd, std::string_view& data, int timeout_ms);
 // Opens /dev/null for every standard stream the program was started without, so that no socket
 // ever gets a number that something prints to. Call first.
 void open_missing_streams();

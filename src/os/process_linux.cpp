@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 
@@ -69,6 +70,7 @@ unsigned quota_of_branch(const std::string& mount, std::string path) {
 
 Fd signals_open() {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGUSR2, SIG_IGN);  // Means something to peers; a slip must not end the program.
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
@@ -174,19 +176,22 @@ Result<Fd, std::string> open_for_append(const std::string& path) {
   return fd;
 }
 
-bool write_all(const Fd& fd, std::string_view data) {
+IoStatus write_within(const Fd& fd, std::string_view& data, int timeout_ms) {
   while (!data.empty()) {
-    const ssize_t count = ::write(fd.get(), data.data(), data.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) {
-      pollfd waiting{fd.get(), POLLOUT, 0};
-      ::poll(&waiting, 1, 1000);
-      continue;
+    pollfd waiting{fd.get(), POLLOUT, 0};
+    const int ready = ::poll(&waiting, 1, timeout_ms);
+    if (ready == 0) return IoStatus::again;
+    if (ready < 0) continue;  // EINTR
+    // A pipe that is ready takes PIPE_BUF bytes without blocking, and no more for certain.
+    const ssize_t count =
+        ::write(fd.get(), data.data(), std::min<std::size_t>(data.size(), PIPE_BUF));
+    if (count >= 0) {
+      data.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno != EINTR && errno != EAGAIN) {
+      return status_of(errno);
     }
-    if (count < 0) return false;
-    data.remove_prefix(static_cast<std::size_t>(count));
   }
-  return true;
+  return IoStatus::done;
 }
 
 Fd standard_output() { return Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)); }

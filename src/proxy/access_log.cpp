@@ -119,7 +119,7 @@ void log_request(net::Buffer& line, const LoggedRequest& request) {
   append_text(line, "host", request.host, kShortBytes);
   append_text(line, "path", request.path, kPathBytes);
   if (!request.query.empty()) append_text(line, "query", request.query.substr(1), kQueryBytes);
-  append_text(line, "proto", request.http_minor == 0 ? "1.0" : "1.1", kShortBytes);
+  if (!request.proto.empty()) append_text(line, "proto", request.proto, kShortBytes);
   if (!request.user_agent.empty()) append_text(line, "ua", request.user_agent, kShortBytes);
   CHECK(line.room() >= kOutcomeBytes);
 }

@@ -23,7 +23,7 @@ struct LoggedRequest {
   std::string_view path;
   std::string_view query;  // With its "?", or empty.
   std::string_view user_agent;
-  unsigned http_minor = 1;
+  std::string_view proto;  // "1.1", "1.0", or empty when it was not understood.
 };
 
 struct LoggedOutcome {

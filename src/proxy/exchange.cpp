@@ -123,6 +123,11 @@ std::uint64_t Exchange::request_deadline_ms() const {
       if (attempt_.connection == nullptr) return retry_at_ms_;
       return attempt_.started_ms + plan_->connect_timeout_ms;
     case RequestState::sending:
+      // A server that takes no more is only listened to; the response has its own deadline.
+      if (attempt_.write_broken && core_.response() != ResponseState::none) {
+        return loop::Timer::kNever;
+      }
+      [[fallthrough]];
     case RequestState::discarding: return stall_deadline_ms(request_stall_);
     case RequestState::complete:
       if (core_.response() != ResponseState::none) return loop::Timer::kNever;
@@ -210,11 +215,14 @@ void Exchange::log_head() {
   logged.client = client_.peer().text(client_text);
   logged.client_port = client_.peer().port;
   logged.listener = worker_.listener_state(client_.listener()).name;
-  logged.http_minor = request_parser_.minor_version();
   const http::HeadParser& head = request_parser_;
+  if (head.fields_at() > 0) {  // The start line is complete.
+    logged.method = head.method();
+    logged.path = head.target();
+    logged.proto = head.minor_version() == 0 ? "1.0" : "1.1";
+  }
   if (head.status() == http::ParseStatus::complete) {
     const bool understood = request_.target.size > 0 || request_.slash_first;
-    logged.method = head.method();
     logged.host = head.view(request_.host);
     logged.path = understood ? request_.path(head) : head.target();
     if (understood) logged.query = request_.query(head);

@@ -98,6 +98,7 @@ class Exchange {
   Progress relay_interim(const http::ResponseInfo& info);
   Progress relay_final(const http::ResponseInfo& info);
   [[nodiscard]] bool response_closes(const http::ResponseInfo& info, bool chunked) const;
+  [[nodiscard]] bool body_in_doubt() const;
   [[nodiscard]] bool room_for_head();
   Progress send_response();
   Progress send_local();

@@ -81,7 +81,7 @@ Exchange::Progress Exchange::relay_head() {
     answer(refusal(ProxyError::buffers_exhausted));
     return Progress::moved;
   }
-  if (!room_for_head()) return Progress::blocked;
+  if (!room_for_head()) return core_.finished() ? Progress::moved : Progress::blocked;
   return info->interim ? relay_interim(*info) : relay_final(*info);
 }
 
@@ -153,11 +153,17 @@ bool Exchange::response_closes(const http::ResponseInfo& info, bool chunked) con
                            info.body.kind != http::BodyFraming::Kind::length && !chunked;
   if (until_close) return true;
   // A server that leaves after an early answer will not take the rest of the request.
-  if (!info.keep_alive && core_.request() == RequestState::sending) return true;
+  const bool leaves = !info.keep_alive || attempt_.write_broken;
+  if (leaves && core_.request() == RequestState::sending) return true;
   // RFC 9110 10.1.1: a client that got a final answer instead of 100 may send the body or not; only
   // the end of the connection tells its bytes from a next request.
+  return core_.request() == RequestState::sending && body_in_doubt();
+}
+
+// The client waits for 100 and has sent nothing of its body yet.
+bool Exchange::body_in_doubt() const {
   return request_.expects_continue && !continue_sent_ && request_flow_.body_bytes() == 0 &&
-         client_.in.empty() && core_.request() == RequestState::sending;
+         client_.in.empty();
 }
 
 Exchange::Progress Exchange::send_response() {
@@ -205,8 +211,10 @@ Exchange::Progress Exchange::send_local() {
 void Exchange::response_completed() {
   core_.enter(ResponseState::complete);
   client_.out.release();
-  // An early answer: a server that goes on may want the rest of the request as well.
-  if (core_.request() == RequestState::sending && attempt_.pick && server_idle_ms_ > 0) return;
+  // An early answer: a server that goes on may want the rest of the request as well, unless the
+  // client was told that the connection ends here.
+  const bool server_goes_on = attempt_.pick && server_idle_ms_ > 0 && !attempt_.write_broken;
+  if (core_.request() == RequestState::sending && server_goes_on && client_persists_) return;
   attempt_end();
   request_over();
 }
@@ -245,7 +253,8 @@ void Exchange::local_begin(std::uint16_t status) {
   status_ = status;
   attempt_end();
   outgoing_.release();
-  if (core_.request() == RequestState::head || request_flow_.error() != http::ParseError::none) {
+  if (core_.request() == RequestState::head || request_flow_.error() != http::ParseError::none ||
+      body_in_doubt()) {
     client_persists_ = false;
   }
   request_over();
@@ -256,6 +265,8 @@ void Exchange::local_begin(std::uint16_t status) {
 }
 
 void Exchange::local_end(std::size_t written) {
+  // Interim heads are written only where this much room stays, so an answer always fits.
+  static_assert(http::kWriteExtraMax >= http::kErrorResponseBytesMax);
   client_.out.produced(written);
   if (!client_.out.empty()) {
     core_.enter(ResponseState::local);

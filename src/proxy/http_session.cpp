@@ -104,6 +104,7 @@ void HttpSession::exchange_finished() {
 void HttpSession::exchange_destroy() {
   worker_.destroy_exchange(*std::exchange(exchange_, nullptr));
   out.release();
+  run_as_interactive();
 }
 
 // Between two requests: no exchange, no buffer unless a next request is in it already.
@@ -117,9 +118,10 @@ void HttpSession::wait_idle() {
   if (!ensure_watched()) return;
   const ListenerPlan& plan = worker_.listener_plan(listener_);
   // A new client owes its first request sooner than a known one its next.
-  const std::uint64_t patience_ms =
+  std::uint64_t patience_ms =
       served_ ? plan.client_idle_timeout_ms
               : std::min(plan.client_idle_timeout_ms, plan.client_head_timeout_ms);
+  if (worker_.draining()) patience_ms = std::min(patience_ms, kDrainPatienceMs);
   loop().set_deadline(*this, loop().now_ms() + patience_ms);
 }
 
@@ -130,9 +132,12 @@ bool HttpSession::ensure_watched() {
 }
 
 void HttpSession::drain() {
-  // A client that has not been heard yet may have its request on the way: it gets its answer.
-  if (state_ == State::idle && served_ && in.empty() && quiet()) {
+  if (state_ != State::idle || !in.empty() || !quiet()) return;
+  if (served_) {
     close_begin(CloseReason::draining);
+  } else {
+    // It has not been heard yet and may have its request on the way.
+    loop().set_deadline(*this, std::min(deadline_ms(), loop().now_ms() + kDrainPatienceMs));
   }
 }
 

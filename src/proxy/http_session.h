@@ -63,6 +63,8 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
 
   // A client that ignores the end of the conversation is read for this long and this far.
   static constexpr std::uint64_t kLingerMs = 2'000;
+  // While draining, a silent client is waited for this long.
+  static constexpr std::uint64_t kDrainPatienceMs = 1'000;
   static constexpr std::uint32_t kLingerBytesMax = 256 * 1024;
 
   Worker& worker_;

@@ -7,6 +7,7 @@
 // publish, then look whether the writer sleeps; announce sleep, then look at the rings again.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

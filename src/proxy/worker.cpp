@@ -22,7 +22,8 @@ struct Worker::ListenerSlot final : net::Acceptor {
   Verdict may_accept() override {
     std::uint32_t taken = state.connections.load(std::memory_order_relaxed);
     do {
-      if (taken >= state.connections_max) return Verdict::full;
+      // While the queue is emptied for closing, a place too many is better than a reset.
+      if (taken >= state.connections_max && !worker.draining()) return Verdict::full;
     } while (!state.connections.compare_exchange_weak(taken, taken + 1));
     return Verdict::go_on;
   }
@@ -127,6 +128,7 @@ void Worker::exchange_ended(SnapshotUse& use) {
 
 void Worker::retire_old_snapshots() {
   if (uses_.size() < 2 && retired_snapshots_.empty()) return;
+  const std::size_t before = uses_.size();
   for (auto at = uses_.begin(); at != uses_.end();) {
     if (at->get() == current_ || (*at)->exchanges > 0) {
       ++at;
@@ -136,7 +138,7 @@ void Worker::retire_old_snapshots() {
     at = uses_.erase(at);
     retired_snapshots_.push_back(snapshot);
   }
-  drop_unused_backends();
+  if (uses_.size() != before) drop_unused_backends();
   if (uses_.size() > 1) return;
   // Nobody works with an older snapshot: its servers' pools can go, and then the snapshots.
   upstreams_.keep_only(current_->snapshot->servers(), true);
@@ -146,18 +148,19 @@ void Worker::retire_old_snapshots() {
 
 void Worker::drain() {
   if (state_ != State::serving) return;
+  state_ = State::draining;
   // First everything that waits in the queues, so that closing the sockets resets nobody.
   for (const auto& slot : listeners_) slot->listener.drain_and_close();
-  state_ = State::draining;
   sessions_.for_each([](HttpSession& session) { session.drain(); });
 }
 
 void Worker::stop() {
   if (state_ == State::stopped) return;
-  if (state_ == State::serving) {
+  const bool listening = state_ == State::serving;
+  state_ = State::stopped;
+  if (listening) {
     for (const auto& slot : listeners_) slot->listener.drain_and_close();
   }
-  state_ = State::stopped;
   sessions_.for_each([](HttpSession& session) { session.abort(CloseReason::draining); });
   upstreams_.retire_all();
 }

@@ -19,6 +19,10 @@
 namespace weir::os {
 namespace {
 
+bool write_all(const Fd& fd, std::string_view data) {
+  return write_within(fd, data, 10'000) == IoStatus::done;
+}
+
 class Files : public testing::Test {
  protected:
   test::TemporaryDirectory directory;

@@ -46,7 +46,7 @@ TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
              "/x",
              "?q=1",
              "curl/8",
-             1};
+             "1.1"};
   outcome = {
       502, "upstream_reset", "line 7", "app", "127.0.0.1:9001", 1'500'042, 2'000'001, 3, 10, 20, 2,
       true};
@@ -61,7 +61,7 @@ TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
 
 TEST_F(AccessLogTest, LeavesAwayWhatThereIsNot) {
   request.wall_clock_ns = 0;
-  request.http_minor = 0;
+  request.proto = "1.0";
   EXPECT_EQ(line(),
             R"({"ts":"1970-01-01T00:00:00.000000Z","client":"","client_port":0,"listener":"",)"
             R"("method":"","host":"","path":"","proto":"1.0","status":0,"dur":0.000000,)"
@@ -131,7 +131,7 @@ TEST_F(AccessLogTest, LongValuesAreCutAndTheLineIsBounded) {
                65'535,     name,
                method,     host,
                target,     query,
-               user_agent, 1};
+               user_agent, "1.1"};
     outcome = {599,        name,       name,       name,       server,     UINT64_MAX,
                UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, true};
     const std::string text = line();

@@ -82,6 +82,9 @@ TEST_F(WorkerTest, DrainClosesTheIdleAndFinishesTheBusy) {
   queued->send(kGet);
 
   rig.worker().drain();
+  const os::SocketResult late = os::connect_to(os::test::loopback(rig.port()));
+  EXPECT_TRUE(late.status == os::IoStatus::refused ||
+              os::connect_outcome(late.fd) == os::IoStatus::refused);
   ASSERT_TRUE(rig.turn_until([&] { return idle->ended(); }));
   EXPECT_FALSE(idle->was_reset());
   const auto second = rig.accepted(origin);
