@@ -215,7 +215,8 @@ def sanitizer_env(preset: str) -> dict[str, str]:
     """Reports go to files, because a test may swallow or kill what would print them."""
     report = f"log_path={LOGS / preset}-report"
     if preset == "asan":
-        return {"ASAN_OPTIONS": f"{report}:detect_stack_use_after_return=1:strict_string_checks=1",
+        # Not detect_stack_use_after_return: the fake stack of g++ 12 does not honour alignas(64).
+        return {"ASAN_OPTIONS": f"{report}:strict_string_checks=1",
                 "UBSAN_OPTIONS": f"{report}:print_stacktrace=1", "WEIR_SLOWDOWN": "4"}
     return {"TSAN_OPTIONS": f"{report}:second_deadlock_stack=1", "WEIR_SLOWDOWN": "6"}
 
