@@ -44,7 +44,6 @@ class Attempt {
   explicit Attempt(std::uint64_t key) : key_(key) {}
 
   [[nodiscard]] std::uint64_t key() const { return key_; }
-  [[nodiscard]] std::uint32_t tried_count() const { return count_; }
 
   // Excludes `server` from further picks. False when kTriedMax are excluded already: the driver
   // then stops trying, which is also the most servers one request may bother.

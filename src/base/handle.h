@@ -65,6 +65,14 @@ class HandleTable {
 
   [[nodiscard]] std::size_t live() const { return entries_.size() - free_.size(); }
 
+  // Calls visit(T&) for every object in the table.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (const Entry& entry : entries_) {
+      if (entry.object != nullptr) visit(*entry.object);
+    }
+  }
+
  private:
   struct Entry {
     T* object = nullptr;

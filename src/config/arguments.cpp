@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "config/text.h"
 
 namespace weir::config {
@@ -16,6 +17,20 @@ CLI::Option* add(CLI::App& app, const OptionName& option) {
   if (option.short_name != 0) names += std::string(",-") + option.short_name;
   if (!option.takes_value) return app.add_flag(names)->disable_flag_override();
   return app.add_option(names)->expected(1)->take_all();
+}
+
+// The spellings of `option` among the arguments, as messages repeat them.
+std::string spelling(std::span<const std::string> arguments, const OptionName& option) {
+  const std::string name(option.name);
+  const bool full = std::ranges::any_of(arguments, [&](const std::string& argument) {
+    return argument == name || argument.starts_with(name + "=");
+  });
+  const bool brief = std::ranges::any_of(arguments, [&](const std::string& argument) {
+    const bool dash = argument.starts_with('-') && !argument.starts_with("--");
+    return dash && option.short_name != 0 && argument.find(option.short_name) != std::string::npos;
+  });
+  if (!brief) return name;
+  return std::string{'-', option.short_name} + (full ? ", " + name : "");
 }
 
 Problem unknown_option(std::string_view given, std::span<const OptionName> options) {
@@ -35,14 +50,15 @@ Problem unknown_option(std::string_view given, std::span<const OptionName> optio
 
 // CLI11 says "--to: 1 required TEXT missing" or "json was given a disallowed flag override"; only
 // the name in front is taken from it.
-Problem refused(const CLI::Error& error, std::span<const OptionName> options) {
+Problem refused(const CLI::Error& error, std::span<const std::string> arguments,
+                std::span<const OptionName> options) {
   const std::string_view text = error.what();
   const std::string_view name = text.substr(0, text.find_first_of(": "));
   for (const OptionName& option : options) {
     if (option.name != name && option.name.substr(2) != name) continue;
-    return {
-        "option " + option.shown() + (option.takes_value ? " needs a value" : " takes no value"),
-        "see weir --help"};
+    return {"option " + spelling(arguments, option) +
+                (option.takes_value ? " needs a value" : " takes no value"),
+            "see weir --help"};
   }
   return {"these arguments cannot be understood", "see weir --help"};
 }
@@ -56,14 +72,16 @@ Result<Arguments, Problem> Arguments::split(std::span<const std::string> argumen
   app.allow_extras();
   Arguments out;
   try {
-    std::vector<std::pair<std::string_view, CLI::Option*>> known = {{kHelp.name, add(app, kHelp)}};
-    for (const OptionName& option : options) known.emplace_back(option.name, add(app, option));
+    std::vector<std::pair<OptionName, CLI::Option*>> known = {{kHelp, add(app, kHelp)}};
+    for (const OptionName& option : options) known.emplace_back(option, add(app, option));
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    for (const auto& [name, option] : known) {
-      if (option->count() > 0) out.given_.push_back({std::string(name), option->results()});
+    for (const auto& [option, parsed] : known) {
+      if (parsed->count() == 0) continue;
+      out.given_.push_back(
+          {std::string(option.name), parsed->results(), spelling(arguments, option)});
     }
   } catch (const CLI::Error& error) {
-    return Err(refused(error, options));
+    return Err(refused(error, arguments, options));
   }
   bool only_words = false;
   for (const std::string& rest : app.remaining()) {
@@ -83,6 +101,12 @@ std::span<const std::string> Arguments::all(std::string_view name) const {
   const auto found = std::ranges::find(given_, name, &Given::name);
   return found == given_.end() ? std::span<const std::string>{}
                                : std::span<const std::string>(found->values);
+}
+
+const std::string& Arguments::typed(std::string_view name) const {
+  const auto found = std::ranges::find(given_, name, &Given::name);
+  CHECK(found != given_.end(), "only a given option has a spelling");
+  return found->typed;
 }
 
 }  // namespace weir::config

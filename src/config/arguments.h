@@ -20,11 +20,6 @@ struct OptionName {
   std::string_view name;    // "--workers"
   char short_name = 0;      // 'N', or 0
   bool takes_value = true;  // Else a flag.
-
-  // How messages call it: "-N", or "--bind" where there is no short name.
-  [[nodiscard]] std::string shown() const {
-    return short_name != 0 ? std::string{'-', short_name} : std::string(name);
-  }
 };
 
 class Arguments {
@@ -38,11 +33,14 @@ class Arguments {
   [[nodiscard]] bool has(std::string_view name) const { return !all(name).empty(); }
   // Every value given to an option, in order; a flag has one value per use.
   [[nodiscard]] std::span<const std::string> all(std::string_view name) const;
+  // How a given option was typed: "-N", "--workers", or "-N, --workers" when both were.
+  [[nodiscard]] const std::string& typed(std::string_view name) const;
 
  private:
   struct Given {
     std::string name;
     std::vector<std::string> values;
+    std::string typed;
   };
   std::vector<Given> given_;
   std::vector<std::string> words_;

@@ -29,6 +29,23 @@ constexpr std::uint16_t kClassicUnavailable = 500;
 constexpr auto kVerbs =
     std::to_array<std::string_view>({"proxy", "run", "validate", "demo", "version", "help"});
 
+// What other programs call these commands, and what stands for commands that weir does not have.
+struct Habit {
+  std::string_view word;
+  std::string_view write;
+};
+constexpr auto kHabits = std::to_array<Habit>({
+    {"start", "write weir run -c FILE"},
+    {"serve", "write weir run -c FILE"},
+    {"check", "write weir validate -c FILE"},
+    {"test", "write weir validate -c FILE"},
+    {"configtest", "write weir validate -c FILE"},
+    {"stop", "send SIGTERM to the running weir"},
+    {"quit", "send SIGTERM to the running weir"},
+    {"reload", "send SIGHUP to the running weir"},
+    {"reopen", "send SIGUSR1 to the running weir"},
+});
+
 constexpr OptionName kWorkers = {"--workers", 'N'};
 constexpr OptionName kRequests = {"--requests", 'R'};
 constexpr OptionName kBind = {"--bind"};
@@ -67,8 +84,9 @@ Result<std::optional<std::string>, Problem> once(const Arguments& arguments,
                                                  const OptionName& option) {
   const auto values = arguments.all(option.name);
   if (values.empty()) return std::nullopt;
-  if (values.size() > 1) return Err(Problem{option.shown() + " is given twice", "keep one"});
-  if (values[0].empty()) return Err(Problem{option.shown() + " is empty", "see weir --help"});
+  const std::string& typed = arguments.typed(option.name);
+  if (values.size() > 1) return Err(Problem{typed + " is given twice", "keep one"});
+  if (values[0].empty()) return Err(Problem{typed + " is empty", "see weir --help"});
   return values[0];
 }
 
@@ -78,16 +96,16 @@ Result<std::optional<std::uint32_t>, Problem> number(const Arguments& arguments,
   if (!text) return Err(text.error());
   if (!*text) return std::nullopt;
   const std::string_view digits = **text;
+  const std::string& typed = arguments.typed(option.name);
   const std::string range = "use 1 to " + std::to_string(most);
   if (!all_digits(digits.substr(digits.starts_with('-') ? 1 : 0))) {
-    return Err(
-        Problem{option.shown() + " " + in_backticks(digits) + " is not a whole number", range});
+    return Err(Problem{typed + " " + in_backticks(digits) + " is not a whole number", range});
   }
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc{} || value == 0 || value > most) {
     const std::string shown(digits.substr(0, 20));
-    return Err(Problem{option.shown() + " " + shown + " is out of range", range});
+    return Err(Problem{typed + " " + shown + " is out of range", range});
   }
   return value;
 }
@@ -137,7 +155,8 @@ std::optional<Problem> add_servers(Words texts, Backend& backend) {
   for (const std::string& text : texts) {
     const auto endpoint = parse_endpoint(text, Use::server);
     if (!endpoint) {
-      const auto& [what, fix] = endpoint.error();
+      auto [what, fix] = endpoint.error();
+      if (text.find(',') != std::string::npos) fix = "servers are separated by spaces";
       const bool named = what.find(in_backticks(text)) != std::string::npos;
       return Problem{(named ? "server: " : "server " + in_backticks(text) + ": ") + what, fix};
     }
@@ -178,15 +197,15 @@ std::optional<Problem> check_addresses(const Config& config) {
 
 // `first` is no port: what was it meant to be?
 Problem not_a_port(const std::string& first) {
-  const Problem problem = parse_port(first).error();
-  if (all_digits(first)) return problem;
+  if (all_digits(first)) return parse_port(first).error();
+  const std::string neither = in_backticks(first) + " is neither a command nor a port";
+  const auto habit = std::ranges::find(kHabits, lower(first), &Habit::word);
+  if (habit != kHabits.end()) return {neither, std::string(habit->write)};
   if (const auto verb = closest(first, kVerbs)) {
-    return {"unknown command " + in_backticks(first),
-            "did you mean `weir " + std::string(*verb) + "`?"};
+    return {neither, "did you mean " + in_backticks(*verb) + "?"};
   }
   if (first.ends_with(".toml")) {
-    return {in_backticks(first) + " is neither a command nor a port",
-            "to use a file write `weir run -c " + printable(first) + "`"};
+    return {neither, "to use a file write `weir run -c " + printable(first) + "`"};
   }
   if (const auto address = parse_endpoint(first, Use::listen)) {
     if (address->family == Endpoint::Family::unix_path) {
@@ -196,7 +215,7 @@ Problem not_a_port(const std::string& first) {
     return {"the first argument is a port number",
             "write --bind " + address->host + " " + std::to_string(address->port)};
   }
-  return {in_backticks(first) + " is neither a command nor a port", "see weir --help"};
+  return {neither, "see weir --help"};
 }
 
 Parsed version() {
@@ -207,7 +226,12 @@ Parsed version() {
 
 Parsed parse_classic(Words words) {
   const auto arguments = Arguments::split(words, kClassicOptions);
-  if (!arguments) return Err(arguments.error());
+  if (!arguments) {
+    // The options of a misspelt command are unknown as well; the command is what is wrong.
+    const std::string& first = words.front();
+    const bool command = !first.starts_with('-') && !all_digits(first);
+    return Err(command ? not_a_port(first) : arguments.error());
+  }
   if (arguments->has("--help")) return help("");
   if (arguments->has("--version")) return version();
   const std::vector<std::string>& given = arguments->words();
@@ -254,9 +278,10 @@ Parsed parse_proxy(Words words) {
   if (arguments->has("--help")) return help("proxy");
   if (!arguments->words().empty()) {
     const std::string& word = arguments->words().front();
-    const bool address = parse_endpoint(word, Use::server).has_value();
+    const bool listens = !arguments->has("--from");
+    const bool address = parse_endpoint(word, listens ? Use::listen : Use::server).has_value();
     return Err(address ? Problem{in_backticks(word) + " belongs behind an option",
-                                 "write --to " + printable(word)}
+                                 (listens ? "write --from " : "write --to ") + printable(word)}
                        : unexpected_word("proxy", word));
   }
   if (!arguments->has("--from")) {
@@ -308,7 +333,10 @@ Parsed parse_demo(Words words) {
   if (!arguments) return Err(arguments.error());
   if (arguments->has("--help")) return help("demo");
   if (!arguments->words().empty()) {
-    return Err(unexpected_word("demo", arguments->words().front()));
+    const std::string& word = arguments->words().front();
+    return Err(parse_port(word)
+                   ? Problem{"the port needs --port in front", "write weir demo --port " + word}
+                   : unexpected_word("demo", word));
   }
   Command command;
   command.verb = Command::Verb::demo;
@@ -320,7 +348,7 @@ Parsed parse_demo(Words words) {
     command.demo_port = std::uint16_t{0};
   } else if (*port) {
     const auto parsed = parse_port(**port);
-    if (!parsed) return Err(parsed.error());
+    if (!parsed) return Err(Problem{"--port: " + parsed.error().what, parsed.error().fix});
     command.demo_port = *parsed;
   }
   return command;
@@ -351,6 +379,21 @@ Parsed parse_help(Words words) {
   return help(topic);
 }
 
+// `first` is an option that needs a command in front, or a command written as an option.
+std::optional<Problem> without_command(const std::string& first) {
+  if (first.starts_with("-c") || first.starts_with("--config")) {
+    return Problem{"a file needs a command", "write weir run -c FILE or weir validate -c FILE"};
+  }
+  if (first.starts_with("--from") || first.starts_with("--to")) {
+    return Problem{"--from and --to need a command",
+                   "write weir proxy --from ADDRESS --to ADDRESS"};
+  }
+  if (first == "--version" || first == "--help" || !first.starts_with("--")) return std::nullopt;
+  const std::string verb = first.substr(2);
+  if (std::ranges::find(kVerbs, verb) == kVerbs.end()) return std::nullopt;
+  return Problem{"commands have no dashes", "write weir " + verb};
+}
+
 Parsed parse(Words words) {
   const std::string& first = words.front();
   const Words rest = words.subspan(1);
@@ -364,17 +407,11 @@ Parsed parse(Words words) {
   if (first == "help") return parse_help(rest);
   // `weir -t -c FILE`, in any order, for hands that know nginx and HAProxy.
   const bool options_only = first.starts_with('-');
-  if (options_only && std::ranges::find(words, "-t") != words.end()) {
+  const auto tests = [](const std::string& word) { return word.starts_with("-t"); };
+  if (options_only && std::ranges::any_of(words, tests)) {
     return parse_with_file(Command::Verb::validate, "validate", words, kValidateOptions);
   }
-  if (first == "-c" || first.starts_with("--config")) {
-    return Err(
-        Problem{"a file needs a command", "write weir run -c FILE or weir validate -c FILE"});
-  }
-  if (first.starts_with("--from") || first.starts_with("--to")) {
-    return Err(
-        Problem{"--from and --to need a command", "write weir proxy --from ADDRESS --to ADDRESS"});
-  }
+  if (auto problem = without_command(first)) return Err(std::move(*problem));
   return parse_classic(words);
 }
 

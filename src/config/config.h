@@ -36,6 +36,8 @@ struct Network {
   std::uint8_t address[16] = {};  // IPv4 in the first four bytes.
   bool ipv6 = false;
   std::uint8_t prefix_bits = 0;
+
+  bool operator==(const Network&) const = default;
 };
 
 enum class Trigger : std::uint8_t {
@@ -56,6 +58,8 @@ struct ForwardedHeaders {
   bool forwarded = false;                // Forwarded (RFC 7239).
   bool via = false;                      // Via (RFC 9110 7.6.3).
   std::vector<Network> trusted_proxies;  // Clients whose own values are kept and appended to.
+
+  bool operator==(const ForwardedHeaders&) const = default;
 };
 
 struct ListenerTimeouts {

@@ -18,46 +18,18 @@ struct Unit {
 };
 
 // Largest first: parse_duration wants them in this order.
-constexpr std::array<Unit, 4> kDurationUnits = {
-    {{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
-
-constexpr std::array<Unit, 10> kSizeUnits = {{{"B", 1},
-                                              {"kB", 1'000},
-                                              {"KB", 1'000},
-                                              {"MB", 1'000'000},
-                                              {"GB", 1'000'000'000},
-                                              {"TB", 1'000'000'000'000},
-                                              {"KiB", 1ull << 10},
-                                              {"MiB", 1ull << 20},
-                                              {"GiB", 1ull << 30},
-                                              {"TiB", 1ull << 40}}};
+constexpr std::array<Unit, 4> kUnits = {{{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
 
 // Spellings of other programs, and the one of ours.
 struct Alias {
   std::string_view other;
   std::string_view ours;
 };
-constexpr std::array<Alias, 20> kDurationAliases = {
+constexpr std::array<Alias, 20> kAliases = {
     {{"S", "s"},     {"sec", "s"}, {"secs", "s"},    {"second", "s"}, {"seconds", "s"},
      {"M", "m"},     {"min", "m"}, {"mins", "m"},    {"minute", "m"}, {"minutes", "m"},
      {"H", "h"},     {"hr", "h"},  {"hrs", "h"},     {"hour", "h"},   {"hours", "h"},
      {"msec", "ms"}, {"MS", "ms"}, {"millis", "ms"}, {"Ms", "ms"},    {"milliseconds", "ms"}}};
-constexpr std::array<Alias, 8> kSizeAliases = {{{"k", "KiB"},
-                                                {"K", "KiB"},
-                                                {"m", "MiB"},
-                                                {"M", "MiB"},
-                                                {"g", "GiB"},
-                                                {"G", "GiB"},
-                                                {"b", "B"},
-                                                {"kb", "kB"}}};
-
-template <std::size_t N>
-std::optional<std::string_view> ours(const std::array<Alias, N>& aliases, std::string_view other) {
-  for (const Alias& alias : aliases) {
-    if (alias.other == other) return alias.ours;
-  }
-  return std::nullopt;
-}
 
 std::string in_quotes(std::string_view number, std::string_view unit) {
   return "\"" + std::string(number) + std::string(unit) + "\"";
@@ -89,47 +61,35 @@ Piece take_piece(std::string_view& text) {
 }
 
 // What is wrong with the form as a whole, before any unit is looked at.
-std::optional<Problem> malformed(std::string_view text, std::string_view what,
-                                 std::string_view example) {
-  const auto write = [&] { return "write for example \"" + std::string(example) + "\""; };
-  if (trim(text).empty()) return Problem{"the " + std::string(what) + " is empty", write()};
+std::optional<Problem> malformed(std::string_view text) {
+  const char* write = "write for example \"1500ms\"";
+  if (trim(text).empty()) return Problem{"the duration is empty", write};
   if (text.find_first_of(" \t") != std::string_view::npos) {
     return Problem{in_backticks(text) + " has a space in it",
                    "write number and unit without spaces"};
   }
-  if (text.front() == '-') return Problem{in_backticks(text) + " is negative", write()};
+  if (text.front() == '-') return Problem{in_backticks(text) + " is negative", write};
   if (text.find_first_of(".,") != std::string_view::npos) {
     return Problem{in_backticks(text) + " is not a whole number",
-                   "use a smaller unit, for example \"" + std::string(example) + "\""};
+                   "use a smaller unit, for example \"1500ms\""};
   }
   if (text.front() < '0' || text.front() > '9') {
-    return Problem{in_backticks(text) + " is not a " + std::string(what), write()};
+    return Problem{in_backticks(text) + " is not a duration", write};
   }
   return std::nullopt;
 }
 
-Problem unknown_duration_unit(std::string_view text, Piece piece) {
-  if (const auto unit = ours(kDurationAliases, piece.unit)) {
-    return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
-            "write " + in_quotes(piece.number, *unit)};
-  }
-  return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
-          "units are ms, s, m and h"};
-}
-
-Problem unknown_size_unit(std::string_view text, Piece piece) {
-  if (const auto unit = ours(kSizeAliases, piece.unit)) {
-    return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
-            "write " + in_quotes(piece.number, *unit)};
-  }
-  return {"unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text),
-          "units are B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (of 1024)"};
+Problem unknown_unit(std::string_view text, Piece piece) {
+  const std::string what = "unknown unit " + in_backticks(piece.unit) + " in " + in_backticks(text);
+  const auto alias = std::ranges::find(kAliases, piece.unit, &Alias::other);
+  if (alias == kAliases.end()) return {what, "units are ms, s, m and h"};
+  return {what, "write " + in_quotes(piece.number, alias->ours)};
 }
 
 }  // namespace
 
 Result<Milliseconds, Problem> parse_duration(std::string_view text) {
-  if (auto problem = malformed(text, "duration", "1500ms")) return Err(std::move(*problem));
+  if (auto problem = malformed(text)) return Err(std::move(*problem));
   constexpr auto kMax = static_cast<std::uint64_t>(kDurationMax.count());
   std::uint64_t total = 0;
   std::size_t next_unit = 0;
@@ -140,45 +100,21 @@ Result<Milliseconds, Problem> parse_duration(std::string_view text) {
                          "write " + in_quotes(text, "s") + " or " + in_quotes(text, "ms")});
     }
     std::size_t unit = 0;
-    while (unit < kDurationUnits.size() && kDurationUnits[unit].name != piece.unit) ++unit;
-    if (unit == kDurationUnits.size()) return Err(unknown_duration_unit(text, piece));
+    while (unit < kUnits.size() && kUnits[unit].name != piece.unit) ++unit;
+    if (unit == kUnits.size()) return Err(unknown_unit(text, piece));
     if (unit < next_unit) {
       return Err(Problem{"the units of " + in_backticks(text) + " are out of order",
                          "write the larger unit first, each once: \"1m30s\""});
     }
     next_unit = unit + 1;
     const auto number = whole_number(piece.number);
-    const std::uint64_t factor = kDurationUnits[unit].factor;
+    const std::uint64_t factor = kUnits[unit].factor;
     if (!number || *number > kMax / factor || total + *number * factor > kMax) {
       return Err(Problem{in_backticks(text) + " is too long", "the most is \"24h\""});
     }
     total += *number * factor;
   }
   return Milliseconds{static_cast<Milliseconds::rep>(total)};
-}
-
-Result<std::uint64_t, Problem> parse_size(std::string_view text) {
-  if (auto problem = malformed(text, "size", "16KiB")) return Err(std::move(*problem));
-  std::string_view rest = text;
-  const Piece piece = take_piece(rest);
-  if (!rest.empty()) {
-    return Err(
-        Problem{in_backticks(text) + " has more than one number", "write for example \"16KiB\""});
-  }
-  if (piece.unit.empty()) {
-    return Err(Problem{in_backticks(text) + " has no unit",
-                       "write " + in_quotes(text, "B") + " or " + in_quotes(text, "KiB")});
-  }
-  for (const Unit& unit : kSizeUnits) {
-    if (unit.name != piece.unit) continue;
-    constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    const auto number = whole_number(piece.number);
-    if (!number || *number > kMax / unit.factor) {
-      return Err(Problem{in_backticks(text) + " is too large", "the most is 2^63 - 1 bytes"});
-    }
-    return *number * unit.factor;
-  }
-  return Err(unknown_size_unit(text, piece));
 }
 
 }  // namespace weir::config

@@ -22,9 +22,9 @@ std::string config_path(const std::string& given) {
   return config::kLocalConfigPath;
 }
 
-ConfigFile read_config(const std::string& path, bool strict) {
+ConfigFile read_config(const std::string& path, bool strict, const os::Fd& signals) {
   ConfigFile file;
-  const Result<std::string, std::string> text = os::read_file(path);
+  const Result<std::string, std::string> text = os::read_file(path, signals);
   if (!text) {
     file.diagnostics.push_back(config::unreadable_file(path, text.error()));
     return file;

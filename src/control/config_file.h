@@ -7,6 +7,7 @@
 
 #include "config/command_line.h"
 #include "config/load.h"
+#include "os/fd.h"
 
 namespace weir::control {
 
@@ -17,8 +18,10 @@ struct ConfigFile {
   std::optional<config::Config> config;  // Empty when there are errors.
   std::vector<config::Diagnostic> diagnostics;
 };
-// Blocks while reading. With `strict`, warnings leave the configuration empty too.
-[[nodiscard]] ConfigFile read_config(const std::string& path, bool strict);
+// Blocks while reading; a pipe is given up when `signals` reports something. With `strict`,
+// warnings leave the configuration empty too.
+[[nodiscard]] ConfigFile read_config(const std::string& path, bool strict,
+                                     const os::Fd& signals = {});
 
 // The diagnostics as text, in colour when standard error is a terminal; empty when there are none.
 [[nodiscard]] std::string diagnostics_text(const ConfigFile& file, const std::string& outcome);

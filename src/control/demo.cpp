@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "control/demo_servers.h"
+#include "control/listening.h"
 #include "control/program.h"
 #include "os/process.h"
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::uint16_t kDemoPort = 8080;
 constexpr int kPortsToTry = 20;
+// The slowest answer takes 80 ms; a browser's spare connection must not hold up a Ctrl-C.
+constexpr config::Milliseconds kGrace{1000};
 
 // The port asked for; without one, the first free one from 8080 on.
 Result<std::uint16_t, std::string> choose_port(const config::Command& command) {
@@ -23,8 +26,8 @@ Result<std::uint16_t, std::string> choose_port(const config::Command& command) {
         os::listen_on(*os::Address::ip("127.0.0.1", port), os::Share::first, 1);
     if (probe.status == os::IoStatus::done) return os::bound_port(probe.fd);
     if (command.demo_port) {
-      return Err("cannot listen on 127.0.0.1:" + std::to_string(port) + ": " +
-                 os::to_string(probe.status) + "; choose another --port, or 0 for any");
+      return Err(why_not_bound({config::Endpoint::Family::ipv4, "127.0.0.1", port}, probe.status) +
+                 "; --port 0 takes any");
     }
   }
   return Err(std::string("ports 8080 to 8099 of 127.0.0.1 are all taken; choose one with --port"));
@@ -42,7 +45,7 @@ void print_intro(const config::Command& command, const DemoServers& servers) {
   std::printf("    curl %s/\n", url.c_str());
   std::printf("    for i in 1 2 3 4 5 6; do curl -s %s/; done\n", url.c_str());
   if (command.config.admin) {
-    std::printf("\n  metrics http://%s/metrics\n", command.config.admin->text().c_str());
+    std::printf("\n  metrics %s\n", how_to_ask(*command.config.admin, "/metrics").c_str());
   }
   std::printf("\nCtrl-C stops it.\n\n");
   std::fflush(stdout);
@@ -51,26 +54,50 @@ void print_intro(const config::Command& command, const DemoServers& servers) {
 // One line: rewritten in place on a terminal, appended when something changed elsewhere.
 class LiveLine {
  public:
-  void print(const Program& program, const DemoServers& servers) {
-    const std::uint64_t requests = program.requests();
-    if (!terminal_ && requests == last_requests_) return;
-    std::printf("%srequests %llu (%llu/s)", terminal_ ? "\r\033[K" : "",
-                static_cast<unsigned long long>(requests),
-                static_cast<unsigned long long>(requests - last_requests_));
-    for (std::size_t i = 0; i < DemoServers::kCount; ++i) {
-      std::printf("  %s %llu", servers.server(i).name(),
-                  static_cast<unsigned long long>(servers.server(i).answered()));
+  LiveLine(const Program& program, const DemoServers& servers)
+      : program_(program), servers_(servers) {}
+
+  // False when nobody reads standard output any more.
+  [[nodiscard]] bool print() {
+    const std::uint64_t requests = program_.requests();
+    const std::string rate = std::to_string(requests - last_requests_) + "/s";
+    if (program_.phase() == Phase::draining) {
+      show("");  // What a terminal shows of Ctrl-C goes with it.
+    } else if (terminal_ || requests != last_requests_) {
+      show("requests " + std::to_string(requests) + " (" + rate + ")  " + by_server("  ") +
+           "  errors " + std::to_string(program_.errors()));
     }
-    std::printf("  errors %llu%s", static_cast<unsigned long long>(program.errors()),
-                terminal_ ? "" : "\n");
-    std::fflush(stdout);
     last_requests_ = requests;
+    return os::has_reader(1);
   }
-  void finish() {
-    if (terminal_) std::printf("\n");
+  [[nodiscard]] std::string summary() const {
+    return "demo over: " + std::to_string(program_.requests()) + " requests, " + by_server(", ") +
+           ", errors " + std::to_string(program_.errors());
   }
 
  private:
+  // "fast 3, medium 2, slow 2".
+  [[nodiscard]] std::string by_server(const char* separator) const {
+    std::string text;
+    for (std::size_t i = 0; i < DemoServers::kCount; ++i) {
+      const DemoServer& server = servers_.server(i);
+      text += (i > 0 ? separator : "") + std::string(server.name()) + " " +
+              std::to_string(server.answered());
+    }
+    return text;
+  }
+  void show(const std::string& text) const {
+    if (terminal_) {
+      // Cut at the margin: a line that is wrapped cannot be rewritten in place.
+      std::printf("\r\033[K\033[?7l%s\033[?7h", text.c_str());
+    } else if (!text.empty()) {
+      std::printf("%s\n", text.c_str());
+    }
+    std::fflush(stdout);
+  }
+
+  const Program& program_;
+  const DemoServers& servers_;
   bool terminal_ = os::is_terminal(1);
   std::uint64_t last_requests_ = 0;
 };
@@ -95,13 +122,16 @@ int run_demo(config::Command command, os::Fd signals) {
     entry.address = {config::Endpoint::Family::ipv4, "127.0.0.1", server.port()};
     command.config.backends[0].servers.push_back(std::move(entry));
   }
+  command.config.runtime.shutdown_grace = kGrace;
   Result<std::unique_ptr<Program>, std::string> program =
       Program::start(command.config, {}, std::move(signals));
   if (!program) return refuse(program.error());
   print_intro(command, **servers);
-  LiveLine line;
-  const int code = (*program)->run([&] { line.print(**program, **servers); });
-  line.finish();
+  LiveLine line(**program, **servers);
+  const int code = (*program)->run([&] { return line.print(); });
+  const std::string summary = line.summary();
+  program->reset();  // Its last words come before.
+  std::printf("%s\n", summary.c_str());
   return code;
 }
 

@@ -54,6 +54,7 @@ bool LocalConnection::start() {
 
 void LocalConnection::enter(State next) {
   CHECK(kLocalConnectionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)]);
+  os::trace_transition(os::Machine::local_connection, state_, next);
   state_ = next;
   ListLink<LocalConnectionTag>::unlink();
   (next == State::waiting ? server_.idle_ : server_.busy_).push_back(*this);

@@ -39,7 +39,7 @@ void LocalHttpServer::drain() {
 
 // At the limit a client that keeps its connection for later makes room for one that asks now, so
 // that idle clients cannot keep a health check out.
-net::Acceptor::Verdict LocalHttpServer::may_accept() {
+net::Acceptor::Verdict LocalHttpServer::may_accept(bool) {
   if (open_ < limits_.connections_max) return Verdict::go_on;
   LocalConnection* oldest = idle_.front();
   return oldest != nullptr && oldest->may_evict() ? Verdict::go_on : Verdict::full;

@@ -88,7 +88,7 @@ class LocalHttpServer final : private net::Acceptor {
  private:
   friend class LocalConnection;
 
-  [[nodiscard]] Verdict may_accept() override;
+  [[nodiscard]] Verdict may_accept(bool waiting) override;
   void accepted(os::Fd fd, const os::Peer& peer) override;
   void reaped(LocalConnection& connection);
   // A connection was freed, or may be evicted now: a paused listener tries again.

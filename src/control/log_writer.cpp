@@ -9,10 +9,16 @@ namespace {
 // A worker's lines of about a tenth of a second at its fastest.
 constexpr std::size_t kAccessRingBytes = std::size_t{4} << 20;
 constexpr std::size_t kEventRingBytes = std::size_t{64} << 10;
+// The control thread says everything about a refused file at once: up to 1,000 findings.
+constexpr std::size_t kSayRingBytes = std::size_t{1} << 20;
 constexpr int kIdleWaitMs = 10'000;
 constexpr int kWriteWaitMs = 100;
-constexpr int kStopWaits = 10;  // A second in all.
+constexpr int kStopWaits = 10;  // A second in all; two when neither output moves.
 constexpr std::uint64_t kQuietNs = 60'000'000'000;
+
+std::uint64_t line_ends(std::string_view text) {
+  return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+}
 
 Result<os::Fd, std::string> open_access(const std::string& path) {
   if (path != "-") return os::open_for_append(path);
@@ -25,26 +31,27 @@ Result<std::unique_ptr<LogWriter>, std::string> LogWriter::open(const std::strin
                                                                 unsigned workers) {
   std::unique_ptr<LogWriter> writer(new LogWriter);
   writer->access_path_ = access_path;
-  writer->events_ = os::standard_error();
+  writer->events_.file = os::standard_error();
   if (!access_path.empty()) {
     Result<os::Fd, std::string> file = open_access(access_path);
     if (!file) return Err(file.error() + "; give another path for the access log");
-    writer->access_ = std::move(*file);
+    writer->access_.file = std::move(*file);
   }
-  for (unsigned i = 0; i < workers + 1; ++i) {
-    writer->event_rings_.push_back(
-        std::make_unique<proxy::LogRing>(kEventRingBytes, writer->signal_));
-    if (access_path.empty() || i == workers) continue;
-    writer->access_rings_.push_back(
-        std::make_unique<proxy::LogRing>(kAccessRingBytes, writer->signal_));
+  const auto ring = [&](std::size_t bytes) {
+    return std::make_unique<proxy::LogRing>(bytes, writer->signal_);
+  };
+  for (unsigned i = 0; i < workers; ++i) {
+    writer->events_.rings.push_back(ring(kEventRingBytes));
+    if (!access_path.empty()) writer->access_.rings.push_back(ring(kAccessRingBytes));
   }
+  writer->events_.rings.push_back(ring(kSayRingBytes));
   return writer;
 }
 
 LogWriter::~LogWriter() { stop(); }
 
 proxy::LogRing* LogWriter::access_ring(unsigned worker) {
-  return access_rings_.empty() ? nullptr : access_rings_[worker].get();
+  return access_.rings.empty() ? nullptr : access_.rings[worker].get();
 }
 
 void LogWriter::start() {
@@ -64,12 +71,16 @@ void LogWriter::stop() {
 }
 
 void LogWriter::run() {
-  stop_waits_left_ = kStopWaits;
+  int stop_waits_left = kStopWaits;
   while (true) {
     reopen_if_asked();
-    if (write_pending()) continue;
+    if (write_some()) {
+      const bool waiting = access_.waits() || events_.waits();
+      if (waiting && stopping_.load(std::memory_order_seq_cst) && stop_waits_left-- == 0) return;
+      continue;
+    }
     signal_.sleep_begin();
-    const bool quiet = !write_pending() && !reopen_.load(std::memory_order_seq_cst);
+    const bool quiet = !write_some() && !reopen_.load(std::memory_order_seq_cst);
     if (quiet && stopping_.load(std::memory_order_seq_cst)) return;
     if (quiet) os::wait_readable(signal_.wakeup(), kIdleWaitMs);
     signal_.sleep_end();
@@ -77,61 +88,69 @@ void LogWriter::run() {
 }
 
 // False when there was nothing to write.
-bool LogWriter::write_pending() {
-  bool any = false;
-  for (const auto& ring : access_rings_) any |= write_ring(*ring, access_);
-  for (const auto& ring : event_rings_) any |= write_ring(*ring, events_);
-  return any;
+bool LogWriter::write_some() {
+  const bool lines = write_some(access_);
+  return write_some(events_) || lines;
 }
 
-bool LogWriter::write_ring(proxy::LogRing& ring, const os::Fd& file) {
-  pending_.clear();
-  if (!ring.drain(pending_)) return false;
-  std::string_view rest = pending_;
-  const os::IoStatus status = write_pending_to(file, rest);
-  if (status == os::IoStatus::done) return true;
-  lines_unwritten_.add(static_cast<std::uint64_t>(std::count(rest.begin(), rest.end(), '\n')));
-  complain(file, status);
+// Every ring has its turn, also when the reader is too slow for all of them.
+bool LogWriter::write_some(Output& out) {
+  bool any = false;
+  for (std::size_t i = 0; i < out.rings.size(); ++i) {
+    if (!flush(out)) return true;
+    any |= out.rings[out.next_ring++ % out.rings.size()]->drain(out.pending);
+  }
+  return !flush(out) || any;
+}
+
+// False while a reader takes nothing; what waits for it is kept, and nothing is added to it.
+bool LogWriter::flush(Output& out) {
+  if (!out.waits()) return true;
+  std::string_view rest = std::string_view(out.pending).substr(out.written);
+  const os::IoStatus status = os::write_within(out.file, rest, kWriteWaitMs);
+  out.written = out.pending.size() - rest.size();
+  if (status == os::IoStatus::again) return false;
+  if (status != os::IoStatus::done) {
+    lines_unwritten_.add(line_ends(rest));
+    if (&out == &access_) complain(status);
+  }
+  out.pending.clear();
+  out.written = 0;
   return true;
 }
 
-// Waits for a slow reader as long as weir runs, and a little longer.
-os::IoStatus LogWriter::write_pending_to(const os::Fd& file, std::string_view& rest) {
-  while (true) {
-    const os::IoStatus status = os::write_within(file, rest, kWriteWaitMs);
-    if (status != os::IoStatus::again) return status;
-    if (!stopping_.load(std::memory_order_seq_cst)) continue;
-    if (stop_waits_left_-- <= 0) return status;
-  }
-}
-
-// About the access log, once a minute; standard error may be just as broken.
-void LogWriter::complain(const os::Fd& file, os::IoStatus status) {
+// Once a minute at most.
+void LogWriter::complain(os::IoStatus status) {
   const std::uint64_t now_ns = os::monotonic_ns();
-  if (&file != &access_ || (complained_ns_ != 0 && now_ns - complained_ns_ < kQuietNs)) return;
+  if (complained_ns_ != 0 && now_ns - complained_ns_ < kQuietNs) return;
   complained_ns_ = now_ns;
-  const std::string line = std::string("weir: cannot write the access log: ") +
-                           os::to_string(status) + "; lines are lost and counted\n";
-  std::string_view rest = line;
-  (void)os::write_within(events_, rest, 0);
+  note(std::string("cannot write the access log: ") + os::to_string(status) +
+       "; lines are lost and counted");
 }
 
-void LogWriter::say(std::string_view line) {
-  proxy::LogRing& ring = *event_rings_.back();
-  if (!ring.push(line)) lines_unsaid_.add();
+// What this thread itself has to say; nothing while nobody reads standard error.
+void LogWriter::note(const std::string& text) {
+  if (!events_.waits()) events_.pending = "weir: " + text + "\n";
+}
+
+void LogWriter::say(std::string_view lines) {
+  proxy::LogRing& ring = *events_.rings.back();
+  if (!ring.push(lines)) lines_unsaid_.add(line_ends(lines));
   ring.notify();
 }
 
 void LogWriter::reopen_if_asked() {
   if (!reopen_.exchange(false, std::memory_order_seq_cst) || access_path_.empty()) return;
   Result<os::Fd, std::string> file = open_access(access_path_);
-  if (file) {
-    access_ = std::move(*file);
-  } else {  // The old file is better than none.
-    const std::string line = "weir: " + file.error() + "; the old access log stays open\n";
-    std::string_view rest = line;
-    (void)os::write_within(events_, rest, 0);
+  if (!file) {  // The old file is better than none.
+    note(file.error() + "; the old access log stays open");
+    return;
   }
+  access_.file = std::move(*file);
+  if (access_.written == 0 || access_.pending[access_.written - 1] == '\n') return;
+  // A line that has begun in the old file does not go on in the new one.
+  lines_unwritten_.add();
+  access_.written = access_.pending.find('\n', access_.written) + 1;
 }
 
 }  // namespace weir::control

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "control/config_file.h"
+#include "control/listening.h"
 #include "control/reload_diff.h"
 #include "control/version.h"
 #include "os/process.h"
@@ -27,6 +28,8 @@ loop::Trigger trigger_of(config::Trigger trigger) {
   }
   return loop::Trigger::edge;
 }
+
+constexpr int kAdminBacklog = 128;
 
 std::uint64_t unix_seconds() { return os::wall_clock_ns() / 1'000'000'000; }
 
@@ -52,20 +55,19 @@ class Program::SignalSource final : public loop::Source {
 
 class Program::Ticker final : public loop::Source {
  public:
-  Ticker(loop::Loop& loop, std::function<void()> tick)
-      : Source(loop::SourceKind::none), loop_(loop), tick_(std::move(tick)) {
+  explicit Ticker(Program& program) : Source(loop::SourceKind::none), program_(program) {
     expire_in_a_second();
   }
   void run() override {}
   void expire() override {
-    tick_();
+    if (program_.phase_ == Phase::draining) return;  // watch_ has had its last call.
+    if (!program_.watch_()) return program_.shut_down();
     expire_in_a_second();
   }
 
  private:
-  void expire_in_a_second() { loop_.set_deadline(*this, loop_.now_ms() + 1000); }
-  loop::Loop& loop_;
-  std::function<void()> tick_;
+  void expire_in_a_second() { program_.loop_.set_deadline(*this, program_.loop_.now_ms() + 1000); }
+  Program& program_;
 };
 
 class Program::GraceTimer final : public loop::Source {
@@ -100,10 +102,12 @@ Result<std::unique_ptr<Program>, std::string> Program::start(config::Config conf
   Result<std::unique_ptr<LogWriter>, std::string> logs = LogWriter::open(given.log.access, workers);
   if (!logs) return Err(logs.error());
   program->logs_ = std::move(*logs);
-  program->registry_ = std::make_unique<upstream::ServerRegistry>(workers);
+  Program* self = program.get();
+  program->publisher_ = std::make_unique<Publisher>(workers, [self] {
+    if (!self->reload_report_.empty()) self->say(std::exchange(self->reload_report_, {}));
+  });
   WorkerSet::Options options{workers, trigger_of(given.runtime.trigger),
                              program->descriptor_limit_};
-  Program* self = program.get();
   Result<std::unique_ptr<WorkerSet>, std::string> set =
       WorkerSet::create(given.listeners, options, *program->logs_, program->loop_.mailbox(),
                         [self] { self->stopped_ = true; });
@@ -112,7 +116,6 @@ Result<std::unique_ptr<Program>, std::string> Program::start(config::Config conf
   std::string error = program->start_admin();
   if (!error.empty()) return Err(std::move(error));
   program->signals_ = std::make_unique<SignalSource>(*program, std::move(signals));
-  program->config_metrics_.generation = 0;
   program->publish(given);
   program->logs_->start();
   program->workers_->start();
@@ -123,28 +126,28 @@ Result<std::unique_ptr<Program>, std::string> Program::start(config::Config conf
 // Empty, or why not.
 std::string Program::start_admin() {
   if (!config_.admin) return {};
-  os::SocketResult socket =
-      os::listen_on(upstream::to_address(*config_.admin), os::Share::first, 128);
-  if (socket.status != os::IoStatus::done) {
-    return "cannot listen on " + config_.admin->text() +
-           " for the admin pages: " + os::to_string(socket.status) +
-           "; choose another address for [admin] bind";
-  }
+  Result<Listening, std::string> bound = listen_first(*config_.admin, kAdminBacklog);
+  if (!bound) return "the admin pages: " + bound.error();
+  admin_file_.emplace(std::move(bound->file));
   admin_ = std::make_unique<LocalHttpServer>(
-      loop_, std::move(socket.fd),
+      loop_, std::move(bound->socket),
       admin_pages({[this] { return phase_; }, [this] { return metrics(); }}));
   return admin_->start() ? "" : "cannot watch the admin socket: out of kernel memory";
 }
 
-int Program::run(std::function<void()> every_second) {
-  if (every_second) ticker_ = std::make_unique<Ticker>(loop_, std::move(every_second));
+int Program::run(std::function<bool()> watch) {
+  watch_ = std::move(watch);
+  if (watch_) ticker_ = std::make_unique<Ticker>(*this);
   while (!stopped_) loop_.turn();
   workers_->join();
   return config::kExitOk;
 }
 
 // Through the log writer: the control thread must not wait for whoever reads standard error.
-void Program::say(const std::string& text) { logs_->say("weir: " + text + "\n"); }
+void Program::say(const std::string& text) {
+  const char* over = os::is_terminal(2) ? "\r\033[K" : "";  // Over the ^C that it shows.
+  logs_->say(over + ("weir: " + text + "\n"));
+}
 
 void Program::signalled(os::Signal signal) {
   switch (signal) {
@@ -162,6 +165,7 @@ void Program::shut_down() {
     return;
   }
   phase_ = Phase::draining;
+  if (watch_) (void)watch_();
   const std::uint64_t grace_ms = static_cast<std::uint64_t>(config_.runtime.shutdown_grace.count());
   const std::string grace = grace_ms % 1000 == 0 ? std::to_string(grace_ms / 1000) + " s"
                                                  : std::to_string(grace_ms) + " ms";
@@ -183,13 +187,11 @@ void Program::reload() {
     say("SIGHUP ignored: stopping" + kept);
     return;
   }
-  ConfigFile file = read_config(config_path_, false);
-  logs_->say(diagnostics_text(
-      file, file.config ? "configuration applied" : "configuration NOT applied" + kept));
+  ConfigFile file = read_config(config_path_, false, signals_->fd);
+  logs_->say(diagnostics_text(file, file.config ? "" : "configuration NOT applied" + kept));
   config_metrics_.last_reload_successful = file.config.has_value();
   if (!file.config) {
     ++config_metrics_.reloads_failed;
-    say("reload refused: " + config_path_ + " has errors" + kept);
     return;
   }
   ++config_metrics_.reloads_succeeded;
@@ -199,35 +201,14 @@ void Program::reload() {
   const std::string changes = describe_changes(config_, *file.config);
   publish(std::move(*file.config));
   reload_report_ = "reloaded " + config_path_ + ": generation " +
-                   std::to_string(config_metrics_.generation) + " is active (" + changes + ")";
-}
-
-void Program::adopted(proxy::Snapshot& snapshot) {
-  if (snapshot.generation() != config_metrics_.generation || reload_report_.empty()) return;
-  say(std::exchange(reload_report_, {}));
+                   std::to_string(config_metrics_.generation) + " is active: " + changes;
 }
 
 void Program::publish(config::Config config) {
-  ++config_metrics_.generation;
   config_metrics_.last_success_unix_s = unix_seconds();
   config_ = keep_fixed_parts(config_, std::move(config));
-  proxy::SnapshotOwner& owner = *this;
-  snapshots_.push_back(std::make_unique<proxy::Snapshot>(config_, config_metrics_.generation,
-                                                         workers_->listener_names(), *registry_,
-                                                         owner, workers_->workers()));
-  snapshots_.back()->publish();
-}
-
-// A worker has let go of an old snapshot. When all have, it goes, and with it the state of servers
-// that no snapshot names any more.
-void Program::released(proxy::Snapshot& snapshot) {
-  if (snapshot.users() > 0) return;
-  std::erase_if(snapshots_, [&](const auto& each) { return each.get() == &snapshot; });
-  std::vector<upstream::ServerState*> used;
-  for (const auto& each : snapshots_) {
-    used.insert(used.end(), each->servers().begin(), each->servers().end());
-  }
-  registry_->keep_only(used);
+  publisher_->publish(config_, *workers_);
+  config_metrics_.generation = publisher_->generation();
 }
 
 std::string Program::metrics() const {
@@ -238,7 +219,7 @@ std::string Program::metrics() const {
   std::vector<const proxy::ListenerState*> listeners;
   for (const auto& listener : workers_->listeners()) listeners.push_back(listener.get());
   std::vector<ServerMetrics> servers;
-  for (const upstream::ServerState* state : snapshots_.back()->servers()) {
+  for (const upstream::ServerState* state : publisher_->newest().servers()) {
     servers.push_back({state->backend(), state->name(), state});
   }
   MetricsInput input;
@@ -255,6 +236,8 @@ std::string Program::metrics() const {
   return render_metrics(input);
 }
 
+void Program::announce() { logs_->say(describe()); }
+
 std::string Program::describe() const {
   std::string text = std::string("weir ") + kVersion + "\n";
   for (const auto& listener : workers_->listeners()) {
@@ -264,7 +247,7 @@ std::string Program::describe() const {
     }
   }
   if (config_.admin) {
-    text += "  admin      http://" + config_.admin->text() + "/metrics, /healthz, /readyz\n";
+    text += "  admin      " + how_to_ask(*config_.admin, "/metrics") + ", /healthz, /readyz\n";
   }
   for (const config::Backend& backend : config_.backends) {
     text += "  backend    " + backend.name + ", " + to_string(backend.balance) + ":";

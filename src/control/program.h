@@ -19,14 +19,13 @@
 #include "control/local_http.h"
 #include "control/log_writer.h"
 #include "control/metrics.h"
+#include "control/publisher.h"
 #include "control/worker_set.h"
 #include "loop/loop.h"
-#include "proxy/snapshot.h"
-#include "upstream/server_registry.h"
 
 namespace weir::control {
 
-class Program final : private proxy::SnapshotOwner {
+class Program final {
  public:
   // `config_path`: the file to read again on SIGHUP; empty when there is none. Signals must have
   // been opened before. The error is a sentence.
@@ -35,12 +34,13 @@ class Program final : private proxy::SnapshotOwner {
                                                                            os::Fd signals);
   ~Program();
 
-  // Until a signal ends it. `every_second`, when given, is called once a second. Returns the exit
-  // code.
-  [[nodiscard]] int run(std::function<void()> every_second = {});
+  // Says on standard error what listens, which servers, how many workers.
+  void announce();
+  // Until a signal ends it. `watch`, when given, is called once a second, and a last time when
+  // weir begins to stop, before it says so. False from it stops weir. Returns the exit code.
+  [[nodiscard]] int run(std::function<bool()> watch = {});
 
-  // What listens, which servers, how many workers: several lines.
-  [[nodiscard]] std::string describe() const;
+  [[nodiscard]] Phase phase() const { return phase_; }
   // Sums over the workers, for the demo's live line.
   [[nodiscard]] std::uint64_t requests() const;
   [[nodiscard]] std::uint64_t errors() const;
@@ -52,12 +52,11 @@ class Program final : private proxy::SnapshotOwner {
 
   explicit Program(config::Config config);
   void say(const std::string& text);
+  [[nodiscard]] std::string describe() const;
   void signalled(os::Signal signal);
   void shut_down();
   void reload();
   void publish(config::Config config);
-  void adopted(proxy::Snapshot& snapshot) override;
-  void released(proxy::Snapshot& snapshot) override;
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] std::string start_admin();
 
@@ -68,12 +67,13 @@ class Program final : private proxy::SnapshotOwner {
   std::uint64_t start_unix_s_ = 0;
   ConfigMetrics config_metrics_;
   loop::Loop loop_;
-  std::unique_ptr<upstream::ServerRegistry> registry_;
-  std::vector<std::unique_ptr<proxy::Snapshot>> snapshots_;  // The last one is the current one.
+  std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<LogWriter> logs_;
   std::unique_ptr<WorkerSet> workers_;
+  std::optional<os::SocketFile> admin_file_;
   std::unique_ptr<LocalHttpServer> admin_;
   std::unique_ptr<SignalSource> signals_;
+  std::function<bool()> watch_;
   std::unique_ptr<Ticker> ticker_;
   std::unique_ptr<GraceTimer> grace_;
   std::string reload_report_;  // Said when every worker has taken the new snapshot.

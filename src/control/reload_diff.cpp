@@ -1,32 +1,125 @@
 #include "control/reload_diff.h"
 
 #include <algorithm>
-#include <set>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
 #include <utility>
 
 namespace weir::control {
 namespace {
 
-const config::Listener* find(const std::vector<config::Listener>& listeners,
-                             const std::string& name) {
-  const auto at = std::find_if(listeners.begin(), listeners.end(),
-                               [&](const config::Listener& l) { return l.name == name; });
-  return at != listeners.end() ? &*at : nullptr;
+constexpr std::size_t kShown = 8;
+
+// The element of that name, or null.
+template <typename Named>
+const Named* find(const std::vector<Named>& all, const std::string& name) {
+  const auto at = std::ranges::find(all, name, &Named::name);
+  return at != all.end() ? &*at : nullptr;
 }
 
-std::set<std::string> server_identities(const config::Config& config) {
-  std::set<std::string> identities;
-  for (const config::Backend& backend : config.backends) {
-    for (const config::Server& server : backend.servers) {
-      identities.insert(backend.name + "/" + server.name + "/" + server.address.text());
-    }
+// The same for thousands of servers.
+template <typename Named>
+std::unordered_map<std::string_view, const Named*> by_name(const std::vector<Named>& all) {
+  std::unordered_map<std::string_view, const Named*> index;
+  for (const Named& each : all) index.emplace(each.name, &each);
+  return index;
+}
+
+std::string text_of(config::Milliseconds time) {
+  return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + "s"
+                                  : std::to_string(time.count()) + "ms";
+}
+std::string text_of(const std::optional<std::uint32_t>& number) {
+  return number ? std::to_string(*number) : "none";
+}
+
+// Collects what differs, table by table, in the words of the file.
+class Changes {
+ public:
+  void in_table(const std::string& header) { table_ = header + " "; }
+  void add(const std::string& what) {
+    if (++count_ > kShown) return;
+    text_ += count_ == 1 ? "" : table_.empty() ? ", " : "; ";
+    text_ += std::exchange(table_, {}) + what;
   }
-  return identities;
+  void compare(const std::string& key, const std::string& before, const std::string& after) {
+    if (before != after) add(key + " " + before + " -> " + after);
+  }
+  void compare(const std::string& key, config::Milliseconds before, config::Milliseconds after) {
+    compare(key, text_of(before), text_of(after));
+  }
+  [[nodiscard]] std::string text() const {
+    if (count_ == 0) return "nothing changed";
+    return text_ + (count_ > kShown ? " and " + std::to_string(count_ - kShown) + " more" : "");
+  }
+
+ private:
+  std::string text_;
+  std::string table_;  // Of the next change; empty once it has been written.
+  std::size_t count_ = 0;
+};
+
+void compare_servers(const config::Backend& before, const config::Backend& after,
+                     Changes& changes) {
+  const auto old_servers = by_name(before.servers);
+  const auto new_servers = by_name(after.servers);
+  for (const config::Server& server : after.servers) {
+    if (!old_servers.contains(server.name)) changes.add("added " + server.name);
+  }
+  for (const config::Server& server : before.servers) {
+    const auto at = new_servers.find(server.name);
+    if (at == new_servers.end()) {
+      changes.add("removed " + server.name);
+      continue;
+    }
+    const config::Server& now = *at->second;
+    changes.compare("address of " + server.name, server.address.text(), now.address.text());
+    changes.compare("weight of " + server.name, std::to_string(server.weight),
+                    std::to_string(now.weight));
+  }
 }
 
-std::size_t count_missing(const std::set<std::string>& of, const std::set<std::string>& in) {
-  return static_cast<std::size_t>(
-      std::count_if(of.begin(), of.end(), [&](const std::string& id) { return !in.contains(id); }));
+void compare_backend(const config::Backend& before, const config::Backend& after,
+                     Changes& changes) {
+  compare_servers(before, after, changes);
+  changes.compare("balance", to_string(before.balance), to_string(after.balance));
+  const config::BackendTimeouts& old = before.timeouts;
+  changes.compare("connect_timeout", old.connect, after.timeouts.connect);
+  changes.compare("response_head_timeout", old.response_head, after.timeouts.response_head);
+  changes.compare("response_body_timeout", old.response_body, after.timeouts.response_body);
+  changes.compare("idle_timeout", old.idle, after.timeouts.idle);
+  changes.compare("unavailable_status", std::to_string(before.unavailable_status),
+                  std::to_string(after.unavailable_status));
+  changes.compare("server_limit", text_of(before.server_limit), text_of(after.server_limit));
+}
+
+void compare_listener(const config::Listener& before, const config::Listener& after,
+                      Changes& changes) {
+  const config::ListenerTimeouts& old = before.timeouts;
+  changes.compare("client_head_timeout", old.client_head, after.timeouts.client_head);
+  changes.compare("client_idle_timeout", old.client_idle, after.timeouts.client_idle);
+  changes.compare("client_body_timeout", old.client_body, after.timeouts.client_body);
+  if (before.forwarded != after.forwarded) changes.add("forwarding headers changed");
+}
+
+// What a route says; where it stands in the file does not count.
+auto rule_of(const config::Route& route) {
+  return std::tie(route.listeners, route.hosts, route.path, route.methods, route.backend);
+}
+
+void compare_routes(const std::vector<config::Route>& before,
+                    const std::vector<config::Route>& after, Changes& changes) {
+  changes.in_table("[[route]]");
+  if (before.size() != after.size()) {
+    changes.add(std::to_string(before.size()) + " -> " + std::to_string(after.size()));
+    return;
+  }
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    if (rule_of(before[i]) == rule_of(after[i])) continue;
+    changes.add("line " + std::to_string(after[i].line) + " changed");
+  }
 }
 
 }  // namespace
@@ -59,13 +152,28 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
 }
 
 std::string describe_changes(const config::Config& running, const config::Config& next) {
-  const std::set<std::string> before = server_identities(running);
-  const std::set<std::string> after = server_identities(next);
-  return "routes: " + std::to_string(next.routes.size()) +
-         ", backends: " + std::to_string(next.backends.size()) +
-         ", servers: " + std::to_string(after.size()) +
-         "; servers added: " + std::to_string(count_missing(after, before)) +
-         ", removed: " + std::to_string(count_missing(before, after));
+  Changes changes;
+  changes.in_table("[runtime]");
+  changes.compare("shutdown_grace", running.runtime.shutdown_grace, next.runtime.shutdown_grace);
+  for (const config::Listener& listener : running.listeners) {
+    const config::Listener* now = find(next.listeners, listener.name);
+    changes.in_table("[listener." + listener.name + "]");
+    if (now != nullptr) compare_listener(listener, *now, changes);
+  }
+  compare_routes(running.routes, next.routes, changes);
+  const auto old_backends = by_name(running.backends);
+  const auto new_backends = by_name(next.backends);
+  for (const config::Backend& backend : next.backends) {
+    changes.in_table("[backend." + backend.name + "]");
+    const auto old = old_backends.find(backend.name);
+    if (old != old_backends.end()) compare_backend(*old->second, backend, changes);
+    if (old == old_backends.end()) changes.add("added");
+  }
+  for (const config::Backend& backend : running.backends) {
+    changes.in_table("[backend." + backend.name + "]");
+    if (!new_backends.contains(backend.name)) changes.add("removed");
+  }
+  return changes.text();
 }
 
 config::Config keep_fixed_parts(const config::Config& running, config::Config next) {

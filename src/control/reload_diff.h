@@ -13,8 +13,9 @@ namespace weir::control {
 [[nodiscard]] std::vector<std::string> needs_restart(const config::Config& running,
                                                      const config::Config& next);
 
-// "routes: 2, backends: 1, servers: 3; servers added: 1, removed: 0": what `next` has and how it
-// differs.
+// What else `next` changes, in one line of at most eight changes and the number of the others:
+// "[backend.app] added 10.0.0.3:80, weight of a 1 -> 2; [listener.web] client_idle_timeout 60s ->
+// 5s".
 [[nodiscard]] std::string describe_changes(const config::Config& running,
                                            const config::Config& next);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "control/listening.h"
 #include "os/process.h"
 #include "upstream/server_registry.h"
 
@@ -14,35 +15,6 @@ constexpr int kBacklog = 4096;
 // Descriptors that are not connections: logs, epoll, wake-ups, listening sockets, the admin pages.
 constexpr std::uint64_t kReservedDescriptors = 32;
 constexpr std::uint64_t kReservedPerWorker = 4;
-
-std::string why_not_bound(const config::Endpoint& endpoint, os::IoStatus status) {
-  const std::string address = endpoint.text();
-  if (endpoint.family == config::Endpoint::Family::unix_path) {
-    const char* reason = status == os::IoStatus::in_use
-                             ? "another program listens there, or a file that is no socket is in "
-                               "the way; stop it, remove the file, or choose another path"
-                         : status == os::IoStatus::denied
-                             ? "permission denied; choose a directory that weir may write to"
-                         : status == os::IoStatus::unreachable
-                             ? "the directory does not exist; create it first"
-                             : os::to_string(status);
-    return "cannot listen on " + address + ": " + reason;
-  }
-  switch (status) {
-    case os::IoStatus::in_use:
-      return "cannot listen on " + address +
-             ": the address is in use; stop the program that listens there (ss -ltnp shows it) or "
-             "choose another port";
-    case os::IoStatus::denied:
-      return "cannot listen on " + address +
-             ": permission denied; ports below 1024 need CAP_NET_BIND_SERVICE (or root), choose a "
-             "higher port otherwise";
-    case os::IoStatus::unreachable:
-      return "cannot listen on " + address +
-             ": no interface of this machine has the address; use 0.0.0.0 for all of them";
-    default: return "cannot listen on " + address + ": " + os::to_string(status);
-  }
-}
 
 }  // namespace
 
@@ -75,6 +47,7 @@ Result<std::unique_ptr<WorkerSet>, std::string> WorkerSet::create(
     setup.access_log = logs.access_ring(i);
     setup.event_log = logs.event_ring(i);
     setup.listeners = states;
+    setup.workers = &set->pointers_;
     set->workers_.push_back(std::make_unique<proxy::Worker>(setup));
     set->pointers_.push_back(set->workers_.back().get());
     set->cpus_.push_back(usable.empty() ? -1 : usable[i % usable.size()]);
@@ -95,7 +68,6 @@ Result<std::unique_ptr<WorkerSet>, std::string> WorkerSet::create(
 WorkerSet::~WorkerSet() {
   stop();
   join();
-  for (const os::Address& file : socket_files_) os::remove_socket_file(file);
 }
 
 // A proxied client takes two descriptors: its own and the server's.
@@ -128,11 +100,11 @@ Result<std::uint32_t, std::string> WorkerSet::connections_max(
 // Empty, or why the address cannot be listened on.
 std::string WorkerSet::bind(std::uint32_t listener, const config::Endpoint& endpoint) {
   const os::Address address = upstream::to_address(endpoint);
-  os::SocketResult first = os::listen_on(address, os::Share::first, kBacklog);
-  if (first.status != os::IoStatus::done) return why_not_bound(endpoint, first.status);
-  if (address.is_unix()) socket_files_.push_back(address);
+  Result<Listening, std::string> first = listen_first(endpoint, kBacklog);
+  if (!first) return first.error();
+  socket_files_.push_back(std::move(first->file));
   std::vector<os::Fd> sockets;
-  sockets.push_back(std::move(first.fd));
+  sockets.push_back(std::move(first->socket));
   while (sockets.size() < workers_.size()) {
     os::SocketResult next = address.is_unix()
                                 ? os::duplicate(sockets.front())
@@ -147,28 +119,26 @@ std::string WorkerSet::bind(std::uint32_t listener, const config::Endpoint& endp
 }
 
 void WorkerSet::start() {
-  running_ = workers_.size();
+  start_without_threads();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    proxy::Worker* worker = workers_[i].get();
-    loop::Message* stopped = &ports_[i]->stopped;
     const std::string name = "weir-" + std::to_string(i);
-    threads_.push_back(os::start_thread(name.c_str(), cpus_[i], [this, worker, stopped] {
-      while (worker->running()) worker->turn();
-      control_->post(*stopped);
+    threads_.push_back(os::start_thread(name.c_str(), cpus_[i], [this, i] {
+      while (workers_[i]->running()) workers_[i]->turn();
+      ended(i);
     }));
   }
 }
 
 void WorkerSet::drain() {
-  if (std::exchange(drain_posted_, true)) return;
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
+  if (running_ == 0 || std::exchange(drain_posted_, true)) return;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->loop().mailbox().post(ports_[i]->drain);
   }
 }
 
 void WorkerSet::stop() {
   if (running_ == 0 || std::exchange(stop_posted_, true)) return;
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->loop().mailbox().post(ports_[i]->stop);
   }
 }

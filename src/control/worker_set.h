@@ -36,6 +36,9 @@ class WorkerSet {
   WorkerSet& operator=(const WorkerSet&) = delete;
 
   void start();
+  // Instead of start(), for a caller that turns every worker itself and says when it has stopped.
+  void start_without_threads() { running_ = workers_.size(); }
+  void ended(std::size_t worker) { control_->post(ports_[worker]->stopped); }
   // Stop accepting and finish; or end at once. Asking again does nothing.
   void drain();
   void stop();
@@ -80,8 +83,8 @@ class WorkerSet {
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   std::vector<proxy::Worker*> pointers_;
   std::vector<std::unique_ptr<Port>> ports_;
-  std::vector<os::Address> socket_files_;
-  std::vector<int> cpus_;  // By worker.
+  std::vector<os::SocketFile> socket_files_;  // By address; most have none.
+  std::vector<int> cpus_;                     // By worker.
   std::vector<os::Thread> threads_;
   std::size_t running_ = 0;
   bool drain_posted_ = false;  // A message is under way once at most.

@@ -102,12 +102,6 @@ struct PassiveChange {
 PassiveChange apply(std::atomic<std::uint64_t>& word, Passive::Event event, std::uint64_t now_ms,
                     std::uint32_t random, const PassiveSettings& settings);
 
-// apply(succeeded): one load at a healthy server.
-inline PassiveChange apply_success(std::atomic<std::uint64_t>& word) {
-  if (word.load(std::memory_order_relaxed) == 0) return {};
-  return apply(word, Passive::Event::succeeded, 0, 0, {});
-}
-
 enum class Admission : std::uint8_t {
   normal,   // The server is up.
   trial,    // This request is the one trial; its outcome, also `abandoned`, must be applied.

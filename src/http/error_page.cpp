@@ -30,11 +30,10 @@ constexpr auto kErrorTypes = std::to_array<ErrorType>({
     {"upstream_truncated", "http_response_incomplete"},
     {"request_write_timeout", "connection_write_timeout"},
     {"response_body_timeout", "connection_read_timeout"},
-    {"unexpected_upgrade", "http_upgrade_failed"},
 });
 
-// The same words say something else about a server's answer.
-constexpr auto kAnswerErrorTypes = std::to_array<ErrorType>({
+// Rules whose type says more than that the answer is not HTTP.
+constexpr auto kRuleTypes = std::to_array<ErrorType>({
     {"head_too_large", "http_response_header_section_size"},
     {"too_many_fields", "http_response_header_section_size"},
     {"trailers_too_large", "http_response_trailer_section_size"},
@@ -44,6 +43,7 @@ constexpr auto kAnswerErrorTypes = std::to_array<ErrorType>({
     {"bad_chunk_extension", "http_response_transfer_coding"},
     {"chunk_extensions_too_large", "http_response_transfer_coding"},
     {"bad_chunk_end", "http_response_transfer_coding"},
+    {"unexpected_upgrade", "http_upgrade_failed"},
 });
 
 std::string_view find_type(std::span<const ErrorType> table, std::string_view word) {
@@ -84,8 +84,8 @@ void put_head(Output& out, const ErrorResponse& response, std::uint64_t body_byt
   out.put("\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ");
   out.put_number(body_bytes);
   out.put_all("\r\nCache-Control: no-store\r\nProxy-Status: weir; error=",
-              proxy_error_type(response.word, response.status), "; details=\"", response.word,
-              "\"\r\n");
+              proxy_error_type(response.word, response.rule, response.status), "; details=\"",
+              response.word, response.rule.empty() ? "" : " ", response.rule, "\"\r\n");
   if (response.status == 405) out.put(kAllow);
   if (response.retry_after_s != 0) {
     out.put("Retry-After: ");
@@ -97,12 +97,10 @@ void put_head(Output& out, const ErrorResponse& response, std::uint64_t body_byt
 
 }  // namespace
 
-std::string_view proxy_error_type(std::string_view word, std::uint16_t status) {
-  if (status == 502) {
-    const std::string_view type = find_type(kAnswerErrorTypes, word);
-    if (!type.empty()) return type;
-  }
-  const std::string_view type = find_type(kErrorTypes, word);
+std::string_view proxy_error_type(std::string_view word, std::string_view rule,
+                                  std::uint16_t status) {
+  std::string_view type = find_type(kRuleTypes, rule);
+  if (type.empty()) type = find_type(kErrorTypes, word);
   return type.empty() ? type_by_status(status) : type;
 }
 

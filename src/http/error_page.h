@@ -11,6 +11,7 @@ inline constexpr std::size_t kErrorResponseBytesMax = 1024;
 struct ErrorResponse {
   std::uint16_t status = 500;
   std::string_view word;      // From the closed list; [a-z0-9_], at most 64 bytes.
+  std::string_view rule;      // A word of http::ParseError when a server's answer broke a rule.
   std::string_view text;      // One sentence, at most 200 bytes; empty: the reason phrase.
   bool head_request = false;  // No body follows, though its length is announced.
   bool close = false;
@@ -29,7 +30,9 @@ struct ErrorResponse {
 [[nodiscard]] std::size_t write_options_response(char* out, std::size_t room, bool close,
                                                  bool keep_alive, std::string_view date);
 
-// The RFC 9209 2.3 error type that fits a word best; by status when the word is not listed.
-[[nodiscard]] std::string_view proxy_error_type(std::string_view word, std::uint16_t status);
+// The RFC 9209 2.3 error type that fits a word best; by status when the word is not listed. `rule`:
+// what a server's answer broke, or empty.
+[[nodiscard]] std::string_view proxy_error_type(std::string_view word, std::string_view rule,
+                                                std::uint16_t status);
 
 }  // namespace weir::http

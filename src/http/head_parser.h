@@ -97,14 +97,12 @@ class HeadParser {
   [[nodiscard]] std::size_t head_bytes() const { return pos_; }
 
   // Start line of a request.
-  [[nodiscard]] Slice method_slice() const { return method_; }
   [[nodiscard]] Slice target_slice() const { return second_; }
   [[nodiscard]] std::string_view method() const { return view(method_); }
   [[nodiscard]] std::string_view target() const { return view(second_); }
 
   // Start line of a response.
   [[nodiscard]] std::uint16_t status_code() const { return status_code_; }
-  [[nodiscard]] Slice reason_slice() const { return second_; }
   [[nodiscard]] std::string_view reason() const { return view(second_); }
 
   // 0 or 1; a higher minor version is treated as 1 (RFC 9110 2.5).

@@ -80,6 +80,17 @@ class Loop {
   [[nodiscard]] std::size_t watched() const { return sources_.live(); }
   [[nodiscard]] Trigger trigger() const { return poller_.trigger(); }
 
+  // For checkers: visit(Source&) for everything watched, and for everything that waits to run.
+  template <typename Visit>
+  void for_each_watched(Visit visit) const {
+    sources_.for_each(visit);
+  }
+  template <typename Visit>
+  void for_each_queued(Visit visit) {
+    interactive_.for_each(visit);
+    bulk_.for_each(visit);
+  }
+
  private:
   using RunQueue = IntrusiveList<Source, RunTag>;
 

@@ -46,6 +46,9 @@ class Source : public Timer, public ListLink<RunTag> {
   [[nodiscard]] SourceKind kind() const { return kind_; }
   [[nodiscard]] bool watched() const { return handle_ != Handle{}; }
   [[nodiscard]] bool retired() const { return retired_; }
+  [[nodiscard]] Handle handle() const { return handle_; }
+  // Who runs on this source's events; null: itself.
+  [[nodiscard]] const Source* runs_instead() const { return runs_instead_; }
   [[nodiscard]] bool queued() const { return ListLink<RunTag>::linked(); }
 
   // Its events count as small again, until it is scheduled as bulk.

@@ -18,13 +18,14 @@ bool Listener::start() { return loop_.watch_level(*this, shared_socket_); }
 
 void Listener::run() {
   for (int i = 0; i < kAcceptsPerStep; ++i) {
-    const Outcome outcome = accept_one();
+    const Outcome outcome = accept_one(i == 0);
     if (outcome == Outcome::empty || outcome == Outcome::paused) return;
   }
 }
 
-Listener::Outcome Listener::accept_one() {
-  if (acceptor_.may_accept() == Acceptor::Verdict::full) {
+Listener::Outcome Listener::accept_one(bool waiting) {
+  if (acceptor_.may_accept(waiting) == Acceptor::Verdict::full) {
+    if (!waiting) return Outcome::empty;  // Whoever waits is told again.
     pause(counters_.connections_max_hit);
     return Outcome::paused;
   }
@@ -35,11 +36,12 @@ Listener::Outcome Listener::accept_one() {
     case os::IoStatus::done:
       counters_.accepted.add();
       limited_ = false;
+      accepted_ms_ = loop_.now_ms();
       acceptor_.accepted(std::move(result.fd), peer);
       return Outcome::accepted;
     case os::IoStatus::again: return Outcome::empty;
     case os::IoStatus::no_descriptors:
-      acceptor_.descriptors_exhausted();
+      if (acceptor_.descriptors_exhausted()) return Outcome::skipped;
       pause(counters_.descriptors_exhausted);
       return Outcome::paused;
     case os::IoStatus::aborted:
@@ -57,6 +59,7 @@ Listener::Outcome Listener::accept_one() {
 // Counts once, however often it tries in vain before the next connection is accepted.
 void Listener::pause(Counter& reason) {
   if (!std::exchange(limited_, true)) reason.add();
+  if (draining_) return;  // Soon closed.
   loop_.unwatch(*this);
   paused_ = true;
   loop_.set_deadline(*this, loop_.now_ms() + kRetryMs);
@@ -69,9 +72,19 @@ void Listener::resume() {
   if (paused_) loop_.set_deadline(*this, loop_.now_ms() + kRetryMs);
 }
 
+void Listener::drain() {
+  os::refuse_handshakes(fd);
+  const bool quiet = accepted_ms_ == 0 || loop_.now_ms() - accepted_ms_ >= kQuietMs;
+  resume();
+  if (quiet || paused_) return drain_and_close();
+  draining_ = true;
+  loop_.set_deadline(*this, loop_.now_ms() + kHandshakeMs);
+}
+
 void Listener::drain_and_close() {
+  os::refuse_handshakes(fd);
   while (true) {
-    const Outcome outcome = accept_one();
+    const Outcome outcome = accept_one(false);
     if (outcome == Outcome::empty || outcome == Outcome::paused) break;
   }
   loop_.unwatch(*this);

@@ -27,14 +27,16 @@ class Acceptor {
     go_on,
     full,  // No further connection may be taken now.
   };
-  // Asked before each accept; `go_on` reserves a place.
-  [[nodiscard]] virtual Verdict may_accept() = 0;
+  // Asked before each accept; `go_on` reserves a place. `waiting`: the kernel has just said that
+  // somebody waits, so that it is right to make room.
+  [[nodiscard]] virtual Verdict may_accept(bool waiting) = 0;
   // The place is not needed: nobody was there.
   virtual void nobody_accepted() {}
   // Takes ownership of a fresh, non-blocking connection.
   virtual void accepted(os::Fd fd, const os::Peer& peer) = 0;
-  // Accepting stops for want of a descriptor: told once per pause.
-  virtual void descriptors_exhausted() {}
+  // There was no descriptor for a connection that waits. True: one has been freed, try again.
+  // Otherwise accepting pauses.
+  [[nodiscard]] virtual bool descriptors_exhausted() { return false; }
 
  protected:
   ~Acceptor() = default;
@@ -47,14 +49,18 @@ class Listener final : public loop::Source {
 
   // Starts accepting. False when the kernel has no room for the watch.
   [[nodiscard]] bool start();
-  // Takes everything that waits in the queue, so that closing resets nobody, and closes.
+  // Lets no handshake begin any more, takes everything that waits in the queue, and closes: at once
+  // when nobody came lately, else when what has begun had the time to arrive. Closing resets
+  // whatever the queue holds, and whatever completes afterwards.
+  void drain();
+  // The same without waiting.
   void drain_and_close();
   // Something was freed: a paused listener tries again.
   void resume();
   [[nodiscard]] bool paused() const { return paused_; }
 
   void run() override;
-  void expire() override { resume(); }
+  void expire() override { draining_ ? drain_and_close() : resume(); }
 
  private:
   enum class Outcome : std::uint8_t {
@@ -63,11 +69,15 @@ class Listener final : public loop::Source {
     empty,
     paused,
   };
-  Outcome accept_one();
+  Outcome accept_one(bool waiting);
   void pause(Counter& reason);
 
   static constexpr int kAcceptsPerStep = 32;
   static constexpr std::uint64_t kRetryMs = 100;
+  // A handshake takes one round trip of the network: most are shorter than this.
+  static constexpr std::uint64_t kHandshakeMs = 100;
+  // Without a new client for this long, none is expected in the next moment.
+  static constexpr std::uint64_t kQuietMs = 1'000;
 
   loop::Loop& loop_;
   Acceptor& acceptor_;
@@ -75,6 +85,8 @@ class Listener final : public loop::Source {
   bool shared_socket_;
   bool paused_ = false;
   bool limited_ = false;  // Nothing was accepted since a limit stopped it.
+  bool draining_ = false;
+  std::uint64_t accepted_ms_ = 0;  // When the last client came.
 };
 
 }  // namespace weir::net

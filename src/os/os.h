@@ -45,6 +45,10 @@ enum class Share : std::uint8_t {
 
 // Takes one connection from the queue of a listening socket, non-blocking. `peer` is filled in.
 [[nodiscard]] SocketResult accept_from(const Fd& listener, Peer& peer);
+// From now on no handshake begins at this listening socket: a client that asks is not answered and
+// asks again. What has begun completes and can be accepted. For the moment before the socket is
+// closed, which resets whatever has completed in between.
+void refuse_handshakes(const Fd& listener);
 // Starts connecting. `done` (unix sockets mostly), `again` (the OUT edge tells), or why not.
 [[nodiscard]] SocketResult connect_to(const Address& address);
 // SO_ERROR of a socket that was connecting: `done` or the reason.
@@ -76,8 +80,6 @@ void close_with_reset(const Fd& fd);
 // This side's address of a socket; no address and port 0 for unix sockets.
 [[nodiscard]] Peer local_name(const Fd& fd);
 [[nodiscard]] inline std::uint16_t bound_port(const Fd& fd) { return local_name(fd).port; }
-// Removes the file of a unix socket; a missing one is fine.
-void remove_socket_file(const Address& address);
 
 // --- Readiness -----------------------------------------------------------------------------------
 
@@ -115,5 +117,25 @@ void epoll_remove(const Fd& epoll, const Fd& fd);
 [[nodiscard]] Fd wakeup_create();
 void wakeup_notify(const Fd& wakeup);
 void wakeup_clear(const Fd& wakeup);
+
+// --- Watching the state machines -----------------------------------------------------------------
+
+enum class Machine : std::uint8_t {
+  worker,
+  session,
+  request,
+  response,
+  server_connection,
+  passive,
+  local_connection,
+};
+// `machine` went from one state to the next; the numbers are indices of its table. Linux is not
+// interested. A simulator counts the edges, to know which were never taken.
+void trace_transition(Machine machine, std::uint8_t from, std::uint8_t to);
+
+template <typename State>
+void trace_transition(Machine machine, State from, State to) {
+  trace_transition(machine, static_cast<std::uint8_t>(from), static_cast<std::uint8_t>(to));
+}
 
 }  // namespace weir::os

@@ -3,6 +3,7 @@
 #include "os/os.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -18,6 +19,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "base/check.h"
 #include "os/errno_linux.h"
@@ -171,6 +173,22 @@ SocketResult accept_from(const Fd& listener, Peer& peer) {
   return {IoStatus::done, std::move(fd)};
 }
 
+// A filter sees a TCP segment from its header on: byte 13 has the flags. A segment with SYN and
+// without ACK begins a handshake.
+void refuse_handshakes(const Fd& listener) {
+  constexpr std::uint32_t kFlagsAt = 13, kSynAndAck = 0x12, kSyn = 0x02, kWhole = 0xFFFF'FFFF;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlagsAt),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSynAndAck),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, kWhole),
+  };
+  const sock_fprog filter{static_cast<unsigned short>(std::size(program)), program};
+  // Unix sockets have no handshake. Without the filter a client may meet a reset, no more.
+  (void)::setsockopt(listener.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
+
 SocketResult connect_to(const Address& address) {
   Fd fd(::socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return {status_of(errno), {}};
@@ -239,10 +257,6 @@ Peer local_name(const Fd& fd) {
   return self;
 }
 
-void remove_socket_file(const Address& address) {
-  if (address.is_unix()) ::unlink(address.path.sun_path);
-}
-
 Fd epoll_create() {
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
   CHECK(epoll.valid(), "epoll_create1");
@@ -288,5 +302,7 @@ void wakeup_clear(const Fd& wakeup) {
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t taken = ::read(wakeup.get(), &count, sizeof count);
 }
+
+void trace_transition(Machine, std::uint8_t, std::uint8_t) {}
 
 }  // namespace weir::os

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "os/address.h"
 #include "os/fd.h"
 #include "os/io_result.h"
 
@@ -25,6 +26,8 @@ enum class Signal : std::uint8_t {
 // Ignores SIGPIPE, blocks the signals above in this and all later threads, and returns a
 // non-blocking descriptor that reports them. Call once, before the first thread starts.
 [[nodiscard]] Fd signals_open();
+// Gives them back what they do by default, to those that are pending too: for what has no loop.
+void signals_release(Fd signals);
 // The next pending signal, or `none`.
 [[nodiscard]] Signal signals_next(const Fd& signals);
 
@@ -48,9 +51,12 @@ using Thread = std::jthread;
 
 // --- Files ---------------------------------------------------------------------------------------
 
-// The whole file, or a sentence saying why not. Refuses directories and files above 16 MiB. Blocks.
-[[nodiscard]] Result<std::string, std::string> read_file(const std::string& path);
-// Opens for appending, creating with mode 0640. The error is a sentence.
+// The whole file, or a sentence saying why not. Refuses directories and files above 16 MiB. Blocks;
+// for a pipe's writer at most ten seconds at a time, and not when `interrupt` is readable.
+[[nodiscard]] Result<std::string, std::string> read_file(const std::string& path,
+                                                         const Fd& interrupt = {});
+// Opens for appending, creating with mode 0640. The error is a sentence; a pipe that nobody reads
+// is refused instead of waited for.
 [[nodiscard]] Result<Fd, std::string> open_for_append(const std::string& path);
 // Writes as much of `data` as the file takes and cuts that off its front. Blocks for at most
 // timeout_ms at a time: `again` when a pipe's reader has taken nothing for that long, `done` when
@@ -63,7 +69,25 @@ void open_missing_streams();
 [[nodiscard]] Fd standard_output();
 [[nodiscard]] Fd standard_error();
 [[nodiscard]] bool is_terminal(int fd);
+// False when `fd` is a pipe or socket whose other end is gone.
+[[nodiscard]] bool has_reader(int fd);
 [[nodiscard]] bool file_exists(const std::string& path);
+
+// The file of a unix socket that this process has just bound. The destructor removes it, unless
+// another program has put its own file there. Holding the file open keeps its inode number from
+// being given to that other file.
+class SocketFile {
+ public:
+  SocketFile() = default;  // Of an address without a file.
+  explicit SocketFile(const Address& address);
+  ~SocketFile();
+  SocketFile(SocketFile&&) = default;
+  SocketFile& operator=(SocketFile&&) = delete;
+
+ private:
+  std::string path_;
+  Fd held_;
+};
 
 // Blocks until the descriptor is readable or `timeout_ms` passed. For threads without a loop.
 void wait_readable(const Fd& fd, int timeout_ms);

@@ -24,6 +24,7 @@ namespace weir::os {
 namespace {
 
 constexpr off_t kFileBytesMax = 16 << 20;
+constexpr int kWriterWaitMs = 10'000;
 
 std::string because(const char* verb, const std::string& path) {
   return std::string("cannot ") + verb + " " + path + ": " + std::strerror(errno);
@@ -66,18 +67,42 @@ unsigned quota_of_branch(const std::string& mount, std::string path) {
   return smallest;
 }
 
+sigset_t our_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
+  return set;
+}
+
+// Empty once there is something to read, or the end; else why waiting was given up. What is no
+// pipe is always ready.
+const char* wait_for_writer(const Fd& fd, const Fd& interrupt) {
+  pollfd waiting[2] = {{fd.get(), POLLIN, 0}, {interrupt.get(), POLLIN, 0}};
+  int ready = 0;
+  do {
+    ready = ::poll(waiting, 2, kWriterWaitMs);
+  } while (ready < 0);  // EINTR
+  if (waiting[0].revents != 0) return "";
+  return ready == 0 ? "nothing has been written into this pipe for ten seconds"
+                    : "a signal came before this pipe was written to its end";
+}
+
 }  // namespace
 
 Fd signals_open() {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGUSR2, SIG_IGN);  // Means something to peers; a slip must not end the program.
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
+  const sigset_t set = our_signals();
   CHECK(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
   Fd fd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   CHECK(fd.valid(), "signalfd");
   return fd;
+}
+
+void signals_release(Fd signals) {
+  signals.reset();
+  const sigset_t set = our_signals();
+  CHECK(::pthread_sigmask(SIG_UNBLOCK, &set, nullptr) == 0);
 }
 
 Signal signals_next(const Fd& signals) {
@@ -146,7 +171,7 @@ std::jthread start_thread(const char* name, int cpu, std::function<void()> body)
   return thread;
 }
 
-Result<std::string, std::string> read_file(const std::string& path) {
+Result<std::string, std::string> read_file(const std::string& path, const Fd& interrupt) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
   if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return Err(because("read", path));
@@ -154,13 +179,14 @@ Result<std::string, std::string> read_file(const std::string& path) {
     return Err("cannot read " + path + ": it is not a regular file");
   }
   if (info.st_size > kFileBytesMax) return Err("cannot read " + path + ": larger than 16 MiB");
-  // A pipe (a shell's <(...)) has a writer that may not be done yet.
-  ::fcntl(fd.get(), F_SETFL, 0);
   std::string text;
   char piece[65536];
   while (true) {
+    // A pipe (a shell's <(...)) has a writer that may not be done yet, or not be there yet.
+    const std::string_view given_up = wait_for_writer(fd, interrupt);
+    if (!given_up.empty()) return Err("cannot read " + path + ": " + std::string(given_up));
     const ssize_t count = ::read(fd.get(), piece, sizeof piece);
-    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (count < 0) return Err(because("read", path));
     if (count == 0) return text;
     text.append(piece, static_cast<std::size_t>(count));
@@ -171,9 +197,11 @@ Result<std::string, std::string> read_file(const std::string& path) {
 }
 
 Result<Fd, std::string> open_for_append(const std::string& path) {
-  Fd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
-  if (!fd.valid()) return Err(because("open", path));
-  return fd;
+  Fd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640));
+  if (fd.valid()) return fd;
+  if (errno == ENXIO)
+    return Err("cannot open " + path + ": no program has this pipe open for reading");
+  return Err(because("open", path));
 }
 
 IoStatus write_within(const Fd& fd, std::string_view& data, int timeout_ms) {
@@ -207,7 +235,26 @@ Fd standard_error() { return Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)); }
 
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }
 
+bool has_reader(int fd) {
+  pollfd state{fd, 0, 0};
+  return ::poll(&state, 1, 0) <= 0 || (state.revents & (POLLERR | POLLHUP)) == 0;
+}
+
 bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+SocketFile::SocketFile(const Address& address) {
+  if (!address.is_unix()) return;
+  path_ = address.path.sun_path;
+  held_ = Fd(::open(path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+}
+
+SocketFile::~SocketFile() {
+  struct stat ours {};
+  struct stat there {};
+  if (!held_.valid() || ::fstat(held_.get(), &ours) != 0) return;
+  if (::lstat(path_.c_str(), &there) != 0) return;
+  if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) ::unlink(path_.c_str());
+}
 
 void wait_readable(const Fd& fd, int timeout_ms) {
   pollfd waiting{fd.get(), POLLIN, 0};

@@ -127,6 +127,7 @@ void log_request(net::Buffer& line, const LoggedRequest& request) {
 void log_outcome(net::Buffer& line, const LoggedOutcome& outcome) {
   append_named_number(line, "status", outcome.status);
   if (!outcome.error.empty()) append_text(line, "error", outcome.error, kShortBytes);
+  if (!outcome.rule.empty()) append_text(line, "rule", outcome.rule, kShortBytes);
   if (!outcome.route.empty()) append_text(line, "route", outcome.route, kShortBytes);
   if (!outcome.backend.empty()) append_text(line, "backend", outcome.backend, kShortBytes);
   if (!outcome.server.empty()) append_text(line, "server", outcome.server, kShortBytes);

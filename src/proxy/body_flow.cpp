@@ -34,12 +34,12 @@ void BodyFlow::begin(const http::BodyFraming& framing, bool chunked_out, http::H
 }
 
 BodyFlow::Status BodyFlow::pump(net::Connection& from, net::Connection& to) {
-  moved_ = 0;
+  spent_ = 0;
   progressed_ = false;
   while (true) {
+    if (step_over()) return Status::working;
     Status status = Status::working;
     if (pending_ > 0) {
-      if (moved_ >= kStepBytes) return Status::working;
       status = chunked_out_ ? emit_chunk(from, to) : emit_plain(from, to);
     } else if (stage_ == Stage::done) {
       if (!last_chunk_owed_) return flush(to, Status::complete);
@@ -61,13 +61,13 @@ BodyFlow::Status BodyFlow::pump(net::Connection& from, net::Connection& to) {
 }
 
 BodyFlow::Status BodyFlow::discard(net::Connection& from) {
-  moved_ = 0;
+  spent_ = 0;
   progressed_ = false;
   while (stage_ != Stage::done || pending_ > 0) {
+    if (step_over()) return Status::working;
     Status status = Status::working;
     if (pending_ > 0) {
       from.in.consume(std::exchange(pending_, 0));
-      if (moved_ >= kStepBytes) return Status::working;
     } else {
       status = from.in.empty() ? Status::need_input : decode(from, nullptr);
       if (status == Status::need_input) status = fill(from);
@@ -106,18 +106,18 @@ BodyFlow::Status BodyFlow::decode(net::Connection& from, net::Connection* to) {
     case Stage::done: break;
   }
   body_bytes_ += pending_;
-  moved_ += pending_;
+  spent_ += pending_ + kPieceBytes;
   return Status::working;
 }
 
 BodyFlow::Status BodyFlow::decode_chunked(net::Connection& from) {
   const http::ChunkedDecoder::Step step = decoder_.step(from.in.data(), from.in.size());
+  spent_ += step.consumed + kPieceBytes;
   switch (step.status) {
     case http::ChunkedDecoder::Status::need_more: break;
     case http::ChunkedDecoder::Status::data:
       pending_ = step.data_size;
       body_bytes_ += pending_;
-      moved_ += pending_;
       break;
     case http::ChunkedDecoder::Status::trailers:
       stage_ = Stage::trailers;
@@ -152,8 +152,10 @@ BodyFlow::Status BodyFlow::decode_trailers(net::Connection& from, net::Connectio
 
 BodyFlow::Status BodyFlow::emit_plain(net::Connection& from, net::Connection& to) {
   const std::string_view piece = from.in.readable().substr(0, pending_);
+  // Small chunks come in numbers: they are collected even where nothing waits to be sent.
+  const bool collect = !to.out.empty() || (stage_ == Stage::chunked && to.out.lease(to.buffers()));
   const bool ride_along = hold_ ? repeatable_ && left_ <= to.out.room() - piece.size()
-                                : !to.out.empty() && piece.size() <= kCopyBytesMax;
+                                : piece.size() <= kCopyBytesMax && collect;
   if (piece.size() <= to.out.room() && ride_along) {
     to.out.append(piece);
     from.in.consume(std::exchange(pending_, 0));

@@ -31,8 +31,10 @@ class BodyFlow {
     no_buffer,       // The pool is exhausted.
   };
 
-  // Bytes moved in one step before others get their turn.
+  // Work done in one step before others get their turn, in bytes received. Every piece of a body
+  // counts as kPieceBytes more: a chunk of one byte costs about as much as copying that many.
   static constexpr std::size_t kStepBytes = 128 * 1024;
+  static constexpr std::size_t kPieceBytes = 64;
 
   // `trailers` is used to parse a trailer section, and belongs to the flow until it is complete.
   void begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
@@ -66,6 +68,9 @@ class BodyFlow {
     done,
   };
 
+  [[nodiscard]] bool step_over() const {
+    return spent_ >= kStepBytes && (pending_ > 0 || stage_ != Stage::done);
+  }
   Status fill(net::Connection& from);
   Status decode(net::Connection& from, net::Connection* to);
   Status decode_chunked(net::Connection& from);
@@ -84,7 +89,7 @@ class BodyFlow {
   http::ParseError error_ = http::ParseError::none;
   std::uint64_t left_ = 0;
   std::size_t pending_ = 0;  // Decoded, unsent bytes at the front of from.in.
-  std::size_t moved_ = 0;    // In this step.
+  std::size_t spent_ = 0;    // Of kStepBytes.
   std::uint64_t body_bytes_ = 0;
   http::HeadParser* trailers_ = nullptr;
   http::HeadLimits limits_;

@@ -7,7 +7,9 @@ const char* to_string(CloseReason reason) {
     case CloseReason::client_finished: return "client_finished";
     case CloseReason::client_asked: return "client_asked";
     case CloseReason::server_framing: return "server_framing";
+    case CloseReason::crowded: return "crowded";
     case CloseReason::idle_timeout: return "idle_timeout";
+    case CloseReason::answered_early: return "answered_early";
     case CloseReason::refused: return "refused";
     case CloseReason::answer_cut_short: return "answer_cut_short";
     case CloseReason::client_gone: return "client_gone";

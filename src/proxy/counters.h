@@ -22,7 +22,9 @@ enum class CloseReason : std::uint8_t {
   client_finished,   // The client closed between two requests.
   client_asked,      // Connection: close, or HTTP/1.0 without keep-alive.
   server_framing,    // The answer's end is the end of the connection (HTTP/1.0 clients).
+  crowded,           // It was idle, or had its answer, while others waited at max_connections.
   idle_timeout,      // No further request came in time.
+  answered_early,    // The answer came before the request's end, and the rest is in doubt.
   refused,           // weir answered with an error and does not go on.
   answer_cut_short,  // The server broke in the middle of its answer.
   client_gone,       // The client closed or reset in the middle of an exchange.
@@ -66,6 +68,8 @@ struct ListenerState {
   const std::uint32_t connections_max;                // Over all workers.
   std::unique_ptr<net::ListenerCounters[]> counters;  // One per worker.
   alignas(64) std::atomic<std::uint32_t> connections{0};
+  // Somebody waits for a place, or has just waited. On the loops' clock; seldom written.
+  alignas(64) std::atomic<std::uint64_t> crowded_until_ms{0};
   std::atomic<std::uint64_t> exhaustion_logged_ms{0};  // One line a minute, whichever worker.
 };
 

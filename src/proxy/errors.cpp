@@ -56,15 +56,17 @@ static_assert(rows_in_order());
 
 }  // namespace
 
-Refusal refusal(ProxyError error) {
+Refusal refusal(ProxyError error, http::ParseError broken_rule) {
   const Row& row = kRows[static_cast<std::size_t>(error)];
+  const bool known = error == E::upstream_protocol && broken_rule != http::ParseError::none;
+  const std::string_view rule = known ? http::to_string(broken_rule) : std::string_view{};
   return {row.status, row.word, row.text, http::kParseErrorCount + static_cast<std::size_t>(error),
-          0};
+          0,          rule};
 }
 
 Refusal refusal(http::ParseError error) {
   const http::ParseErrorInfo& row = http::info(error);
-  return {row.status, row.word, row.text, static_cast<std::size_t>(error), 0};
+  return {row.status, row.word, row.text, static_cast<std::size_t>(error), 0, {}};
 }
 
 std::string_view error_word(std::size_t index) {

@@ -48,9 +48,12 @@ struct Refusal {
   std::string_view text;
   std::size_t index = 0;            // Of the word, below kErrorWordCount.
   std::uint32_t retry_after_s = 0;  // For Retry-After; 0: none.
+  std::string_view rule;            // Of upstream_protocol: which rule of HTTP the answer broke.
 };
 
-[[nodiscard]] Refusal refusal(ProxyError error);
+// `broken_rule`: for upstream_protocol, where it is known.
+[[nodiscard]] Refusal refusal(ProxyError error,
+                              http::ParseError broken_rule = http::ParseError::none);
 // For a client's message.
 [[nodiscard]] Refusal refusal(http::ParseError error);
 

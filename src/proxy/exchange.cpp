@@ -26,9 +26,11 @@ Exchange::~Exchange() {
 }
 
 Exchange::Outcome Exchange::step() {
-  if (client_.ready.error() && core_.response() != ResponseState::complete) {
-    client_lost(ProxyError::client_closed);
-  }
+  interim_heads_ = 0;
+  // Before the head is complete there is no exchange to fail: read_head() finds the end.
+  const bool under_way =
+      core_.request() != RequestState::head && core_.response() != ResponseState::complete;
+  if (client_.ready.error() && under_way) client_lost(ProxyError::client_closed);
   if (core_.request() == RequestState::head) {
     if (const std::optional<Outcome> outcome = read_head()) return *outcome;
   }
@@ -191,6 +193,7 @@ void Exchange::count_and_log() {
   LoggedOutcome outcome;
   outcome.status = status_;
   outcome.error = error_.word;
+  outcome.rule = error_.rule;
   if (route_ != nullptr) outcome.route = route_->label;
   if (plan_ != nullptr) outcome.backend = plan_->name;
   if (last_server_ != nullptr) outcome.server = last_server_->name();

@@ -77,11 +77,15 @@ class Exchange {
   void route_request();
   bool write_outgoing_head();
   Progress send_request();
+  Progress give_up_server();
   Progress discard_request();
   void request_over();  // An answer goes out before the request has been read.
 
   // exchange_attempt.cpp: which server, connecting, trying again.
   Progress attempt_server();
+  [[nodiscard]] bool attempt_begin();
+  [[nodiscard]] bool retry_charge();
+  [[nodiscard]] Retry retry_within_bounds(Retry retry, std::uint32_t failed_server);
   void attempt_adopt(upstream::ServerConnection& connection, bool connected);
   void attempt_connected();
   void attempt_connect_failed(os::IoStatus status);
@@ -94,10 +98,13 @@ class Exchange {
   // exchange_response.cpp: from the server to the client.
   Progress read_response();
   std::optional<Progress> receive_response();
+  Progress answer_broken(http::ParseError rule);
   Progress relay_head();
   Progress relay_interim(const http::ResponseInfo& info);
   Progress relay_final(const http::ResponseInfo& info);
-  [[nodiscard]] bool response_closes(const http::ResponseInfo& info, bool chunked) const;
+  [[nodiscard]] std::optional<CloseReason> response_closes(const http::ResponseInfo& info,
+                                                           bool chunked) const;
+  void decide_persistence(std::optional<CloseReason> reason);
   [[nodiscard]] bool body_in_doubt() const;
   [[nodiscard]] bool room_for_head();
   Progress send_response();
@@ -122,6 +129,9 @@ class Exchange {
   [[nodiscard]] const struct ListenerPlan& listener_plan() const;
   [[nodiscard]] std::uint64_t now_ms() const;
   [[nodiscard]] std::uint64_t now_us() const;
+
+  // Short interim heads are many to a buffer; others get their turn after these.
+  static constexpr std::uint8_t kInterimHeadsPerStep = 16;
 
   // The present attempt to have the request answered by one server.
   struct ServerAttempt {
@@ -155,11 +165,13 @@ class Exchange {
   balance::Attempt tried_;
   const upstream::ServerState* last_server_ = nullptr;
   ProxyError last_failure_ = ProxyError::no_healthy_server;
+  http::ParseError broken_rule_ = http::ParseError::none;  // By the last answer that was no HTTP.
+  Retry retry_ = Retry::none;                              // What the next attempt will be.
   std::uint32_t attempts_ = 0;
   std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor: not before this time.
   std::uint64_t descriptors_waited_ms_ = 0;
-  std::uint8_t connect_timeouts_ = 0;
-  bool fresh_only_ = false;  // A kept connection failed: no more of those.
+  std::uint8_t silent_servers_ = 0;  // Whose timeout this request has waited for.
+  bool fresh_only_ = false;          // A kept connection failed: no more of those.
 
   // The response.
   http::HeadParser response_parser_;
@@ -167,6 +179,7 @@ class Exchange {
   std::uint64_t server_idle_ms_ = 0;  // How long the connection may be kept; 0: not at all.
   std::uint64_t discard_from_ = 0;    // Body bytes read when discarding began.
   bool continue_sent_ = false;        // The client was told 100.
+  std::uint8_t interim_heads_ = 0;    // Handled in this step.
 
   // Time, on the loop's clock.
   std::uint64_t started_us_;

@@ -4,6 +4,7 @@
 #include "proxy/worker.h"
 
 #include <string>
+#include <utility>
 
 namespace weir::proxy {
 namespace {
@@ -18,13 +19,13 @@ ProxyError connect_error(os::IoStatus status) {
   }
 }
 
-// Descriptors come back as other connections end, usually within milliseconds: an exchange that is
-// short of one looks again this often, for this long.
+// Descriptors come back as other connections end, usually within milliseconds: an
+// exchange that is short of one looks again this often, for this long.
 constexpr std::uint64_t kDescriptorRetryMs = 10;
 constexpr std::uint64_t kDescriptorWaitMs = 1'000;
 
-// A client is not kept waiting for more silent servers than this.
-constexpr std::uint8_t kConnectTimeoutsMax = 2;
+// A client is not kept waiting for more silent servers than this: each costs a whole timeout.
+constexpr std::uint8_t kSilentServersMax = 2;
 
 // Ours to solve, not the server's fault.
 bool is_local(ProxyError error) {
@@ -46,18 +47,11 @@ Exchange::Progress Exchange::attempt_server() {
     return Progress::moved;
   }
   if (now_ms() < retry_at_ms_) return Progress::blocked;
-  attempt_ = ServerAttempt{};
-  attempt_.pick = backend_->pick(tried_, now_ms());
-  if (!attempt_.pick) {
+  if (!attempt_begin()) {
     answer_no_server();
     return Progress::moved;
   }
   upstream::ServerPool& pool = *attempt_.pick->pool;
-  attempt_.started_ms = now_ms();
-  attempt_.started_us = now_us();
-  ++attempts_;
-  last_server_ = &pool.state();
-  pool.state().in_flight.fetch_add(1, std::memory_order_relaxed);
   upstream::ServerConnection* kept =
       fresh_only_ ? nullptr : pool.take_idle(!http::is_idempotent(request_.method));
   if (kept != nullptr) {
@@ -72,6 +66,39 @@ Exchange::Progress Exchange::attempt_server() {
   }
   attempt_adopt(*connecting.connection, connecting.status == os::IoStatus::done);
   return attempt_.connected ? Progress::moved : Progress::blocked;
+}
+
+// False when no server may be asked.
+bool Exchange::attempt_begin() {
+  attempt_ = ServerAttempt{};
+  attempt_.pick = backend_->pick(tried_, now_ms());
+  if (!attempt_.pick) return false;
+  upstream::ServerState& server = attempt_.pick->pool->state();
+  server.in_flight.fetch_add(1, std::memory_order_relaxed);
+  attempt_.started_ms = now_ms();
+  attempt_.started_us = now_us();
+  if (!retry_charge()) return false;
+  ++attempts_;
+  last_server_ = &server;
+  return true;
+}
+
+// Counts the retry that this attempt is, now that there is a server for it. False when it is
+// beyond the budget.
+bool Exchange::retry_charge() {
+  WorkerCounters& counters = worker_.counters();
+  switch (std::exchange(retry_, Retry::none)) {
+    case Retry::none: return true;
+    case Retry::other_server: counters.retries_other_server.add(); return true;
+    case Retry::fresh_connection: counters.retries_fresh_connection.add(); return true;
+    case Retry::other_within_budget: break;
+  }
+  if (!backend_->retry_budget().withdraw(now_ms())) {
+    counters.retry_budget_exhausted.add();
+    return false;
+  }
+  counters.retries_budgeted.add();
+  return true;
 }
 
 void Exchange::attempt_adopt(upstream::ServerConnection& connection, bool connected) {
@@ -97,7 +124,9 @@ void Exchange::attempt_connect_failed(os::IoStatus status) {
   last_failure_ = connect_error(status);
   const std::uint32_t server = attempt_.pick->server;
   if (is_local(last_failure_)) {
+    --attempts_;  // No server was asked.
     attempt_end();
+    if (worker_.make_room(client_.listener())) return;
     if (descriptors_waited_ms_ >= kDescriptorWaitMs) return answer_no_server();
     descriptors_waited_ms_ += kDescriptorRetryMs;
     retry_at_ms_ = now_ms() + kDescriptorRetryMs;
@@ -106,20 +135,21 @@ void Exchange::attempt_connect_failed(os::IoStatus status) {
   attempt_.pick->pool->counters().connects_failed.add();
   attempt_report(health::Passive::Event::failed);
   attempt_end();
-  // The table's first row: connecting failed, so any other server may be asked. Silent ones cost
-  // their whole timeout, so there is a bound on those besides.
-  if (last_failure_ == ProxyError::connect_timeout) ++connect_timeouts_;
-  if (retry_after(AttemptFacts{}) != Retry::other_server ||
-      connect_timeouts_ == kConnectTimeoutsMax || !tried_.exclude(server)) {
-    answer_no_server();
-    return;
-  }
-  worker_.counters().retries_other_server.add();
+  if (last_failure_ == ProxyError::connect_timeout) ++silent_servers_;
+  retry_ = retry_within_bounds(retry_after(AttemptFacts{}), server);
+  if (retry_ == Retry::none) answer_no_server();
+}
+
+// What the table allows, within what one client may wait for and how many servers it may bother.
+Retry Exchange::retry_within_bounds(Retry retry, std::uint32_t failed_server) {
+  if (silent_servers_ >= kSilentServersMax) return Retry::none;
+  const bool elsewhere = retry == Retry::other_server || retry == Retry::other_within_budget;
+  return elsewhere && !tried_.exclude(failed_server) ? Retry::none : retry;
 }
 
 // No server is left to be asked: the last failure tells why.
 void Exchange::answer_no_server() {
-  Refusal cause = refusal(last_failure_);
+  Refusal cause = refusal(last_failure_, broken_rule_);
   if (cause.status == 503 && !is_local(last_failure_)) {
     cause.status = plan_->unavailable_status;
     cause.retry_after_s = 1;
@@ -130,7 +160,7 @@ void Exchange::answer_no_server() {
 // The attempt has a connection, and it or the server's answer is of no use.
 void Exchange::attempt_failed(ProxyError error, bool timed_out) {
   if (core_.response() != ResponseState::none) {
-    break_response(refusal(error));
+    break_response(refusal(error, broken_rule_));
     return;
   }
   AttemptFacts facts;
@@ -143,26 +173,14 @@ void Exchange::attempt_failed(ProxyError error, bool timed_out) {
   facts.idempotent = http::is_idempotent(request_.method);
   facts.timed_out = timed_out;
   attempt_.pick->pool->counters().errors.add();
-  const std::uint32_t server = attempt_.pick->server;
-  WorkerCounters& counters = worker_.counters();
-  Retry retry = retry_after(facts);
-  if (retry == Retry::other_within_budget && !backend_->retry_budget().withdraw(now_ms())) {
-    counters.retry_budget_exhausted.add();
-    retry = Retry::none;
-  }
-  if (retry != Retry::none && retry != Retry::fresh_connection && !tried_.exclude(server)) {
-    retry = Retry::none;
-  }
-  if (retry == Retry::none) {
-    answer(refusal(error));
+  if (timed_out) ++silent_servers_;
+  retry_ = retry_within_bounds(retry_after(facts), attempt_.pick->server);
+  if (retry_ == Retry::none) {
+    answer(refusal(error, broken_rule_));
     return;
   }
   last_failure_ = error;
   fresh_only_ = true;
-  (retry == Retry::fresh_connection ? counters.retries_fresh_connection
-   : retry == Retry::other_server   ? counters.retries_other_server
-                                    : counters.retries_budgeted)
-      .add();
   attempt_end();
   core_.enter(RequestState::ready);
 }

@@ -1,18 +1,19 @@
 #include "proxy/exchange_core.h"
 
 #include "base/check.h"
+#include "os/os.h"
 
 namespace weir::proxy {
 
 Retry retry_after(const AttemptFacts& facts) {
   // Connecting failed: no server knows of this request.
   if (!facts.connected) return Retry::other_server;
-  // A byte of an answer means that the server acts on the request; silence until the timeout may
-  // mean the same.
-  if (facts.answer_begun || facts.timed_out || !facts.held) return Retry::none;
+  // A byte of an answer means that the server acts on the request.
+  if (facts.answer_begun || !facts.held) return Retry::none;
   // A kept connection that the server closed at the moment of use (RFC 9112 9.3.1): not a sign of
-  // a broken server.
-  if (facts.reused && (facts.idempotent || !facts.sent)) return Retry::fresh_connection;
+  // a broken server. A silent one is.
+  const bool closed_unused = facts.reused && !facts.timed_out;
+  if (closed_unused && (facts.idempotent || !facts.sent)) return Retry::fresh_connection;
   if (!facts.sent) return Retry::other_server;
   if (facts.idempotent && facts.whole) return Retry::other_within_budget;
   return Retry::none;
@@ -22,12 +23,14 @@ void ExchangeCore::enter(RequestState next) {
   CHECK(kRequestNext[static_cast<std::size_t>(request_)][static_cast<std::size_t>(next)],
         to_string(next));
   CHECK(next != RequestState::ready || response_ == ResponseState::none);
+  os::trace_transition(os::Machine::request, request_, next);
   request_ = next;
 }
 
 void ExchangeCore::enter(ResponseState next) {
   CHECK(kResponseNext[static_cast<std::size_t>(response_)][static_cast<std::size_t>(next)],
         to_string(next));
+  os::trace_transition(os::Machine::response, response_, next);
   response_ = next;
 }
 

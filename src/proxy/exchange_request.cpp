@@ -92,7 +92,7 @@ void Exchange::understand_head() {
     answer(refusal(info.error()));
     return;
   }
-  client_persists_ = request_.keep_alive && !worker_.draining();
+  client_persists_ = request_.keep_alive;
   route_request();
 }
 
@@ -148,6 +148,8 @@ bool Exchange::write_outgoing_head() {
 Exchange::Progress Exchange::send_request() {
   if (attempt_.write_broken) return Progress::blocked;
   upstream::ServerConnection& server = *attempt_.connection;
+  // It has answered and left: nobody wants the rest.
+  if (core_.response() == ResponseState::complete && server.ready.error()) return give_up_server();
   const BodyFlow::Status status = request_flow_.pump(client_, server);
   const bool progressed = request_flow_.progressed();
   switch (status) {
@@ -175,17 +177,19 @@ Exchange::Progress Exchange::send_request() {
     case BodyFlow::Status::malformed: answer(refusal(request_flow_.error())); break;
     case BodyFlow::Status::no_buffer: answer(refusal(ProxyError::buffers_exhausted)); break;
     case BodyFlow::Status::sink_failed:
-      if (core_.response() == ResponseState::complete) {
-        attempt_end();
-        request_over();
-        return Progress::moved;
-      }
+      if (core_.response() == ResponseState::complete) return give_up_server();
       // A server may answer early and close: what it said is still to be read.
       attempt_.write_broken = true;
       touch(request_stall_, false, true, now_ms());
       server.ready.latch(os::kReadable);
       return Progress::blocked;
   }
+  return Progress::moved;
+}
+
+Exchange::Progress Exchange::give_up_server() {
+  attempt_end();
+  request_over();
   return Progress::moved;
 }
 

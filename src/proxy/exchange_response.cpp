@@ -27,20 +27,25 @@ std::uint64_t idle_time_ms(const http::ResponseInfo& info, std::uint64_t configu
 // In state none: waits for the server's head.
 Exchange::Progress Exchange::read_response() {
   if (attempt_.connection == nullptr || !attempt_.connected) return Progress::blocked;
+  if (interim_heads_ >= kInterimHeadsPerStep) return Progress::budget;
   upstream::ServerConnection& server = *attempt_.connection;
   while (true) {
     if (!server.in.empty()) {
       attempt_.answer_begun = true;
       switch (response_parser_.parse(server.in.data(), server.in.size())) {
         case http::ParseStatus::complete: return relay_head();
-        case http::ParseStatus::error:
-          attempt_failed(ProxyError::upstream_protocol);
-          return Progress::moved;
+        case http::ParseStatus::error: return answer_broken(response_parser_.error());
         case http::ParseStatus::need_more: break;
       }
     }
     if (const std::optional<Progress> progress = receive_response()) return *progress;
   }
+}
+
+Exchange::Progress Exchange::answer_broken(http::ParseError rule) {
+  broken_rule_ = rule;
+  attempt_failed(ProxyError::upstream_protocol);
+  return Progress::moved;
 }
 
 // Empty when bytes have come.
@@ -68,10 +73,8 @@ std::optional<Exchange::Progress> Exchange::receive_response() {
 Exchange::Progress Exchange::relay_head() {
   const Result<http::ResponseInfo, http::ParseError> info =
       http::analyse_response(response_parser_, request_.method);
-  if (!info) {
-    attempt_failed(ProxyError::upstream_protocol);
-    return Progress::moved;
-  }
+  if (!info) return answer_broken(info.error());
+  if (info->interim) ++interim_heads_;
   if (info->interim && request_.http10) {  // RFC 9110 15.2: an HTTP/1.0 client knows no 1xx.
     attempt_.connection->in.consume(response_parser_.head_bytes());
     response_parser_.begin(http::HeadParser::Mode::response, {});
@@ -115,8 +118,7 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   const bool delimited = info.body.kind == Kind::none || info.body.kind == Kind::length;
   const bool chunked = !delimited && !request_.http10;
   ends_by_close_ = !delimited && !chunked;
-  client_persists_ = client_persists_ && !response_closes(info, chunked);
-  if (ends_by_close_) close_reason_ = CloseReason::server_framing;
+  decide_persistence(response_closes(info, chunked));
 
   http::ResponseOptions options;
   options.chunked = chunked;
@@ -126,10 +128,7 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   options.date = worker_.date();
   const std::size_t written = http::write_response_head(client_.out.room_at(), client_.out.room(),
                                                         response_parser_, info, options);
-  if (written == 0) {
-    attempt_failed(ProxyError::upstream_protocol);
-    return Progress::moved;
-  }
+  if (written == 0) return answer_broken(http::ParseError::head_too_large);
   client_.out.produced(written);
   upstream::ServerConnection& server = *attempt_.connection;
   server.in.consume(response_parser_.head_bytes());
@@ -146,18 +145,29 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   return Progress::moved;
 }
 
-// Whether the client must be told that this is the connection's last answer.
-bool Exchange::response_closes(const http::ResponseInfo& info, bool chunked) const {
-  if (worker_.draining()) return true;
+// Whether this is the last answer on the client's connection. `reason`: why the answer itself
+// demands that, if it does.
+void Exchange::decide_persistence(std::optional<CloseReason> reason) {
+  if (!client_persists_) return;
+  if (worker_.crowded(client_.listener())) reason = CloseReason::crowded;
+  if (worker_.draining()) reason = CloseReason::draining;
+  client_persists_ = !reason;
+  close_reason_ = reason.value_or(close_reason_);
+}
+
+// Why an answer of this kind must be the connection's last one, if it must.
+std::optional<CloseReason> Exchange::response_closes(const http::ResponseInfo& info,
+                                                     bool chunked) const {
   const bool until_close = info.body.kind != http::BodyFraming::Kind::none &&
                            info.body.kind != http::BodyFraming::Kind::length && !chunked;
-  if (until_close) return true;
+  if (until_close) return CloseReason::server_framing;
+  if (core_.request() != RequestState::sending) return std::nullopt;
   // A server that leaves after an early answer will not take the rest of the request.
   const bool leaves = !info.keep_alive || attempt_.write_broken;
-  if (leaves && core_.request() == RequestState::sending) return true;
   // RFC 9110 10.1.1: a client that got a final answer instead of 100 may send the body or not; only
   // the end of the connection tells its bytes from a next request.
-  return core_.request() == RequestState::sending && body_in_doubt();
+  if (leaves || body_in_doubt()) return CloseReason::answered_early;
+  return std::nullopt;
 }
 
 // The client waits for 100 and has sent nothing of its body yet.
@@ -188,7 +198,9 @@ Exchange::Progress Exchange::send_response() {
       break_response(refusal(ProxyError::upstream_reset));
       break;
     case BodyFlow::Status::sink_failed: client_lost(ProxyError::client_closed); break;
-    case BodyFlow::Status::malformed: break_response(refusal(ProxyError::upstream_protocol)); break;
+    case BodyFlow::Status::malformed:
+      break_response(refusal(ProxyError::upstream_protocol, response_flow_.error()));
+      break;
     case BodyFlow::Status::no_buffer: break_response(refusal(ProxyError::buffers_exhausted)); break;
   }
   return Progress::moved;
@@ -231,6 +243,7 @@ void Exchange::answer(const Refusal& cause) {
   http::ErrorResponse page;
   page.status = cause.status;
   page.word = cause.word;
+  page.rule = cause.rule;
   page.text = cause.text;
   page.head_request = request_.method == http::MethodId::head;
   page.close = !client_persists_;
@@ -253,6 +266,7 @@ void Exchange::local_begin(std::uint16_t status) {
   status_ = status;
   attempt_end();
   outgoing_.release();
+  decide_persistence(std::nullopt);
   if (core_.request() == RequestState::head || request_flow_.error() != http::ParseError::none ||
       body_in_doubt()) {
     client_persists_ = false;

@@ -23,6 +23,9 @@ HttpSession::HttpSession(Worker& worker, std::uint32_t listener, os::Fd socket,
 void HttpSession::enter(State next) {
   CHECK(kHttpSessionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
         to_string(next));
+  os::trace_transition(os::Machine::session, state_, next);
+  if (next == State::idle) worker_.session_idle(*this);
+  if (state_ == State::idle) worker_.session_busy(*this);
   state_ = next;
 }
 
@@ -141,6 +144,12 @@ void HttpSession::drain() {
   }
 }
 
+bool HttpSession::make_room() {
+  if (state_ != State::idle || !in.empty() || !quiet()) return false;
+  close_begin(CloseReason::crowded);
+  return true;
+}
+
 void HttpSession::abort(CloseReason reason) {
   if (state_ == State::closed) return;
   if (state_ == State::exchanging) exchange_->abandon(ProxyError::shutting_down);
@@ -169,15 +178,13 @@ void HttpSession::close_staged(CloseReason reason) {
 
 void HttpSession::linger_step() {
   in.clear();
-  while (ready.may_receive()) {
+  for (std::size_t dropped = 0; ready.may_receive();) {
     const os::IoResult result = fill();
     if (result.status == os::IoStatus::again) break;
-    linger_bytes_ += static_cast<std::uint32_t>(result.bytes);
+    if (result.status != os::IoStatus::done) return close_begin(close_reason_);
     in.clear();
-    if (result.status != os::IoStatus::done || linger_bytes_ > kLingerBytesMax) {
-      close_begin(close_reason_);
-      return;
-    }
+    dropped += result.bytes;
+    if (dropped >= kLingerStepBytes) return loop().schedule(*this, loop::RunClass::bulk);
   }
   in.release();
 }

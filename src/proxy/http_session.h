@@ -37,6 +37,8 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   void start();
   // No further request: closes now when idle, else after the present exchange.
   void drain();
+  // Closes if it is idle and nothing has arrived. False: a request is here or under way.
+  [[nodiscard]] bool make_room();
   // Closes at once, whatever goes on.
   void abort(CloseReason reason);
 
@@ -61,17 +63,17 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   // Watches the socket once it has to be waited for. False: the kernel refused, session closed.
   bool ensure_watched();
 
-  // A client that ignores the end of the conversation is read for this long and this far.
+  // A client that ignores the end of the conversation is read for this long, and this much at a
+  // time before others get their turn.
   static constexpr std::uint64_t kLingerMs = 2'000;
+  static constexpr std::size_t kLingerStepBytes = 128 * 1024;
   // While draining, a silent client is waited for this long.
   static constexpr std::uint64_t kDrainPatienceMs = 1'000;
-  static constexpr std::uint32_t kLingerBytesMax = 256 * 1024;
 
   Worker& worker_;
   Exchange* exchange_ = nullptr;
   os::Peer peer_;
   std::uint32_t listener_;
-  std::uint32_t linger_bytes_ = 0;
   CloseReason close_reason_ = CloseReason::client_finished;
   State state_ = State::idle;
   bool served_ = false;  // At least one exchange has ended.

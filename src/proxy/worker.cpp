@@ -18,14 +18,30 @@ struct Worker::ListenerSlot final : net::Acceptor {
         listener(owner.loop_, *this, state.counters[owner.setup_.index], std::move(socket),
                  shared_socket) {}
 
-  // Exact over all workers: the place is taken before the connection is.
-  Verdict may_accept() override {
+  // Exact over all workers: the place is taken before the connection is. At the limit somebody who
+  // waits is worth more than an idle client.
+  Verdict may_accept(bool waiting) override {
+    if (reserve()) return Verdict::go_on;
+    if (!waiting) return Verdict::full;
+    if (worker.make_room(index) && reserve()) return Verdict::go_on;
+    note_crowd();
+    if (!worker.room_requests_.empty()) worker.room_requests_[index]->send();
+    return Verdict::full;
+  }
+
+  // Until the next look, a little later than the listener's own.
+  void note_crowd() {
+    constexpr std::uint64_t kCrowdedMs = 200;
+    state.crowded_until_ms.store(worker.loop_.now_ms() + kCrowdedMs, std::memory_order_relaxed);
+  }
+
+  bool reserve() {
     std::uint32_t taken = state.connections.load(std::memory_order_relaxed);
     do {
       // While the queue is emptied for closing, a place too many is better than a reset.
-      if (taken >= state.connections_max && !worker.draining()) return Verdict::full;
+      if (taken >= state.connections_max && !worker.draining()) return false;
     } while (!state.connections.compare_exchange_weak(taken, taken + 1));
-    return Verdict::go_on;
+    return true;
   }
 
   void nobody_accepted() override { state.connections.fetch_sub(1, std::memory_order_relaxed); }
@@ -33,19 +49,26 @@ struct Worker::ListenerSlot final : net::Acceptor {
   void accepted(os::Fd fd, const os::Peer& peer) override {
     HttpSession* session = worker.session_slab_.create(worker, index, std::move(fd), peer);
     if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
-    worker.sessions_.push_back(*session);
+    worker.busy_sessions_.push_back(*session);
+    ++worker.sessions_open_;
     session->start();
   }
 
-  void descriptors_exhausted() override {
+  bool descriptors_exhausted() override {
+    log_exhaustion();
+    note_crowd();
+    return worker.make_room(index);
+  }
+
+  void log_exhaustion() {
     constexpr std::uint64_t kQuietMs = 60'000;
     const std::uint64_t now_ms = worker.loop_.now_ms();
     std::uint64_t logged_ms = state.exhaustion_logged_ms.load(std::memory_order_relaxed);
     if (logged_ms != 0 && now_ms - logged_ms < kQuietMs) return;
     if (!state.exhaustion_logged_ms.compare_exchange_strong(logged_ms, now_ms)) return;
     worker.log_event("listener " + state.name +
-                     ": out of file descriptors, not accepting until one is free; raise the "
-                     "limit (ulimit -n, LimitNOFILE=)");
+                     ": out of file descriptors, idle clients are closed and new ones wait; raise "
+                     "the limit (ulimit -n, LimitNOFILE=)");
   }
 
   Worker& worker;
@@ -57,7 +80,13 @@ struct Worker::ListenerSlot final : net::Acceptor {
 Worker::Worker(const WorkerSetup& setup)
     : setup_(setup),
       loop_(setup.trigger),
-      upstreams_(loop_, buffers_, counters_.upstream, setup.index) {}
+      upstreams_(loop_, buffers_, counters_.upstream, setup.index),
+      idle_sessions_(setup.listeners.size()) {
+  if (setup.workers == nullptr) return;
+  for (std::uint32_t i = 0; i < setup.listeners.size(); ++i) {
+    room_requests_.push_back(std::make_unique<RoomRequest>(*this, i, *setup.workers));
+  }
+}
 
 Worker::~Worker() {
   stop();
@@ -74,7 +103,12 @@ void Worker::turn() {
   retire_old_snapshots();
   if (setup_.access_log != nullptr) setup_.access_log->notify();
   if (setup_.event_log != nullptr) setup_.event_log->notify();
-  if (state_ == State::draining && sessions_.empty()) stop();
+  if (state_ == State::draining && sessions_open_ == 0 && !listening()) stop();
+}
+
+bool Worker::listening() const {
+  return std::any_of(listeners_.begin(), listeners_.end(),
+                     [](const auto& slot) { return !slot->listener.retired(); });
 }
 
 void Worker::take_snapshot(Snapshot& snapshot) {
@@ -96,7 +130,9 @@ upstream::Backend* Worker::backend_for(const upstream::BackendPlan& plan) {
   if (current_ != nullptr) {
     const std::vector<upstream::BackendPlan>& plans = current_->snapshot->backends();
     for (std::size_t i = 0; i < plans.size(); ++i) {
-      if (plans[i].name == plan.name && plans[i].same_servers(plan)) return current_->backends[i];
+      if (plans[i].name != plan.name || !plans[i].same_servers(plan)) continue;
+      current_->backends[i]->adopt(plan);
+      return current_->backends[i];
     }
   }
   std::vector<upstream::ServerPool*> pools;
@@ -127,7 +163,7 @@ void Worker::exchange_ended(SnapshotUse& use) {
 }
 
 void Worker::retire_old_snapshots() {
-  if (uses_.size() < 2 && retired_snapshots_.empty()) return;
+  if (uses_.size() < 2 && retired_snapshots_.empty()) return;  // Nearly always.
   const std::size_t before = uses_.size();
   for (auto at = uses_.begin(); at != uses_.end();) {
     if (at->get() == current_ || (*at)->exchanges > 0) {
@@ -139,37 +175,84 @@ void Worker::retire_old_snapshots() {
     retired_snapshots_.push_back(snapshot);
   }
   if (uses_.size() != before) drop_unused_backends();
-  if (uses_.size() > 1) return;
-  // Nobody works with an older snapshot: its servers' pools can go, and then the snapshots.
-  upstreams_.keep_only(current_->snapshot->servers(), true);
-  if (!upstreams_.only_kept(current_->snapshot->servers())) return;
+  if (!retired_snapshots_.empty()) release_snapshots();
+}
+
+// Once the pools are gone that only they named.
+void Worker::release_snapshots() {
+  std::vector<upstream::ServerState*> named;
+  for (const auto& use : uses_) {
+    const std::vector<upstream::ServerState*>& servers = use->snapshot->servers();
+    named.insert(named.end(), servers.begin(), servers.end());
+  }
+  upstreams_.keep_only(named, true);
+  if (!upstreams_.only_kept(named)) return;
   for (Snapshot* snapshot : std::exchange(retired_snapshots_, {})) snapshot->release(setup_.index);
+}
+
+void Worker::enter(State next) {
+  CHECK(kWorkerNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
+        to_string(next));
+  os::trace_transition(os::Machine::worker, state_, next);
+  state_ = next;
 }
 
 void Worker::drain() {
   if (state_ != State::serving) return;
-  state_ = State::draining;
-  // First everything that waits in the queues, so that closing the sockets resets nobody.
-  for (const auto& slot : listeners_) slot->listener.drain_and_close();
-  sessions_.for_each([](HttpSession& session) { session.drain(); });
+  enter(State::draining);
+  for (const auto& slot : listeners_) slot->listener.drain();
+  for_each_session([](HttpSession& session) { session.drain(); });
 }
 
 void Worker::stop() {
   if (state_ == State::stopped) return;
-  const bool listening = state_ == State::serving;
-  state_ = State::stopped;
-  if (listening) {
-    for (const auto& slot : listeners_) slot->listener.drain_and_close();
+  enter(State::stopped);
+  for (const auto& slot : listeners_) {
+    if (!slot->listener.retired()) slot->listener.drain_and_close();
   }
-  sessions_.for_each([](HttpSession& session) { session.abort(CloseReason::draining); });
+  for_each_session([](HttpSession& session) { session.abort(CloseReason::draining); });
   upstreams_.retire_all();
+}
+
+template <typename Visit>
+void Worker::for_each_session(Visit visit) {
+  busy_sessions_.for_each(visit);
+  for (SessionList& idle : idle_sessions_) idle.for_each(visit);
+}
+
+bool Worker::make_room(std::uint32_t listener) {
+  constexpr int kLooks = 8;  // Those whose request has just arrived are passed over.
+  SessionList& idle = idle_sessions_[listener];
+  for (int i = 0; i < kLooks && !idle.empty(); ++i) {
+    HttpSession& longest = *idle.front();
+    if (longest.make_room()) return true;
+    static_cast<ListLink<SessionTag>&>(longest).unlink();
+    idle.push_back(longest);
+  }
+  return false;
+}
+
+void Worker::session_idle(HttpSession& session) {
+  static_cast<ListLink<SessionTag>&>(session).unlink();
+  idle_sessions_[session.listener()].push_back(session);
+  resume_listeners();
+}
+
+void Worker::resume_listeners() {
+  for (const auto& slot : listeners_) slot->listener.resume();
+}
+
+void Worker::session_busy(HttpSession& session) {
+  static_cast<ListLink<SessionTag>&>(session).unlink();
+  busy_sessions_.push_back(session);
 }
 
 void Worker::session_ended(HttpSession& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
+  --sessions_open_;
   loop_.retire(session);
   setup_.listeners[session.listener()]->connections.fetch_sub(1, std::memory_order_relaxed);
-  for (const auto& slot : listeners_) slot->listener.resume();
+  resume_listeners();
 }
 
 void Worker::destroy_session(HttpSession& session) { session_slab_.destroy(session); }
@@ -182,6 +265,15 @@ std::string_view Worker::date() {
     date_until_ns_ = loop_.now_ns() + (kSecond - wall_ns % kSecond);
   }
   return {date_.data(), date_.size()};
+}
+
+const char* to_string(Worker::State state) {
+  switch (state) {
+    case Worker::State::serving: return "serving";
+    case Worker::State::draining: return "draining";
+    case Worker::State::stopped: return "stopped";
+  }
+  return "?";
 }
 
 void Worker::log_event(std::string_view text) {

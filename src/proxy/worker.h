@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,10 +24,13 @@
 #include "proxy/counters.h"
 #include "proxy/exchange.h"
 #include "proxy/http_session.h"
+#include "proxy/room_request.h"
 #include "proxy/snapshot.h"
 #include "upstream/upstreams.h"
 
 namespace weir::proxy {
+
+class Worker;
 
 // What a worker needs from the program; outlives the worker.
 struct WorkerSetup {
@@ -37,6 +41,8 @@ struct WorkerSetup {
   LogRing* access_log = nullptr;  // Null when no access log is wanted.
   LogRing* event_log = nullptr;
   std::vector<ListenerState*> listeners;  // By listener index.
+  // All workers by index, complete before the first one runs; null when there is only this one.
+  const std::vector<Worker*>* workers = nullptr;
 };
 
 // A snapshot as one worker uses it. `exchanges` are still working with it.
@@ -48,6 +54,15 @@ struct SnapshotUse {
 
 class Worker {
  public:
+  //   serving ---- drain() ----> draining ---- nothing is left ----> stopped
+  //      |                          |                                   ^
+  //      +--------------------------+-------------- stop() -------------+
+  enum class State : std::uint8_t {
+    serving,   // Accepts and serves.
+    draining,  // Listeners close, sessions finish their exchange. The control thread's grace runs.
+    stopped,   // Nothing is left.
+  };
+
   explicit Worker(const WorkerSetup& setup);
   ~Worker();
   Worker(const Worker&) = delete;
@@ -85,6 +100,15 @@ class Worker {
   [[nodiscard]] const ListenerState& listener_state(std::uint32_t listener) const {
     return *setup_.listeners[listener];
   }
+  // Closes the client of the listener that has been idle longest. False when none is idle.
+  [[nodiscard]] bool make_room(std::uint32_t listener);
+  // Another worker has closed an idle client for one that waits here.
+  void room_was_made() { resume_listeners(); }
+  // Clients wait for a place or a descriptor at the listener, in whatever worker.
+  [[nodiscard]] bool crowded(std::uint32_t listener) const {
+    return loop_.now_ms() <
+           setup_.listeners[listener]->crowded_until_ms.load(std::memory_order_relaxed);
+  }
   // IMF-fixdate of this second.
   [[nodiscard]] std::string_view date();
 
@@ -96,6 +120,8 @@ class Worker {
     return exchanges_.create(*this, session);
   }
   void destroy_exchange(Exchange& exchange) { exchanges_.destroy(exchange); }
+  void session_idle(HttpSession& session);
+  void session_busy(HttpSession& session);
   void session_ended(HttpSession& session);  // Retired; its slot is freed by reap.
   void destroy_session(HttpSession& session);
 
@@ -104,15 +130,28 @@ class Worker {
 
   [[nodiscard]] const loop::LoopCounters& loop_counters() const { return loop_.counters(); }
 
- private:
-  enum class State : std::uint8_t {
-    serving,   // Accepts and serves.
-    draining,  // No listener; the sessions that are left finish their exchange.
-    stopped,   // Nothing is left.
+  // What there is of everything, for checkers.
+  struct Census {
+    std::size_t sessions = 0;
+    std::size_t exchanges = 0;
+    std::size_t server_connections = 0;
+    std::size_t snapshots = 0;
   };
+  [[nodiscard]] Census census() const {
+    return {session_slab_.live(), exchanges_.live(), upstreams_.connections(),
+            uses_.size() + retired_snapshots_.size()};
+  }
+
+ private:
   struct ListenerSlot;
 
+  void enter(State next);
+  template <typename Visit>
+  void for_each_session(Visit visit);
+  void resume_listeners();
+  [[nodiscard]] bool listening() const;
   void retire_old_snapshots();
+  void release_snapshots();
   [[nodiscard]] upstream::Backend* backend_for(const upstream::BackendPlan& plan);
   void drop_unused_backends();
 
@@ -123,8 +162,14 @@ class Worker {
   upstream::Upstreams upstreams_;
   Slab<HttpSession> session_slab_;
   Slab<Exchange, 16> exchanges_;
-  IntrusiveList<HttpSession, SessionTag> sessions_;
+  // Every open session is in one of these: the busy ones, and by listener the idle ones, the
+  // longest idle first.
+  using SessionList = IntrusiveList<HttpSession, SessionTag>;
+  SessionList busy_sessions_;
+  std::deque<SessionList> idle_sessions_;
+  std::size_t sessions_open_ = 0;
   std::vector<std::unique_ptr<ListenerSlot>> listeners_;
+  std::vector<std::unique_ptr<RoomRequest>> room_requests_;   // By listener; empty when alone.
   std::vector<std::unique_ptr<upstream::Backend>> backends_;  // Those that uses_ name.
   std::vector<std::unique_ptr<SnapshotUse>> uses_;  // The current one and older ones still in use.
   SnapshotUse* current_ = nullptr;
@@ -133,5 +178,15 @@ class Worker {
   std::uint64_t date_until_ns_ = 0;
   std::array<char, http::kDateBytes> date_{};
 };
+
+// Legal next states.
+inline constexpr std::array kWorkerNext = {
+    std::array{false, true, true},   // serving
+    std::array{false, false, true},  // draining
+    std::array{false, false, false}  // stopped
+};
+static_assert(kWorkerNext.size() == static_cast<std::size_t>(Worker::State::stopped) + 1);
+
+[[nodiscard]] const char* to_string(Worker::State state);
 
 }  // namespace weir::proxy

@@ -22,6 +22,10 @@ struct View {
   }
 };
 
+void trace(health::Passive::State before, health::Passive::State after) {
+  if (before != after) os::trace_transition(os::Machine::passive, before, after);
+}
+
 }  // namespace
 
 Backend::Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::uint64_t seed,
@@ -30,6 +34,10 @@ Backend::Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::u
       balancer_(plan.algorithm, plan.weights, seed),
       retry_budget_(now_ms),
       prng_(~seed) {
+  adopt(plan);
+}
+
+void Backend::adopt(const BackendPlan& plan) {
   // Above the connect timeout, so that a trial which is only slow is not doubled.
   passive_settings_.trial_ms_max =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(plan.connect_timeout_ms, 3'600'000)) +
@@ -45,7 +53,9 @@ std::optional<Pick> Backend::pick(const balance::Attempt& attempt, std::uint64_t
     const health::Admission admission =
         health::admit(pool->state().passive, now_ms, passive_settings_);
     if (admission == health::Admission::refused) continue;
-    return Pick{pool, *choice, admission == health::Admission::trial};
+    const bool trial = admission == health::Admission::trial;
+    if (trial) trace(health::Passive::State::avoided, health::Passive::State::trial);
+    return Pick{pool, *choice, trial};
   }
   const balance::Choice choice = balancer_.pick(View{pools_, now_ms, true}, attempt);
   if (!choice) return std::nullopt;
@@ -61,6 +71,7 @@ bool Backend::report(const Pick& pick, health::Passive::Event event, std::uint64
   const health::PassiveChange change =
       health::apply(pick.pool->state().passive, event, now_ms, static_cast<std::uint32_t>(prng_()),
                     passive_settings_);
+  trace(change.before.state(), change.after.state());
   return (change.before.state() == health::Passive::State::up) !=
          (change.after.state() == health::Passive::State::up);
 }

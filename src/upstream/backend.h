@@ -47,6 +47,9 @@ class Backend {
   Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::uint64_t seed,
           std::uint64_t now_ms);
 
+  // A reload has changed what does not need another Backend: the timeouts.
+  void adopt(const BackendPlan& plan);
+
   // The next server for this attempt: one that is not avoided if there is any, else an avoided one
   // (a preference is no reason to refuse a client); empty when all were tried.
   [[nodiscard]] std::optional<Pick> pick(const balance::Attempt& attempt, std::uint64_t now_ms);

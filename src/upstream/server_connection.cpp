@@ -12,6 +12,7 @@ ServerConnection::ServerConnection(ServerPool& pool, net::BufferPool& buffers,
 void ServerConnection::enter(State next) {
   CHECK(kServerConnectionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
         "illegal state of a server connection");
+  os::trace_transition(os::Machine::server_connection, state_, next);
   state_ = next;
 }
 

@@ -27,6 +27,8 @@ class Upstreams {
   // Whether no pool but those of `named` is left.
   [[nodiscard]] bool only_kept(const std::vector<ServerState*>& named) const;
 
+  [[nodiscard]] std::size_t connections() const { return connections_.live(); }
+
   // Closes every idle connection: the worker is leaving.
   void retire_all();
 

@@ -1,8 +1,11 @@
 """The admin listener: /healthz, /readyz and /metrics, read-only."""
 
+import os
+import re
+import shlex
 import subprocess
 
-from harness import Case, Client, curl, wait_until
+from harness import Case, Client, config, curl, wait_until
 
 
 class Admin(Case):
@@ -112,3 +115,19 @@ class Admin(Case):
         client.send(b"GET /healthz HTTP/1.0\r\n\r\n")
         self.assertEqual(client.response().status, 200)
         self.assertTrue(client.closed())
+
+    def test_on_a_unix_socket(self):
+        """weir says how to ask there, and takes its file away at the end."""
+        path, port = self.path("admin.sock"), self.free_port()
+        text = config(port, [self.origin()], admin=f"unix:{path}")
+        weir = self.run_config(text, [port])
+        wait_until(lambda: "workers" in weir.err, 10, "the start to be told")
+        command = re.search(rf"curl (--unix-socket {path} http://localhost/metrics), ", weir.err)
+        self.assertIn(b"weir_config_generation 1", curl(*shlex.split(command[1])).stdout)
+        second = self.run_config(config(self.free_port(), [self.origin()], admin=f"unix:{path}"),
+                                 [], ready=False)
+        self.assertEqual(second.wait(), 1)
+        self.assertRegex(second.err, f"admin pages: cannot listen on unix:{path}: another program")
+        self.weirs.remove(second)
+        weir.terminate()
+        self.assertFalse(os.path.exists(path), "the socket file is left behind")

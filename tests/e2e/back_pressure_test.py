@@ -124,6 +124,36 @@ class BackPressure(Case):
         slow.response(sink=check)
         self.assertEqual(received.value, TOTAL)
 
+    def test_interim_answers_to_a_client_that_does_not_read(self):
+        """They wait with the server, and all of them come in their order once they are wanted."""
+        sent, hints = Counter(), 20_000
+        padding = b"p" * 3_000
+
+        def script(connection):
+            connection.sock.settimeout(seconds(60))
+            while request := connection.request():
+                while request.target == "/hints" and sent.value < hints:
+                    connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </%d>\r\nX-P: %s\r\n\r\n"
+                                    % (sent.value, padding))
+                    sent.value += 1
+                connection.send(OK)
+
+        weir = self.classic(self.origin(script))
+        other = self.client(weir)
+        self.assertEqual(other.get("/small").body, b"ok")
+        before = weir.memory()
+        slow = self.client(weir, timeout=60, receive_buffer=16_384)
+        slow.send(b"GET /hints HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertLess(wait_stalled(sent), hints, "the server was not held back")
+        if not SANITIZED:
+            self.assertLess(weir.memory() - before, 4 << 20)
+        self.assertLess(weir.cpu_share(0.3), 0.2, "waiting for the client costs CPU")
+        for _ in range(10):
+            self.assertEqual(other.get("/small").body, b"ok")
+        for number in range(hints):
+            self.assertEqual(slow.head().get("link"), f"</{number}>")
+        self.assertEqual(slow.response().body, b"ok")
+
     def test_client_that_pipelines_without_end(self):
         """Requests behind one that waits are left in the kernel, not collected in memory."""
         gate = threading.Event()

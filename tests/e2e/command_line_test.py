@@ -89,6 +89,8 @@ class BadInput(CommandLine):
         self.check(["proxy", "--from", port, "--to", "9001", "extra"], USAGE)
         self.check(["version", "extra"], USAGE)
         self.check(["nonsense"], USAGE)
+        self.check(["rum", "-c", "x.toml"], USAGE, "`rum` is neither.* did you mean `run`")
+        self.check(["demo", "--workers", "0"], USAGE, "--workers 0")
 
     def test_nothing_at_all(self):
         status, out, err = self.run_weir()

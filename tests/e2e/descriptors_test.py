@@ -1,6 +1,8 @@
 """Out of file descriptors: accepting stops, resumes when one is free, and never spins."""
 
+import re
 import resource
+import threading
 
 from harness import Case, SANITIZED, wait_until
 
@@ -14,62 +16,101 @@ def limited(number):
 class Descriptors(Case):
 
     def full(self, weir):
-        """Clients until weir does not accept any more; those it accepted have been answered."""
-        served, waiting = [], []
-        for _ in range(LIMIT * 2):
-            client = self.client(weir)
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            if not waiting and not client.quiet(0.3):
-                self.assertEqual(client.response().status, 200)
-                served.append(client)
-            else:
-                waiting.append(client)
-                if len(waiting) == 10:
-                    break
-        self.assertEqual(len(waiting), 10, "the limit was never met")
-        return served, waiting
+        """Clients until weir does not accept any more. Each has begun a request, so that none is
+        closed for another; finish() ends it."""
+        inside, waiting = [], []
+        active = "weir_listener_connections_active"
+        exhausted = "weir_listener_descriptors_exhausted_total"
+        while not waiting:
+            self.assertLess(len(inside), LIMIT, "the limit was never met")
+            client = self.client(weir).send(b"GET / HTTP/1.1\r\n")
+            wait_until(lambda: weir.metric(active) > len(inside) or weir.metric(exhausted) > 0, 10)
+            (waiting if weir.metric(exhausted) > 0 else inside).append(client)
+        waiting += [self.client(weir).send(b"GET / HTTP/1.1\r\n") for _ in range(9)]
+        return inside, waiting
+
+    def finish(self, client):
+        client.send(b"Host: a\r\n\r\n")
+        self.assertEqual(client.response().status, 200)
+
+    def lowered(self):
+        """A weir that has no more than twenty descriptors left, and its hard limit."""
+        weir = self.weir(self.origin(), backend={"idle": "60s"})  # One descriptor for the server.
+        weir.admin_client = self.client(weir.admin_port)
+        self.assertEqual(weir.metric("weir_listener_descriptors_exhausted_total"), 0)
+        self.assertEqual(self.client(weir).get().status, 200)
+        hard = resource.prlimit(weir.pid, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(weir.pid, resource.RLIMIT_NOFILE, (weir.descriptors() + 20, hard))
+        return weir, hard
+
+    def swap_one(self, weir, inside, waiting):
+        """One client leaves, and the next of those who wait takes its place."""
+        accepted = "weir_listener_connections_total"
+        before = weir.metric(accepted)
+        inside.pop(0).reset()
+        wait_until(lambda: weir.metric(accepted) == before + 1, 10, "one more")
+        inside.append(waiting.pop(0))
 
     def test_stops_and_resumes(self):
-        weir = self.classic(self.origin(), prefix=limited(LIMIT))
-        served, waiting = self.full(weir)
-        self.assertGreater(len(served), 10)
+        """The limit of connections that follows from that of descriptors."""
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+
+        def script(connection):
+            while connection.request():
+                gate.wait(30)
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        origin = self.origin(script, backlog=LIMIT)
+        weir = self.classic(origin, prefix=limited(LIMIT))
+        most = int(re.search(r"at most (\d+) connections", weir.output).group(1))
+        self.assertGreater(most, LIMIT // 3)
+        clients = [self.client(weir).send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                   for _ in range(most + 10)]
+        wait_until(lambda: len(origin.requests) == most, 10, "as many as fit")
         self.assertLess(weir.cpu_share(0.5), 0.1, "it spins")
-        for client in waiting:
-            self.assertTrue(client.quiet(0.001))
-        for client in served:  # Those inside are served on.
-            self.assertEqual(client.get().status, 200)
-        for client in served[:12]:
-            client.close()
-        for client in waiting:
+        self.assertEqual(len(origin.requests), most)
+        gate.set()
+        for client in clients:
             self.assertEqual(client.response().status, 200)
 
     def test_limit_lowered_at_run_time(self):
         """The kernel says EMFILE: said once, counted, no spin, and everybody is served later."""
         if SANITIZED:
             return  # UBSan's check of virtual tables opens a pipe, and reports when it cannot.
-        weir = self.weir(self.origin(), backend={"idle": "60s"})  # One descriptor for the server.
-        self.assertEqual(self.client(weir).get().status, 200)
-        hard = resource.prlimit(weir.pid, resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(weir.pid, resource.RLIMIT_NOFILE, (weir.descriptors() + 20, hard))
+        weir, hard = self.lowered()
         before = len(weir.output)
-        served, waiting = self.full(weir)
+        inside, waiting = self.full(weir)
         self.assertLess(weir.cpu_share(0.5), 0.1, "it spins")
         for _ in range(5):  # In and out of the limit a few times.
-            served.pop().close()
-            client = wait_until(lambda: next(
-                (one for one in waiting if not one.quiet(0.01)), None), 10, "one more")
-            waiting.remove(client)
-            self.assertEqual(client.response().status, 200)
-            served.append(client)
+            self.swap_one(weir, inside, waiting)
         lines = weir.output[before:].splitlines()
         self.assertEqual(len(lines), 1, lines)
         self.assertRegex(lines[0], "descriptor|open files")
-        for client in served:
-            client.close()
-        for client in waiting:
-            self.assertEqual(client.response().status, 200)
         resource.prlimit(weir.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        for client in inside + waiting:
+            self.finish(client)
         self.assertGreater(weir.metric("weir_listener_descriptors_exhausted_total"), 0)
+
+    def test_a_pause_counts_once(self):
+        """However often it is looked whether a descriptor is free, and however many wait."""
+        if SANITIZED:
+            return  # As above.
+        weir, _ = self.lowered()
+        inside, waiting = self.full(weir)
+        for pauses in range(1, 4):
+            weir.wait_turns(10)
+            self.assertEqual(weir.metric("weir_listener_descriptors_exhausted_total"), pauses)
+            self.swap_one(weir, inside, waiting)
+
+    def test_idle_clients_make_room(self):
+        """Whoever has had an answer and keeps its connection is closed for one that asks now."""
+        if SANITIZED:
+            return  # As above.
+        weir, _ = self.lowered()
+        for _ in range(100):
+            self.assertEqual(self.client(weir).get().status, 200)
+        self.assertGreater(weir.metric("weir_connection_closes_total", reason="crowded"), 50)
 
     def test_no_descriptor_for_the_server(self):
         """A client that is in, but whose server connection cannot be opened, gets a page."""

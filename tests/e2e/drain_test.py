@@ -160,6 +160,31 @@ class Drain(Case):
             thread.join(seconds(10))
         self.assertEqual([result for result in results if result != 200], [])
 
+    def test_queue_behind_max_connections(self):
+        """Who waits behind a full listener is let in for the last time: a request that came along
+        is answered, a silent client gets an orderly close."""
+        for workers in (1, 2):
+            with self.subTest(workers=workers):
+                self.gate.clear()
+                weir = self.weir(self.server, listener={"max_connections": 2},
+                                 runtime={"workers": workers})
+                inside = [self.running(weir) for _ in range(2)]
+                waiting = [self.client(weir) for _ in range(12)]
+                for client in waiting[:8]:
+                    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                for client in waiting:
+                    self.assertTrue(client.quiet(0.01))
+                weir.signal(signal.SIGTERM)
+                for client in waiting[:8]:
+                    answer = client.response()
+                    self.assertEqual((answer.body, answer.get("connection")), (b"ok", "close"))
+                for client in waiting:
+                    self.assertTrue(client.closed())
+                self.gate.set()
+                for client in inside:
+                    self.assertEqual(client.response().body, b"finished")
+                self.assertEqual(weir.wait(), 0)
+
     def test_readiness_during_the_drain(self):
         """/readyz turns to 503 while running work finishes, /healthz stays 200."""
         weir = self.weir(self.server)

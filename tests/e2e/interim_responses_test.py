@@ -2,7 +2,7 @@
 
 import threading
 
-from harness import Case, OK, response, seconds
+from harness import Case, OK, response, seconds, wait_until
 
 EXPECT = (b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
           b"Expect: 100-continue\r\n\r\n")
@@ -75,6 +75,24 @@ class Continue(Case):
                 self.assertNotIn(b"/evil ", b"".join(
                     request.raw_head for request in server.requests))
 
+    def test_final_answer_instead_ends_the_connection(self):
+        """RFC 9110 10.1.1: a client that keeps its content to itself after the answer meets the
+        close it was told of; neither side waits for the other."""
+        for status in ("417 Expectation Failed", "200 OK"):
+            with self.subTest(status=status):
+                server = self.origin(lambda connection, status=status: (
+                    connection.head(), connection.send(response(b"no", status)),
+                    connection.wait_end()))
+                weir = self.weir(server)
+                client = self.client(weir, timeout=seconds(3))
+                client.send(EXPECT)
+                answer = client.response()
+                self.assertEqual((answer.status, answer.get("connection"), answer.body),
+                                 (int(status[:3]), "close", b"no"))
+                self.assertTrue(client.closed())
+                wait_until(lambda weir=weir: not weir.metric("weir_listener_connections_active"),
+                           3, "the client's connection to be gone")
+
     def test_next_request_after_a_refused_one(self):
         """RFC 9112 9.3: the content is read to its end, or the connection is closed."""
         server = self.origin(lambda connection: (
@@ -143,6 +161,21 @@ class OtherInterim(Case):
         self.assertEqual(heads[2].all("link"), ["</c>"])
         self.assertEqual(client.response().body, b"ok")
         self.assertEqual([answer.status for answer in client.get().interim], [102, 103, 103])
+
+    def test_ten_thousand(self):
+        """RFC 9110 15.2: no number is too large; none is lost and none overtakes another."""
+        hints = [f"</{number}>" for number in range(10_000)]
+        flood = "".join(f"HTTP/1.1 103 Early Hints\r\nLink: {hint}\r\n\r\n" for hint in hints)
+
+        def script(connection):
+            while connection.request():
+                connection.send(flood.encode() + OK)
+
+        client = self.client(self.classic(self.origin(script)))
+        for _ in range(2):
+            answer = client.get()
+            self.assertEqual(answer.body, b"ok")
+            self.assertEqual([item.get("link") for item in answer.interim], hints)
 
     def test_in_one_segment_and_cut_at_every_byte(self):
         whole = self.INTERIM + OK

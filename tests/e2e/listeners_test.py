@@ -45,6 +45,16 @@ class Listeners(Case):
         with open(listen, encoding="ascii") as file:
             self.assertEqual(file.read(), "precious")
 
+    def test_unix_listener_leaves_the_file_of_its_successor(self):
+        """Another program has put its socket in weir's place: the end of weir is not its end."""
+        listen = self.path("weir.sock")
+        weir = self.run_config(config(f"unix:{listen}", [self.origin()]), [], ready=False)
+        wait_until(lambda: os.path.exists(listen) and weir.output, 10)
+        os.unlink(listen)
+        self.origin(unix_path=listen)
+        weir.terminate()
+        self.assertEqual(self.client(listen).get().body, b"ok")
+
     def test_unix_server_in_the_classic_form(self):
         path = self.path("server.sock")
         server = self.origin(unix_path=path)

@@ -4,34 +4,94 @@ import threading
 
 from harness import Case, wait_until
 
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+HITS = "weir_listener_connections_limit_hits_total"
+
 
 class MaxConnections(Case):
+
+    def holding(self):
+        """An origin that answers when `release` is set, and what sets it."""
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def script(connection):
+            while connection.request():
+                release.wait(30)
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        return self.origin(script), release
 
     def test_limit_holds_and_resumes(self):
         """The connections above the limit wait in the queue and are served when there is room."""
         for workers in (1, 2):
             with self.subTest(workers=workers):
-                weir = self.weir(self.origin(), listener={"max_connections": 8},
+                origin, release = self.holding()
+                weir = self.weir(origin, listener={"max_connections": 8},
                                  runtime={"workers": workers})
-                clients = [self.client(weir) for _ in range(16)]
-                for client in clients:
-                    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                answered = [client for client in clients if not client.quiet(0.3)]
-                self.assertLessEqual(len(answered), 8)
-                self.assertGreaterEqual(len(answered), 8 // workers)
+                clients = [self.client(weir).send(GET) for _ in range(16)]
+                wait_until(lambda o=origin: len(o.requests) >= 8 // workers, 5, "the first ones")
+                weir.wait_turns(10)
+                self.assertLessEqual(len(origin.requests), 8)
                 self.assertLess(weir.cpu_share(0.3), 0.1, "it spins")
-                for client in answered:
+                release.set()
+                for client in clients:
                     self.assertEqual(client.response().status, 200)
-                    client.close()
-                rest = [client for client in clients if client not in answered]
-                wait_until(lambda rest=rest: any(not client.quiet(0.01) for client in rest), 10,
-                           "those who waited")
-                for _ in range(len(rest)):
-                    ready = wait_until(lambda rest=rest: next(
-                        (client for client in rest if not client.quiet(0.01)), None), 10)
-                    self.assertEqual(ready.response().status, 200)
-                    rest.remove(ready)
-                    ready.close()
+
+    def test_a_request_under_way_is_never_closed_for_another(self):
+        origin, release = self.holding()
+        weir = self.weir(origin, listener={"max_connections": 4}, runtime={"workers": 1})
+        clients = [self.client(weir).send(GET) for _ in range(4)]
+        wait_until(lambda: len(origin.requests) == 4, 5)
+        late = [self.client(weir).send(GET) for _ in range(4)]
+        wait_until(lambda: weir.metric(HITS, listener="web") >= 1, 5, "the pause")
+        weir.wait_turns(10)
+        for client in clients + late:
+            self.assertTrue(client.quiet(0.001))
+        release.set()
+        for client in clients + late:
+            self.assertEqual(client.response().status, 200)
+
+    def test_the_longest_idle_makes_room(self):
+        """A client without a request is closed for one that has one; the longest idle first."""
+        weir = self.weir(self.origin(), listener={"max_connections": 3}, runtime={"workers": 1})
+        first, second, third = (self.client(weir) for _ in range(3))
+        for client in (first, second, third, first):
+            self.assertEqual(client.get().status, 200)
+        fourth = self.client(weir)
+        self.assertEqual(fourth.get().status, 200)
+        self.assertTrue(second.closed())
+        self.assertTrue(first.quiet(0.001) and third.quiet(0.001))
+        self.assertEqual(weir.metric("weir_connection_closes_total", reason="crowded"), 1)
+        self.assertEqual(weir.metric("weir_listener_connections_active", listener="web"), 3)
+
+    def test_a_flood_of_silent_connections_keeps_nobody_out(self):
+        """An attacker opens connections and says nothing; a client with a request is served."""
+        weir = self.weir(self.origin(), listener={"max_connections": 8}, runtime={"workers": 1})
+        for _ in range(20):
+            silent = [self.client(weir) for _ in range(16)]
+            self.assertEqual(self.client(weir).get().status, 200)
+            for client in silent:
+                client.close()
+            self.clients.clear()
+
+    def test_answers_say_close_while_others_wait(self):
+        """A client that goes on and on does not keep its place from those in the queue."""
+        origin, release = self.holding()
+        weir = self.weir(origin, listener={"max_connections": 2}, runtime={"workers": 1})
+        inside = [self.client(weir).send(GET) for _ in range(2)]
+        wait_until(lambda: len(origin.requests) == 2, 5)
+        outside = self.client(weir).send(GET)
+        wait_until(lambda: weir.metric(HITS, listener="web") >= 1, 5, "the pause")
+        inside[0].reset()  # Makes room for `outside`, and the queue is empty again.
+        wait_until(lambda: len(origin.requests) == 3, 5)
+        another = self.client(weir).send(GET)
+        wait_until(lambda: weir.metric(HITS, listener="web") >= 2, 5, "the pause")
+        release.set()
+        self.assertEqual(inside[1].response().get("connection"), "close")
+        self.assertTrue(inside[1].closed())
+        for client in (outside, another):
+            self.assertEqual(client.response().status, 200)
 
     def test_never_exceeded(self):
         """Many clients at the same moment, on several workers: the limit is a limit."""
@@ -80,9 +140,21 @@ class MaxConnections(Case):
         for client in clients:
             self.assertEqual(client.get().status, 200)
         self.assertEqual(weir.metric("weir_listener_connections_active", listener="web"), 2)
-        self.client(weir)
         clients[0].close()
+        self.client(weir)
         wait_until(lambda: weir.metric("weir_listener_connections_total", listener="web") == 3)
+
+    def test_a_pause_counts_once(self):
+        """However often it is looked whether there is room, and however many wait."""
+        origin, _ = self.holding()
+        weir = self.weir(origin, listener={"max_connections": 2}, runtime={"workers": 1})
+        clients = [self.client(weir).send(GET) for _ in range(6)]
+        for pauses in range(1, 4):
+            wait_until(lambda n=pauses: weir.metric(HITS, listener="web") >= n, 5, "the pause")
+            weir.wait_turns(10)
+            self.assertEqual(weir.metric(HITS, listener="web"), pauses)
+            clients.pop(0).reset()
+            wait_until(lambda n=pauses: len(origin.requests) == 2 + n, 5, "the next one")
 
     def test_more_than_the_descriptors_allow(self):
         """Only an explicit number that cannot fit is refused, with a line that says what to do."""

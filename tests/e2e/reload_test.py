@@ -125,6 +125,25 @@ class Reload(Case):
         self.assertEqual(client.get().body, b"b")
         self.assertEqual(weir.metric("weir_config_last_reload_successful"), 1)
 
+    def test_refusal_is_told_once(self):
+        weir = self.proxy(self.a)
+        self.apply(weir, self.text(self.b, backend={"connect": "5"}))
+        self.apply(weir, self.text(self.b))
+        wait_until(lambda: "generation 2 is active" in weir.err, 10, "the end of what is said")
+        self.assertEqual(weir.err.count("generation 1 stays active"), 1, weir.err)
+        self.assertNotIn("refused", weir.err)
+
+    def test_changes_are_told(self):
+        weir = self.proxy(self.a)
+        self.apply(weir, self.text({"address": self.a, "weight": 3}, self.b,
+                                   backend={"balance": "p2c", "connect": "250ms"}))
+        wait_until(lambda: f"[backend.app] added {self.b.address}, "
+                           f"weight of {self.a.address} 1 -> 3, balance round_robin -> p2c, "
+                           "connect_timeout 5s -> 250ms\n" in weir.err, 10, "what has changed")
+        self.apply(weir, self.text({"address": self.a, "weight": 3}, self.b,
+                                   backend={"balance": "p2c", "connect": "250ms"}))
+        wait_until(lambda: "generation 3 is active: nothing changed\n" in weir.err, 10)
+
     def test_missing_file_changes_nothing(self):
         weir = self.proxy(self.a)
         os.unlink(weir.config_path)

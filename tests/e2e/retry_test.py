@@ -184,6 +184,144 @@ class FreshConnection(Case):
             self.assertEqual(len(request.body), 8_000_000)
 
 
+def silent(connection):
+    """Takes requests and says nothing."""
+    while connection.request():
+        pass
+
+
+class SilentServer(Case):
+    """No answer byte within response_head_timeout: another server may have what is idempotent and
+    held in full, once; whatever else was sent may have been done."""
+
+    def proxy(self, *servers):
+        return self.weir(*servers, backend={"response_head": "300ms"})
+
+    def counts(self, *servers):
+        return sorted(len(server.requests) for server in servers)
+
+    def test_idempotent_goes_to_another_server(self):
+        for method, body in (("GET", b""), ("PUT", b"small"), ("DELETE", b"")):
+            with self.subTest(method=method):
+                bad, good = self.origin(silent), self.origin()
+                client = self.client(self.proxy(bad, good))
+                for number in range(4):
+                    answer = client.request(method, f"/{number}", body=body)
+                    self.assertEqual((answer.status, answer.body), (200, b"ok"))
+                self.assertGreater(len(bad.requests), 0)
+                self.assertEqual([(request.target, request.body) for request in good.requests],
+                                 [(f"/{number}", body) for number in range(4)])
+
+    def test_others_stay_with_their_server(self):
+        """RFC 9110 9.2.2: a server that is slow to answer a POST may still do what it asks."""
+        for method in ("POST", "PATCH", "X-OWN"):
+            with self.subTest(method=method):
+                bad, good = self.origin(silent), self.origin()
+                client = self.client(self.proxy(bad, good))
+                statuses = [client.request(method, f"/{number}", body=b"abc").status
+                            for number in range(4)]
+                self.assertEqual(set(statuses), {200, 504})
+                targets = [request.target for request in bad.requests + good.requests]
+                self.assertEqual(sorted(targets), [f"/{number}" for number in range(4)])
+
+    def test_single_server(self):
+        """It is not asked twice, neither on a new connection nor on a kept one."""
+        for kept in (0, 1):
+            for method in ("GET", "POST"):
+                with self.subTest(kept=kept, method=method):
+                    server = self.origin(lambda connection, kept=kept: (
+                        kept and connection.request() and connection.send(OK),
+                        silent(connection)))
+                    client = self.client(self.proxy(server))
+                    if kept:
+                        self.assertEqual(client.get("/first").status, 200)
+                    answer = client.request(method, "/silent")
+                    self.assertEqual(answer.status, 504)
+                    self.assertRegex(answer.get("proxy-status"), "timeout")
+                    self.assertEqual([request.target for request in server.requests],
+                                     ["/first", "/silent"][1 - kept:])
+
+    def test_once(self):
+        """Each try costs the client a whole timeout: after the second there is no third."""
+        servers = [self.origin(silent) for _ in range(4)]
+        self.assertEqual(self.client(self.proxy(*servers)).get().status, 504)
+        self.assertEqual(self.counts(*servers), [0, 0, 1, 1])
+
+    def test_answer_that_has_begun(self):
+        """RFC 9110 9.2.2: a server that said something is at work; half a head is no silence."""
+        for begun in (b"HTTP/1.1 20", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"):
+            with self.subTest(begun=begun):
+                servers = [self.origin(lambda connection, begun=begun: (
+                    connection.request(), connection.send(begun), connection.wait_end()))
+                    for _ in range(2)]
+                self.assertEqual(self.client(self.proxy(*servers)).get().status, 504)
+                self.assertEqual(self.counts(*servers), [0, 1])
+
+
+class Counted(Case):
+    """weir_backend_retries_total counts what was sent again, not what might have been."""
+
+    def counters(self, weir):
+        return tuple(weir.metric("weir_backend_retries_total", reason=reason)
+                     for reason in ("other_server", "fresh_connection", "budgeted"))
+
+    def test_single_server(self):
+        """There is nobody else to ask: nothing is counted, and the budget for it is not touched."""
+        closing, dead = self.origin(closes_after(0)), self.free_port()
+        for server, status in ((closing, 502), (dead, 503)):
+            weir = self.weir(server)
+            client = self.client(weir)
+            for _ in range(400):  # More than the budget has.
+                self.assertEqual(client.get().status, status)
+            self.assertEqual(self.counters(weir), (0, 0, 0))
+            self.assertEqual(weir.metric("weir_retry_budget_exhausted_total"), 0)
+        self.assertEqual(len(closing.requests), 400)
+
+    def test_other_server(self):
+        server = self.origin()
+        weir = self.weir(self.free_port(), server)
+        client = self.client(weir)
+        for _ in range(4):
+            self.assertEqual(client.request("POST", body=b"abc").status, 200)
+        refused = weir.metric("weir_server_connect_failures_total")
+        self.assertGreater(refused, 0)
+        self.assertEqual(self.counters(weir), (refused, 0, 0))
+
+    def test_budgeted(self):
+        bad, good = self.origin(closes_after(0)), self.origin()
+        weir = self.weir(bad, good)
+        client = self.client(weir)
+        for _ in range(4):
+            self.assertEqual(client.get().status, 200)
+        self.assertGreater(len(bad.requests), 0)
+        self.assertEqual(self.counters(weir), (0, 0, len(bad.requests)))
+
+    def test_budget_runs_out(self):
+        """Two servers that both break: a request is sent twice until the budget is used up."""
+        servers = [self.origin(closes_after(0)) for _ in range(2)]
+        weir = self.weir(*servers)
+        client = self.client(weir)
+        asked = refused = 0
+        while not refused and asked < 5_000:
+            for _ in range(100):
+                self.assertEqual(client.get().status, 502)
+            asked += 100
+            refused = weir.metric("weir_retry_budget_exhausted_total")
+        self.assertGreater(refused, 0)
+        self.assertEqual(self.counters(weir), (0, 0, asked - refused))
+        self.assertEqual(sum(len(server.requests) for server in servers), 2 * asked - refused)
+
+    def test_fresh_connection(self):
+        """The server keeps a connection for one request: every second one finds it closed."""
+        server = self.origin(closes_after(1))
+        weir = self.weir(server)
+        client = self.client(weir)
+        for _ in range(3):
+            self.assertEqual(client.get().status, 200)
+        self.assertEqual(self.counters(weir), (0, len(server.requests) - 3, 0))
+        self.assertEqual(len(server.requests), 5)
+
+
 class AllTogether(Case):
 
     def test_load_on_a_server_that_closes_whenever_it_likes(self):

@@ -2,6 +2,9 @@
 
 from harness import Case, answering, config, response
 
+EXPECT = (b"POST / HTTP/1.1\r\nHost: x.test\r\nContent-Length: 5\r\n"
+          b"Expect: 100-continue\r\n\r\n")
+
 
 class Routes(Case):
 
@@ -94,6 +97,15 @@ class Routes(Case):
             self.assertEqual(client.get("/", host="h.test").body, b"a")
         answer = client.request("POST", "/", body=b"x" * 50, host="x.test")
         self.assertEqual(answer.status, 404)
+
+    def test_no_route_for_a_client_that_waits_for_100(self):
+        """RFC 9110 10.1.1: whether its content still comes is open, so the page says close."""
+        weir = self.proxy([{"host": "h.test", "backend": "a"}], names="a")
+        client = self.client(weir)
+        answer = client.send(EXPECT).response()
+        self.assertEqual((answer.status, answer.get("connection")), (404, "close"))
+        self.assertEqual(answer.interim, [])
+        self.assertTrue(client.closed())
 
     def test_absolute_form_routes_by_its_authority(self):
         """RFC 9112 3.2.2: the authority of the target counts, not Host."""

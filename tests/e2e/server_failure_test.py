@@ -120,6 +120,21 @@ class NoServerLeft(Case):
                 self.assertTrue(client.gone())
                 client = self.client(weir)
 
+    def test_client_that_waits_for_100(self):
+        """RFC 9110 10.1.1: whether its content still comes is open, so the page says close. With
+        the content in hand there is no doubt, and the connection goes on."""
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+        weir = self.weir(self.free_port())
+        client = self.client(weir)
+        for _ in range(2):
+            answer = client.send(head + b"hello").response()
+            self.check_page(answer, 503)
+            self.assertFalse(answer.has("connection"))
+        answer = client.send(head).response()
+        self.check_page(answer, 503)
+        self.assertEqual((answer.get("connection"), answer.interim), ("close", []))
+        self.assertTrue(client.closed())
+
     def test_large_post(self):
         weir = self.weir(self.free_port())
         client = self.client(weir)

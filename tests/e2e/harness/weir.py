@@ -42,6 +42,7 @@ class Weir:
         self.err_path = os.path.join(directory, f"{name}.err")
         self.process: subprocess.Popen | None = None
         self.config_path: str | None = None
+        self.admin_client: Client | None = None  # Set when no new connection can be opened.
 
     @property
     def port(self) -> int:
@@ -179,6 +180,8 @@ class Weir:
     # The admin listener.
 
     def admin(self, path: str):
+        if self.admin_client:
+            return self.admin_client.get(path, host="127.0.0.1")
         with Client(self.admin_port) as client:
             return client.get(path, host="127.0.0.1")
 
@@ -201,6 +204,14 @@ class Weir:
         if not found and not labels:
             raise AssertionError(f"no metric {name}")
         return total
+
+    def wait_turns(self, count: int, worker: int = 0) -> None:
+        """Until a worker's loop has turned so many times more, by its own timers if need be."""
+        def turns() -> float:
+            return self.metric("weir_worker_turns_total", worker=str(worker))
+
+        end = turns() + count
+        wait_until(lambda: turns() >= end, 10, f"{count} turns of worker {worker}")
 
 
 def _text(path: str) -> str:

@@ -113,6 +113,8 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
             "weir: server 127.0.0.1:9001 is given twice; remove one");
   EXPECT_EQ(refusal({"8080", "127.0.0.1:99999"}),
             "weir: server `127.0.0.1:99999`: port 99999 is out of range; use 1 to 65535");
+  EXPECT_EQ(refusal({"8080", "9001,9002"}),
+            "weir: server: `9001,9002` is not an address; servers are separated by spaces");
   EXPECT_EQ(refusal({"8080", "app:80"}),
             "weir: server `app:80`: names such as `app` are not resolved yet; give an IP address");
   EXPECT_EQ(refusal({"-N", "0", "8080", "9001"}), "weir: -N 0 is out of range; use 1 to 256");
@@ -136,8 +138,36 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
             "weir: --access-log is empty; see weir --help");
   EXPECT_EQ(refusal({"8080", "9001", "-N"}), "weir: option -N needs a value; see weir --help");
   EXPECT_EQ(refusal({"-N", "1", "--workers", "2", "8080", "9001"}),
-            "weir: -N is given twice; keep one");
+            "weir: -N, --workers is given twice; keep one");
   EXPECT_EQ(refusal({"-N", "2"}), "weir: no port given; for example: weir 8080 9001 9002");
+}
+
+TEST(Options, AreNamedAsTheyWereTyped) {
+  EXPECT_EQ(refusal({"--workers", "0", "8080", "9001"}),
+            "weir: --workers 0 is out of range; use 1 to 256");
+  EXPECT_EQ(refusal({"demo", "--workers=0"}), "weir: --workers 0 is out of range; use 1 to 256");
+  EXPECT_EQ(refusal({"demo", "-N0"}), "weir: -N 0 is out of range; use 1 to 256");
+  EXPECT_EQ(refusal({"proxy", "--from", ":80", "--to", "9001", "--workers=abc"}),
+            "weir: --workers `abc` is not a whole number; use 1 to 256");
+  EXPECT_EQ(refusal({"--workers"}), "weir: option --workers needs a value; see weir --help");
+  EXPECT_EQ(refusal({"-N", "1", "-N", "2", "8080", "9001"}), "weir: -N is given twice; keep one");
+  EXPECT_EQ(refusal({"run", "--config", "a", "--config=b"}),
+            "weir: --config is given twice; keep one");
+  EXPECT_EQ(refusal({"run", "--config", ""}), "weir: --config is empty; see weir --help");
+}
+
+TEST(Commands, AreWhatIsWrongWhenTheirNameIs) {
+  EXPECT_EQ(refusal({"rum", "-c", "x.toml"}),
+            "weir: `rum` is neither a command nor a port; did you mean `run`?");
+  EXPECT_EQ(refusal({"Proxy", "--from", ":1"}),
+            "weir: `Proxy` is neither a command nor a port; did you mean `proxy`?");
+  EXPECT_EQ(refusal({"frobnicate", "--json"}),
+            "weir: `frobnicate` is neither a command nor a port; see weir --help");
+  EXPECT_EQ(refusal({"8080", "9001", "--json"}), "weir: unknown option `--json`; see weir --help");
+  EXPECT_EQ(refusal({"check", "-c", "x.toml"}),
+            "weir: `check` is neither a command nor a port; write weir validate -c FILE");
+  EXPECT_EQ(refusal({"reload"}),
+            "weir: `reload` is neither a command nor a port; send SIGHUP to the running weir");
 }
 
 TEST(Classic, RefusesAddressesThatCollide) {
@@ -149,9 +179,9 @@ TEST(Classic, RefusesAddressesThatCollide) {
 }
 
 TEST(Classic, GuessesWhatWasMeant) {
-  EXPECT_EQ(refusal({"rnu"}), "weir: unknown command `rnu`; did you mean `weir run`?");
-  EXPECT_EQ(refusal({"Proxy", "--from", ":1"}), "weir: unknown option `--from`; see weir --help");
-  EXPECT_EQ(refusal({"valdate"}), "weir: unknown command `valdate`; did you mean `weir validate`?");
+  EXPECT_EQ(refusal({"rnu"}), "weir: `rnu` is neither a command nor a port; did you mean `run`?");
+  EXPECT_EQ(refusal({"valdate"}),
+            "weir: `valdate` is neither a command nor a port; did you mean `validate`?");
   EXPECT_EQ(refusal({"--blance", "p2c", "8080", "9001"}),
             "weir: unknown option `--blance`; did you mean `--balance`?");
   EXPECT_EQ(refusal({"-n", "2", "8080", "9001"}), "weir: unknown option `-n`; did you mean `-N`?");
@@ -162,6 +192,7 @@ TEST(Classic, GuessesWhatWasMeant) {
   EXPECT_THAT(refusal({"--from", ":80", "--to", "9001"}), HasSubstr("weir proxy --from"));
   EXPECT_THAT(refusal({"abc", "9001"}), HasSubstr("neither a command nor a port"));
   EXPECT_THAT(refusal({"", "9001"}), HasSubstr("neither a command nor a port"));
+  EXPECT_THAT(refusal({"--run", "-c", "weir.toml"}), HasSubstr("write weir run"));
   EXPECT_THAT(refusal({"8080", ""}), HasSubstr("address is empty"));
 }
 
@@ -187,6 +218,8 @@ TEST(Proxy, SaysWhatIsMissing) {
             "weir: `9001` belongs behind an option; write --to 9001");
   EXPECT_EQ(refusal({"proxy", "--from", ":80", "--to"}),
             "weir: option --to needs a value; see weir --help");
+  EXPECT_EQ(refusal({"proxy", ":80", "9001"}),
+            "weir: `:80` belongs behind an option; write --from :80");
   EXPECT_THAT(refusal({"proxy", "--from", ":80", "--to", "9001", "--to", ":9001"}),
               HasSubstr("given twice"));
   EXPECT_THAT(refusal({"proxy", "--from", ":80", "--from", "127.0.0.1:80", "--to", "9001"}),
@@ -209,6 +242,7 @@ TEST(Files, AreGivenWithC) {
   EXPECT_EQ(must_parse({"-t"}).verb, Command::Verb::validate);
   EXPECT_EQ(must_parse({"-t", "-c", "a.toml"}).config_path, "a.toml");
   EXPECT_EQ(must_parse({"-c", "a.toml", "-t"}).config_path, "a.toml");
+  EXPECT_EQ(must_parse({"-tc", "a.toml"}).config_path, "a.toml");
   EXPECT_EQ(refusal({"run", "a.toml"}),
             "weir: the file needs -c in front; write weir run -c a.toml");
   EXPECT_EQ(refusal({"run", "-c"}), "weir: option -c needs a value; see weir --help");
@@ -228,7 +262,10 @@ TEST(Demo, TakesAPort) {
   EXPECT_EQ(must_parse({"demo", "--port", "0"}).demo_port, 0);
   EXPECT_EQ(must_parse({"demo", "-N", "2"}).config.runtime.workers, 2u);
   EXPECT_THAT(refusal({"demo", "--port", "70000"}), HasSubstr("out of range"));
-  EXPECT_THAT(refusal({"demo", "8080"}), HasSubstr("one argument too many"));
+  EXPECT_EQ(refusal({"demo", "8000"}),
+            "weir: the port needs --port in front; write weir demo --port 8000");
+  EXPECT_THAT(refusal({"demo", "fast"}), HasSubstr("one argument too many"));
+  EXPECT_THAT(refusal({"demo", "--port", "abc"}), HasSubstr("--port: "));
 }
 
 TEST(Help, IsThereForEveryForm) {

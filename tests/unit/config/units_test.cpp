@@ -63,30 +63,5 @@ TEST(Durations, RefuseEverythingElse) {
   }
 }
 
-TEST(Sizes, HavePowersOf1000And1024) {
-  EXPECT_EQ(parse_size("0B"), 0u);
-  EXPECT_EQ(parse_size("16KiB"), 16'384u);
-  EXPECT_EQ(parse_size("1MB"), 1'000'000u);
-  EXPECT_EQ(parse_size("1kB"), 1'000u);
-  EXPECT_EQ(parse_size("1KB"), 1'000u);
-  EXPECT_EQ(parse_size("2MiB"), 2u << 20);
-  EXPECT_EQ(parse_size("3GiB"), 3ull << 30);
-  EXPECT_EQ(parse_size("1TiB"), 1ull << 40);
-  EXPECT_EQ(parse_size("9223372036854775807B"), 9223372036854775807u);
-}
-
-TEST(Sizes, RefuseWhatOverflowsOrIsUnclear) {
-  EXPECT_FALSE(parse_size("9223372036854775808B"));
-  EXPECT_FALSE(parse_size("8388608TiB"));
-  EXPECT_FALSE(parse_size("18446744073709551617B"));
-  EXPECT_FALSE(parse_size("1MiB1KiB"));
-  for (const char* text : {"", "16", "KiB", "16 KiB", "1.5MiB", "-1B", "1,000B", "16KIB", "1PB"}) {
-    EXPECT_FALSE(parse_size(text)) << text;
-  }
-  EXPECT_EQ(parse_size("16").error().sentence(), "`16` has no unit; write \"16B\" or \"16KiB\"");
-  EXPECT_THAT(parse_size("16k").error().fix, HasSubstr("\"16KiB\""));
-  EXPECT_THAT(parse_size("1g").error().fix, HasSubstr("\"1GiB\""));
-}
-
 }  // namespace
 }  // namespace weir::config

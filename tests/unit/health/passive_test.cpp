@@ -207,20 +207,8 @@ TEST(Passive, AHealthyServerStaysUntouched) {
   Word word;
   const auto [before, after] = word.apply(Event::succeeded, kNow);
   EXPECT_EQ(before, after);
-  EXPECT_EQ(apply_success(word.bits).after, Passive{});
   EXPECT_EQ(admit(word.bits, kNow, kSettings), Admission::normal);
   EXPECT_EQ(word.bits, 0U);
-}
-
-TEST(Passive, TheShortFormOfSuccessIsTheSame) {
-  for (const Passive& passive : {make_up(2), make_avoided(kNow), make_trial(kNow)}) {
-    Word word;
-    word.bits = passive.pack();
-    const PassiveChange change = apply_success(word.bits);
-    EXPECT_EQ(change.before, passive);
-    EXPECT_EQ(change.after, Passive{});
-    EXPECT_EQ(word.bits, 0U);
-  }
 }
 
 TEST(Passive, ReportsTheChangeOnce) {

@@ -104,17 +104,19 @@ TEST(ErrorPage, TheLongestOneFitsAndNothingIsWrittenOutside) {
 
 // RFC 9209 2.3.
 TEST(ErrorPage, ErrorTypes) {
-  EXPECT_EQ(proxy_error_type("connect_refused", 502), "connection_refused");
-  EXPECT_EQ(proxy_error_type("connect_timeout", 504), "connection_timeout");
-  EXPECT_EQ(proxy_error_type("no_route", 404), "destination_not_found");
-  EXPECT_EQ(proxy_error_type("buffers_exhausted", 503), "proxy_internal_error");
-  EXPECT_EQ(proxy_error_type("response_timeout", 504), "http_response_timeout");
-  EXPECT_EQ(proxy_error_type("head_too_large", 431), "http_request_error");
-  EXPECT_EQ(proxy_error_type("head_too_large", 502), "http_response_header_section_size");
-  EXPECT_EQ(proxy_error_type("bad_chunk_size", 502), "http_response_transfer_coding");
-  EXPECT_EQ(proxy_error_type("bad_field_name", 502), "http_protocol_error");
-  EXPECT_EQ(proxy_error_type("unheard_of", 500), "proxy_internal_error");
-  EXPECT_EQ(proxy_error_type("unheard_of", 504), "http_response_timeout");
+  EXPECT_EQ(proxy_error_type("connect_refused", "", 502), "connection_refused");
+  EXPECT_EQ(proxy_error_type("connect_timeout", "", 504), "connection_timeout");
+  EXPECT_EQ(proxy_error_type("no_route", "", 404), "destination_not_found");
+  EXPECT_EQ(proxy_error_type("buffers_exhausted", "", 503), "proxy_internal_error");
+  EXPECT_EQ(proxy_error_type("response_timeout", "", 504), "http_response_timeout");
+  EXPECT_EQ(proxy_error_type("head_too_large", "", 431), "http_request_error");
+  EXPECT_EQ(proxy_error_type("upstream_protocol", "head_too_large", 502),
+            "http_response_header_section_size");
+  EXPECT_EQ(proxy_error_type("upstream_protocol", "bad_chunk_size", 502),
+            "http_response_transfer_coding");
+  EXPECT_EQ(proxy_error_type("upstream_protocol", "bad_field_name", 502), "http_protocol_error");
+  EXPECT_EQ(proxy_error_type("unheard_of", "", 500), "proxy_internal_error");
+  EXPECT_EQ(proxy_error_type("unheard_of", "", 504), "http_response_timeout");
 }
 
 // RFC 9110 7.6.2.

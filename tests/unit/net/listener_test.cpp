@@ -19,7 +19,7 @@ using os::test::loopback;
 using os::test::wait_for;
 
 struct Taker final : Acceptor {
-  Verdict may_accept() override {
+  Verdict may_accept(bool) override {
     ++asked;
     return taken.size() >= most ? Verdict::full : Verdict::go_on;
   }
@@ -27,13 +27,19 @@ struct Taker final : Acceptor {
     peers.push_back(peer);
     taken.push_back(std::move(fd));
   }
-  void descriptors_exhausted() override { ++exhausted; }
+  bool descriptors_exhausted() override {
+    ++exhausted;
+    if (taken.empty() || !gives_up_one) return false;
+    taken.pop_back();
+    return true;
+  }
 
   std::size_t most = 1'000;
   std::vector<os::Fd> taken;
   std::vector<os::Peer> peers;
   int asked = 0;
   int exhausted = 0;
+  bool gives_up_one = false;
 };
 
 class ListenerTest : public testing::Test {

@@ -8,6 +8,7 @@
 
 #include <barrier>
 #include <fstream>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -191,9 +192,31 @@ TEST_F(ListenOnUnix, CreatesTheFileAndHasNoPort) {
   struct stat info {};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_TRUE(S_ISSOCK(info.st_mode));
-  remove_socket_file(address);
+}
+
+TEST_F(ListenOnUnix, ItsFileGoesWithItsOwner) {
+  const SocketResult listener = listen_on(address, Share::first, 8);
+  {
+    SocketFile file(address);
+    const SocketFile moved(std::move(file));
+    EXPECT_TRUE(exists());
+  }
   EXPECT_FALSE(exists());
-  remove_socket_file(address);  // A missing file is fine.
+  SocketFile{address};  // Without a file, and of an address that has none.
+  SocketFile{loopback(80)};
+}
+
+// The old socket is closed before the new file is made: its inode number would be free again.
+TEST_F(ListenOnUnix, TheFileOfAnotherProgramStays) {
+  SocketResult ours = listen_on(address, Share::first, 8);
+  std::optional<SocketFile> file(address);
+  ours.fd.reset();
+  ::unlink(path.c_str());
+  const SocketResult theirs = listen_on(address, Share::first, 8);
+  ASSERT_EQ(theirs.status, IoStatus::done);
+  file.reset();
+  EXPECT_TRUE(exists());
+  EXPECT_EQ(connect_to(address).status, IoStatus::done);
 }
 
 TEST_F(ListenOnUnix, ReplacesAStaleFile) {

@@ -80,6 +80,42 @@ TEST_F(Files, ReadsAPipeToItsEnd) {
   EXPECT_EQ(read->size(), 1'000'000u);
 }
 
+// A pipe whose writer writes nothing, or is not there yet, must not make weir deaf.
+TEST_F(Files, ASignalEndsTheWaitForAPipe) {
+  const Fd signal = wakeup_create();
+  wakeup_notify(signal);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto unopened = read_file(path, signal);
+  ASSERT_FALSE(unopened);
+  EXPECT_NE(unopened.error().find("a signal came"), std::string::npos) << unopened.error();
+  const Fd writer(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_FALSE(read_file(path, signal));
+  std::ofstream(directory.at("regular")) << "text";
+  EXPECT_EQ(read_file(directory.at("regular"), signal).value(), "text");
+}
+
+TEST_F(Files, AppendingToAPipeThatNobodyReadsIsRefused) {
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto unread = open_for_append(path);
+  ASSERT_FALSE(unread);
+  EXPECT_NE(unread.error().find("open for reading"), std::string::npos) << unread.error();
+  const Fd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const auto file = open_for_append(path);
+  ASSERT_TRUE(file) << file.error();
+  std::string_view data = "line";
+  EXPECT_EQ(write_within(*file, data, 0), IoStatus::done);
+  const std::string more(1 << 20, 'x');
+  data = more;
+  EXPECT_EQ(write_within(*file, data, 0), IoStatus::again);
+}
+
+TEST(Pipes, AReaderThatIsGoneIsSeen) {
+  PipeResult pipe = make_pipe();
+  EXPECT_TRUE(has_reader(pipe.write_end.get()));
+  pipe.read_end.reset();
+  EXPECT_FALSE(has_reader(pipe.write_end.get()));
+}
+
 TEST_F(Files, AppendsAndCreatesWithoutAccessForOthers) {
   {
     const auto file = open_for_append(path);
@@ -240,6 +276,17 @@ void report_signals_and_exit() {
 
 TEST(SignalsDeathTest, AreReportedInsteadOfKilling) {
   EXPECT_EXIT(report_signals_and_exit(), testing::ExitedWithCode(0), "");
+}
+
+void release_with_a_signal_pending() {
+  Fd signals = signals_open();
+  ::raise(SIGTERM);
+  signals_release(std::move(signals));
+  ::_exit(0);
+}
+
+TEST(SignalsDeathTest, ReleasedOnesDoWhatTheyDoByDefault) {
+  EXPECT_EXIT(release_with_a_signal_pending(), testing::KilledBySignal(SIGTERM), "");
 }
 
 }  // namespace

@@ -47,16 +47,27 @@ TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
              "?q=1",
              "curl/8",
              "1.1"};
-  outcome = {
-      502, "upstream_reset", "line 7", "app", "127.0.0.1:9001", 1'500'042, 2'000'001, 3, 10, 20, 2,
-      true};
-  EXPECT_EQ(line(),
-            R"({"ts":"2026-07-31T23:59:59.123456Z","client":"192.0.2.7","client_port":40001,)"
-            R"("listener":"web","method":"GET","host":"a.example","path":"/x","query":"q=1",)"
-            R"("proto":"1.1","ua":"curl/8","status":502,"error":"upstream_reset",)"
-            R"("route":"line 7","backend":"app","server":"127.0.0.1:9001","dur":1.500042,)"
-            R"("t_connect":2.000001,"t_ttfb":0.000003,"reused":true,"rx":10,"tx":20,)"
-            R"("attempts":2})");
+  outcome = {502,
+             "upstream_protocol",
+             "bad_status",
+             "line 7",
+             "app",
+             "127.0.0.1:9001",
+             1'500'042,
+             2'000'001,
+             3,
+             10,
+             20,
+             2,
+             true};
+  EXPECT_EQ(
+      line(),
+      R"({"ts":"2026-07-31T23:59:59.123456Z","client":"192.0.2.7","client_port":40001,)"
+      R"("listener":"web","method":"GET","host":"a.example","path":"/x","query":"q=1",)"
+      R"("proto":"1.1","ua":"curl/8","status":502,"error":"upstream_protocol",)"
+      R"("rule":"bad_status","route":"line 7","backend":"app","server":"127.0.0.1:9001",)"
+      R"("dur":1.500042,"t_connect":2.000001,"t_ttfb":0.000003,"reused":true,"rx":10,"tx":20,)"
+      R"("attempts":2})");
 }
 
 TEST_F(AccessLogTest, LeavesAwayWhatThereIsNot) {
@@ -132,7 +143,7 @@ TEST_F(AccessLogTest, LongValuesAreCutAndTheLineIsBounded) {
                method,     host,
                target,     query,
                user_agent, "1.1"};
-    outcome = {599,        name,       name,       name,       server,     UINT64_MAX,
+    outcome = {599,        name,       name,       name,       name,       server, UINT64_MAX,
                UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, true};
     const std::string text = line();
     EXPECT_LE(text.size(), net::kBlockBytes);

@@ -246,6 +246,35 @@ TEST_F(BodyFlowTest, OneStepMovesABoundedAmount) {
   EXPECT_LE(flow.body_bytes(), BodyFlow::kStepBytes + net::kBlockBytes);
 }
 
+// What a chunk costs besides its bytes counts too, and many small ones leave in few sends.
+TEST_F(BodyFlowTest, ManySmallChunksAreBoundedAndCollected) {
+  constexpr int kChunks = 20'000;
+  std::string wire;
+  for (int i = 0; i < kChunks; ++i) wire += "1\r\nx\r\n";
+  for (const bool chunked_out : {false, true}) {
+    renew();
+    enlarge_buffers(*from);
+    enlarge_buffers(*to);
+    begin({Kind::chunked, 0}, chunked_out);
+    from->peer_sends(wire);
+    EXPECT_EQ(pump(), Status::working);
+    EXPECT_LE(flow.body_bytes(), BodyFlow::kStepBytes / BodyFlow::kPieceBytes);
+    int steps = 1;
+    while (pump() == Status::working) ++steps;
+    EXPECT_EQ(flow.body_bytes(), std::uint64_t{kChunks});
+    EXPECT_GE(steps, 5);
+    const std::string sent = to->peer_reads();
+    EXPECT_EQ(std::count(sent.begin(), sent.end(), 'x'), kChunks);
+    EXPECT_EQ(chunked_out, sent.size() > kChunks);
+  }
+  renew();
+  enlarge_buffers(*from);
+  begin({Kind::chunked, 0}, false);
+  from->peer_sends(wire);
+  EXPECT_EQ(flow.discard(*from), Status::working);
+  EXPECT_LE(flow.body_bytes(), BodyFlow::kStepBytes / BodyFlow::kPieceBytes);
+}
+
 // The sink takes a little at a time and tells by its edges; the source is a stream without end.
 // While the sink is full not a byte is read, so memory does not grow and the source feels it.
 TEST_F(BodyFlowTest, AFullSinkStopsTheSourceAndItsEdgeGoesOn) {

@@ -16,6 +16,7 @@
 #include "health/passive.h"
 #include "proxy/exchange_core.h"
 #include "proxy/http_session.h"
+#include "proxy/worker.h"
 #include "upstream/server_connection.h"
 
 namespace weir {
@@ -47,6 +48,8 @@ Machine machine(const char* title, const char* about, const char* header, const 
 
 std::vector<Machine> machines() {
   return {
+      machine<proxy::Worker::State>("Worker", "One data-plane thread, from start to exit.",
+                                    "proxy/worker.h", "State", proxy::kWorkerNext),
       machine<proxy::HttpSession::State>("HttpSession",
                                          "A client's connection, from accept to close.",
                                          "proxy/http_session.h", "State", proxy::kHttpSessionNext),

@@ -76,6 +76,18 @@ TEST_F(BackendTest, AServerThatFailedIsAvoided) {
   EXPECT_FALSE(fail(1)) << "known already";
 }
 
+// A trial is given up for lost a second after the connect timeout, also after a reload changed it.
+TEST_F(BackendTest, TakesOverAChangedConnectTimeout) {
+  plan.connect_timeout_ms = 1'000;
+  make(1);
+  plan.connect_timeout_ms = 60'000;
+  backend->adopt(plan);
+  fail(0);
+  ASSERT_TRUE(backend->pick({}, kDue)->trial);
+  EXPECT_FALSE(backend->pick({}, kDue + 60'999)->trial);
+  EXPECT_TRUE(backend->pick({}, kDue + 61'000)->trial);
+}
+
 TEST_F(BackendTest, WhatOneWorkerLearnsHoldsForTheOthers) {
   make(2);
   Backend other(pointers, plan, 8, kNow);
