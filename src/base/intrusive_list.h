@@ -97,6 +97,17 @@ class IntrusiveList {
     }
   }
 
+  // The same until visit returns true; whether it did.
+  template <typename Visit>
+  bool visit_until(Visit visit) {
+    for (Link* link = head_.next_; link != &head_;) {
+      Link* next = link->next_;
+      if (visit(static_cast<T&>(*link))) return true;
+      link = next;
+    }
+    return false;
+  }
+
  private:
   Link head_;
 };

@@ -37,13 +37,21 @@ Exchange::Outcome Exchange::step() {
   while (!core_.finished()) {
     switch (advance()) {
       case Progress::moved: break;
-      case Progress::blocked: return Outcome::wait;
-      case Progress::budget: return Outcome::again;
+      case Progress::blocked: flush_interim(); return Outcome::wait;
+      case Progress::budget: flush_interim(); return Outcome::again;
     }
   }
   count_and_log();
   attempt_end();
   return Outcome::finished;
+}
+
+// The interim heads of a step leave together. What the socket does not take goes out with what
+// follows.
+void Exchange::flush_interim() {
+  if (core_.response() != ResponseState::none || client_.out.empty()) return;
+  (void)client_.flush();
+  if (client_.out.empty()) client_.out.clear();
 }
 
 // Both directions get their chance; either may block while the other goes on.
@@ -85,6 +93,7 @@ Exchange::Outcome Exchange::expire() {
     case RequestState::head:
       if (request_parser_.untouched()) return Outcome::gone;
       head_read_ = true;
+      client_.head_arrived();
       worker_.counters().requests.add();
       worker_.counters().requests_in_flight.add();
       log_head();

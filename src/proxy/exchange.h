@@ -46,6 +46,8 @@ class Exchange {
   [[nodiscard]] Outcome step();
   // deadline_ms() has passed.
   [[nodiscard]] Outcome expire();
+  // The head has not been read to its end: nobody works on the request yet.
+  [[nodiscard]] bool in_head() const { return core_.request() == RequestState::head; }
   // Ends now, whatever goes on: the client is gone or the program leaves.
   void abandon(ProxyError error);
 
@@ -118,6 +120,7 @@ class Exchange {
 
   // exchange.cpp
   Progress advance();
+  void flush_interim();
   void client_lost(ProxyError error);
   void note_error(const Refusal& refusal);
   void count_and_log();

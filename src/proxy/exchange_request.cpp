@@ -74,6 +74,7 @@ std::optional<Exchange::Outcome> Exchange::read_head() {
 
 void Exchange::understand_head() {
   head_read_ = true;
+  client_.head_arrived();
   worker_.counters().requests.add();
   worker_.counters().requests_in_flight.add();
   if (request_parser_.status() == http::ParseStatus::error) {

@@ -108,8 +108,6 @@ Exchange::Progress Exchange::relay_interim(const http::ResponseInfo& info) {
   attempt_.connection->in.consume(response_parser_.head_bytes());
   response_parser_.begin(http::HeadParser::Mode::response, {});
   continue_sent_ = continue_sent_ || info.status == 100;
-  (void)client_.flush();  // What remains goes out with what follows.
-  if (client_.out.empty()) client_.out.clear();
   return Progress::moved;
 }
 
@@ -149,7 +147,9 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
 // demands that, if it does.
 void Exchange::decide_persistence(std::optional<CloseReason> reason) {
   if (!client_persists_) return;
-  if (worker_.crowded(client_.listener())) reason = CloseReason::crowded;
+  if (worker_.crowded(client_.listener()) && !client_.in_steady_use()) {
+    reason = CloseReason::crowded;
+  }
   if (worker_.draining()) reason = CloseReason::draining;
   client_persists_ = !reason;
   close_reason_ = reason.value_or(close_reason_);

@@ -15,7 +15,8 @@ HttpSession::HttpSession(Worker& worker, std::uint32_t listener, os::Fd socket,
                  worker.counters().downstream),
       worker_(worker),
       peer_(peer),
-      listener_(listener) {
+      listener_(listener),
+      idle_since_ms_(worker.loop().now_ms()) {
   fd = std::move(socket);
   ready.reset(loop::Readiness::kUnknown);
 }
@@ -24,8 +25,6 @@ void HttpSession::enter(State next) {
   CHECK(kHttpSessionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
         to_string(next));
   os::trace_transition(os::Machine::session, state_, next);
-  if (next == State::idle) worker_.session_idle(*this);
-  if (state_ == State::idle) worker_.session_busy(*this);
   state_ = next;
 }
 
@@ -91,6 +90,8 @@ void HttpSession::exchange_finished() {
   switch (fate) {
     case ClientFate::keep:
       served_ = true;
+      idle_since_ms_ = loop().now_ms();
+      worker_.session_idle(*this);
       wait_idle();
       // What is here already is served next, after the others had their turn.
       if (state_ == State::idle && (!in.empty() || ready.may_receive())) loop().schedule(*this);
@@ -135,7 +136,7 @@ bool HttpSession::ensure_watched() {
 }
 
 void HttpSession::drain() {
-  if (state_ != State::idle || !in.empty() || !quiet()) return;
+  if (state_ != State::idle || !in.empty() || !ask_quiet()) return;
   if (served_) {
     close_begin(CloseReason::draining);
   } else {
@@ -144,8 +145,17 @@ void HttpSession::drain() {
   }
 }
 
+void HttpSession::head_arrived() {
+  steady_ = loop().now_ms() - idle_since_ms_ < kSteadyMs;
+  worker_.session_busy(*this);
+}
+
 bool HttpSession::make_room() {
-  if (state_ != State::idle || !in.empty() || !quiet()) return false;
+  if (state_ == State::lingering) {
+    close_begin(close_reason_);
+    return true;
+  }
+  if (loop().now_ms() - idle_since_ms_ < kSteadyMs || !ask_quiet()) return false;
   close_begin(CloseReason::crowded);
   return true;
 }
@@ -170,6 +180,7 @@ void HttpSession::close_begin(CloseReason reason) {
 void HttpSession::close_staged(CloseReason reason) {
   close_reason_ = reason;
   enter(State::lingering);
+  worker_.session_lingers(*this);
   os::shutdown_send(fd);
   if (!ensure_watched()) return;
   loop().set_deadline(*this, loop().now_ms() + kLingerMs);

@@ -37,7 +37,12 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   void start();
   // No further request: closes now when idle, else after the present exchange.
   void drain();
-  // Closes if it is idle and nothing has arrived. False: a request is here or under way.
+  // For the exchange: its request begins now, or is refused.
+  void head_arrived();
+  // The request under way followed the answer before it closely: such a client keeps its place.
+  [[nodiscard]] bool in_steady_use() const { return served_ && steady_; }
+  // Closes for one that waits, if nobody works on a request of it, nothing has arrived just now,
+  // and it has been so for a while. Lingering counts: the answer has been sent.
   [[nodiscard]] bool make_room();
   // Closes at once, whatever goes on.
   void abort(CloseReason reason);
@@ -67,6 +72,8 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   // time before others get their turn.
   static constexpr std::uint64_t kLingerMs = 2'000;
   static constexpr std::size_t kLingerStepBytes = 128 * 1024;
+  // A client that is silent for less than this is in use, not idle.
+  static constexpr std::uint64_t kSteadyMs = 500;
   // While draining, a silent client is waited for this long.
   static constexpr std::uint64_t kDrainPatienceMs = 1'000;
 
@@ -74,9 +81,11 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   Exchange* exchange_ = nullptr;
   os::Peer peer_;
   std::uint32_t listener_;
+  std::uint64_t idle_since_ms_;  // Accepted, or the last answer's end.
   CloseReason close_reason_ = CloseReason::client_finished;
   State state_ = State::idle;
   bool served_ = false;  // At least one exchange has ended.
+  bool steady_ = false;  // The last request came less than kSteadyMs after the answer before it.
 };
 
 // What an idle keep-alive client costs in user space, besides its entry in the handle table.

@@ -49,7 +49,7 @@ struct Worker::ListenerSlot final : net::Acceptor {
   void accepted(os::Fd fd, const os::Peer& peer) override {
     HttpSession* session = worker.session_slab_.create(worker, index, std::move(fd), peer);
     if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
-    worker.busy_sessions_.push_back(*session);
+    worker.spare_sessions_[index].idle.push_back(*session);
     ++worker.sessions_open_;
     session->start();
   }
@@ -81,7 +81,7 @@ Worker::Worker(const WorkerSetup& setup)
     : setup_(setup),
       loop_(setup.trigger),
       upstreams_(loop_, buffers_, counters_.upstream, setup.index),
-      idle_sessions_(setup.listeners.size()) {
+      spare_sessions_(setup.listeners.size()) {
   if (setup.workers == nullptr) return;
   for (std::uint32_t i = 0; i < setup.listeners.size(); ++i) {
     room_requests_.push_back(std::make_unique<RoomRequest>(*this, i, *setup.workers));
@@ -217,25 +217,33 @@ void Worker::stop() {
 template <typename Visit>
 void Worker::for_each_session(Visit visit) {
   busy_sessions_.for_each(visit);
-  for (SessionList& idle : idle_sessions_) idle.for_each(visit);
+  for (Spare& spare : spare_sessions_) {
+    spare.lingering.for_each(visit);
+    spare.idle.for_each(visit);
+  }
 }
 
 bool Worker::make_room(std::uint32_t listener) {
   constexpr int kLooks = 8;  // Those whose request has just arrived are passed over.
-  SessionList& idle = idle_sessions_[listener];
-  for (int i = 0; i < kLooks && !idle.empty(); ++i) {
-    HttpSession& longest = *idle.front();
-    if (longest.make_room()) return true;
-    static_cast<ListLink<SessionTag>&>(longest).unlink();
-    idle.push_back(longest);
-  }
-  return false;
+  Spare& spare = spare_sessions_[listener];
+  if (HttpSession* oldest = spare.lingering.front()) return oldest->make_room();
+  int looks = 0;
+  bool made = false;
+  (void)spare.idle.visit_until([&](HttpSession& longest) {
+    made = longest.make_room();
+    return made || ++looks == kLooks;
+  });
+  return made;
 }
 
 void Worker::session_idle(HttpSession& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
-  idle_sessions_[session.listener()].push_back(session);
-  resume_listeners();
+  spare_sessions_[session.listener()].idle.push_back(session);
+}
+
+void Worker::session_lingers(HttpSession& session) {
+  static_cast<ListLink<SessionTag>&>(session).unlink();
+  spare_sessions_[session.listener()].lingering.push_back(session);
 }
 
 void Worker::resume_listeners() {

@@ -120,8 +120,10 @@ class Worker {
     return exchanges_.create(*this, session);
   }
   void destroy_exchange(Exchange& exchange) { exchanges_.destroy(exchange); }
+  // For each session, where it stands in the order of those that make room for others.
   void session_idle(HttpSession& session);
   void session_busy(HttpSession& session);
+  void session_lingers(HttpSession& session);
   void session_ended(HttpSession& session);  // Retired; its slot is freed by reap.
   void destroy_session(HttpSession& session);
 
@@ -162,11 +164,16 @@ class Worker {
   upstream::Upstreams upstreams_;
   Slab<HttpSession> session_slab_;
   Slab<Exchange, 16> exchanges_;
-  // Every open session is in one of these: the busy ones, and by listener the idle ones, the
-  // longest idle first.
+  // Every open session is in one of these lists. Busy ones have a request that somebody works on.
+  // The others can make room, by listener: those that linger, and those that wait for a request or
+  // for the rest of its head, the longest first.
   using SessionList = IntrusiveList<HttpSession, SessionTag>;
+  struct Spare {
+    SessionList lingering;
+    SessionList idle;
+  };
   SessionList busy_sessions_;
-  std::deque<SessionList> idle_sessions_;
+  std::deque<Spare> spare_sessions_;
   std::size_t sessions_open_ = 0;
   std::vector<std::unique_ptr<ListenerSlot>> listeners_;
   std::vector<std::unique_ptr<RoomRequest>> room_requests_;   // By listener; empty when alone.
