@@ -14,7 +14,11 @@ Listener::Listener(loop::Loop& loop, Acceptor& acceptor, ListenerCounters& count
   fd = std::move(socket);
 }
 
-bool Listener::start() { return loop_.watch_level(*this, shared_socket_); }
+bool Listener::start() {
+  paused_ = true;
+  resume();
+  return !paused_;
+}
 
 void Listener::run() {
   for (int i = 0; i < kAcceptsPerStep; ++i) {
@@ -41,6 +45,8 @@ Listener::Outcome Listener::accept_one(bool waiting) {
       return Outcome::accepted;
     case os::IoStatus::again: return Outcome::empty;
     case os::IoStatus::no_descriptors:
+      // Said before it is looked whether somebody waits: if so, it is said again.
+      if (!waiting) return Outcome::empty;
       if (acceptor_.descriptors_exhausted()) return Outcome::skipped;
       pause(counters_.descriptors_exhausted);
       return Outcome::paused;

@@ -47,7 +47,7 @@ class Listener final : public loop::Source {
   Listener(loop::Loop& loop, Acceptor& acceptor, ListenerCounters& counters, os::Fd fd,
            bool shared_socket);
 
-  // Starts accepting. False when the kernel has no room for the watch.
+  // Starts accepting. False when the kernel has no room for the watch: paused, it tries again.
   [[nodiscard]] bool start();
   // Lets no handshake begin any more, takes everything that waits in the queue, and closes: at once
   // when nobody came lately, else when what has begun had the time to arrive. Closing resets

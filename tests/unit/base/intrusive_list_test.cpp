@@ -110,6 +110,21 @@ TEST(IntrusiveList, TheVisitedElementMayUnlinkItself) {
   EXPECT_THAT(values(list), testing::ElementsAre(1, 3));
 }
 
+TEST(IntrusiveList, AVisitEndsWhereItIsTold) {
+  Item a(1), b(2), c(3);
+  First list;
+  for (Item* item : {&a, &b, &c}) list.push_back(*item);
+  int seen = 0;
+  EXPECT_TRUE(list.visit_until([&](Item& item) {
+    ++seen;
+    item.leave_first();
+    return item.value == 2;
+  }));
+  EXPECT_EQ(seen, 2);
+  EXPECT_THAT(values(list), testing::ElementsAre(3));
+  EXPECT_FALSE(list.visit_until([](const Item&) { return false; }));
+}
+
 TEST(IntrusiveList, TakeAllAppendsInOrderAndEmptiesTheOther) {
   Item a(1), b(2), c(3);
   First left;

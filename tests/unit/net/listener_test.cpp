@@ -42,6 +42,23 @@ struct Taker final : Acceptor {
   bool gives_up_one = false;
 };
 
+// Runs `body` in a child process whose soft limit of descriptors it may lower; true when it did.
+template <typename Body>
+[[nodiscard]] bool in_child(Body body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body() ? 0 : 1);
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool leave_free_descriptors(int count) {
+  const int lowest_free = ::dup(0);
+  ::close(lowest_free);
+  const rlimit limit{static_cast<rlim_t>(lowest_free + count),
+                     static_cast<rlim_t>(lowest_free + count)};
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
 class ListenerTest : public testing::Test {
  protected:
   ListenerTest() {
@@ -155,6 +172,45 @@ TEST_F(ListenerTest, DrainTakesTheWholeQueueThenCloses) {
               os::connect_outcome(late.fd) == os::IoStatus::refused);
 }
 
+TEST_F(ListenerTest, DrainClosesAtOnceWhereNobodyHasComeLately) {
+  ASSERT_TRUE(listener->start());
+  listener->drain();
+  EXPECT_TRUE(listener->retired());
+}
+
+// A handshake that has begun may complete in the next moment; another must not begin.
+TEST_F(ListenerTest, DrainWaitsALittleWhereClientsCome) {
+  ASSERT_TRUE(listener->start());
+  connect(1);
+  ASSERT_TRUE(os::test::eventually([&] {
+    loop.turn_now(1);
+    return taker.taken.size() == 1;
+  }));
+  connect(2);
+  listener->drain();
+  EXPECT_FALSE(listener->retired());
+  const os::SocketResult late = os::connect_to(loopback(port));
+  EXPECT_EQ(late.status, os::IoStatus::again);
+  ASSERT_TRUE(os::test::eventually([&] {
+    loop.turn_now(1);
+    return listener->retired();
+  }));
+  EXPECT_EQ(taker.taken.size(), 3u);
+  EXPECT_EQ(loop.watched(), 0u);
+}
+
+TEST_F(ListenerTest, WhoeverFreesADescriptorIsGivenTheNextClient) {
+  taker.gives_up_one = true;
+  ASSERT_TRUE(listener->start());
+  connect(5);
+  EXPECT_TRUE(in_child([&] {
+    if (!leave_free_descriptors(2)) return false;
+    loop.turn_now(10);
+    return !listener->paused() && taker.taken.size() == 2 && taker.exhausted == 3 &&
+           counters.accepted.read() == 5 && counters.descriptors_exhausted.read() == 0;
+  }));
+}
+
 TEST_F(ListenerTest, DrainWithoutEverStarting) {
   connect(2);
   listener->drain_and_close();
@@ -197,23 +253,6 @@ TEST_F(ListenerTest, SharedSocketsAreAcceptedFromByEachLoop) {
   loop.reap_retired();
   other_loop.retire(two);
   other_loop.reap_retired();
-}
-
-// Runs `body` in a child process whose soft limit of descriptors it may lower; true when it did.
-template <typename Body>
-[[nodiscard]] bool in_child(Body body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body() ? 0 : 1);
-  int status = 0;
-  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-bool leave_free_descriptors(int count) {
-  const int lowest_free = ::dup(0);
-  ::close(lowest_free);
-  const rlimit limit{static_cast<rlim_t>(lowest_free + count),
-                     static_cast<rlim_t>(lowest_free + count)};
-  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 // In a process of its own, because the limit holds for all of it. The clients are connected before.

@@ -77,6 +77,22 @@ TEST(ListenOn, FirstRefusesAPortOfAnotherFirst) {
   EXPECT_EQ(listen_on(address, Share::first, 8).status, IoStatus::in_use);
 }
 
+TEST(ListenOn, RefusedHandshakesDoNotBeginAndOthersComplete) {
+  const SocketResult listener = listen_on(loopback(0), Share::first, 8);
+  const Address address = loopback(bound_port(listener.fd));
+  const SocketResult early = connect_to(address);
+  ASSERT_TRUE(test::wait_for(early.fd, POLLOUT));
+  refuse_handshakes(listener.fd);
+  ASSERT_EQ(send(early.fd, "x").status, IoStatus::done);
+  const SocketResult late = connect_to(address);
+  EXPECT_EQ(late.status, IoStatus::again);
+  Peer peer;
+  const SocketResult accepted = accept_from(listener.fd, peer);
+  ASSERT_EQ(accepted.status, IoStatus::done);
+  ASSERT_TRUE(test::wait_for(accepted.fd, POLLIN)) << "the filter stays with the listener";
+  EXPECT_EQ(accept_from(listener.fd, peer).status, IoStatus::again) << "the late one came through";
+}
+
 // Two programs that start at the same moment, many times over: never do both get the port. Once in
 // some ten thousand rounds the kernel refuses both, because each saw the other begin to listen.
 TEST(ListenOnMultiThread, NeverBothOfTwoThatStartAtOnceSucceed) {
