@@ -211,6 +211,13 @@ def count_gtest(output: str) -> tuple[int, int]:
     return passed, failed
 
 
+def step_fuzz(log: Log) -> Outcome:
+    success, output = log.capture([sys.executable, "tools/fuzz", "--smoke"], 1200)
+    counts = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
+    passed, failed = map(int, counts[-1]) if counts else (0, 0)
+    return Outcome(passed, max(failed, 0 if success and counts else 1))
+
+
 def sanitizer_env(preset: str) -> dict[str, str]:
     """Reports go to files, because a test may swallow or kill what would print them."""
     report = f"log_path={LOGS / preset}-report"
@@ -242,6 +249,7 @@ def all_steps() -> list[Step]:
             Step(f"{prefix}unit", flavour.step_unit, f"{prefix}build"),
             Step(f"{prefix}e2e", flavour.step_e2e, f"{prefix}build"),
         ]
+    steps.append(Step("fuzz-smoke", step_fuzz))
     return steps
 
 

@@ -22,7 +22,6 @@ constexpr std::size_t kComparedMax = 1000;
 constexpr std::string_view kListenerExample = "[listener.web]\nbind = \"127.0.0.1:8080\"";
 constexpr std::string_view kBackendExample =
     "[backend.app]\nservers = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]";
-constexpr std::string_view kRouteExample = "[[route]]\npath = \"/\"\nbackend = \"app\"";
 
 std::string example(std::string_view lines) { return "add for example\n" + std::string(lines); }
 

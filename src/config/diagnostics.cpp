@@ -68,8 +68,9 @@ std::string render_json(std::span<const Diagnostic> diagnostics) {
         {"help", diagnostic.help},
     });
   }
-  // The file's bytes may be no UTF-8; JSON must be.
-  return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  // The file's bytes may be no UTF-8; JSON must be. ASCII only: a terminal acts on U+009B, and on
+  // marks that turn text round.
+  return list.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 Diagnostic unreadable_file(std::string_view file, std::string_view reason) {

@@ -117,6 +117,16 @@ TEST(RenderJson, IsJsonForAnyBytes) {
   EXPECT_EQ(parsed[0]["source"], "\uFFFD\uFFFD \"quoted\" \x01\t");
 }
 
+// A terminal acts on some characters above ASCII as well.
+TEST(RenderJson, HasNothingATerminalActsOn) {
+  Diagnostic odd = sample();
+  odd.source =
+      "\x7F \xC2\x9B"
+      "2J \u202E \x1B[2J";
+  const std::string text = render_json(std::vector{odd});
+  for (const char byte : text) EXPECT_TRUE(byte == '\n' || (byte >= ' ' && byte < 0x7F)) << text;
+}
+
 TEST(UnreadableFile, NamesTheFile) {
   const auto found = unreadable_file("weir.toml", "cannot read weir.toml: it is a directory");
   EXPECT_EQ(render_text(std::vector{found}, {}),
