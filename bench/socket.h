@@ -1,13 +1,17 @@
-// The few socket calls that the floor relay and the origin share. They do not use weir's os layer,
-// so that a slip there cannot make weir and what it is measured against slow together.
+// The few socket calls that the programs of this folder share. They do not use weir's os layer, so
+// that a slip there cannot make weir and what it is measured with slow together.
 #pragma once
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
@@ -61,9 +65,69 @@ inline int listen_and_announce(std::uint16_t port) {
   return fd;
 }
 
+// Begins to connect to a port of this machine and nowhere else; the outcome comes as an event.
+// `receive_bytes` bounds what the kernel takes for a slow reader; 0 leaves it alone.
+inline int begin_connect(std::uint16_t port, int receive_bytes = 0) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("socket");
+  set_no_delay(fd);
+  if (receive_bytes > 0) {
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
+  }
+  const sockaddr_in address = loopback(port);
+  const auto* target = reinterpret_cast<const sockaddr*>(&address);
+  if (::connect(fd, target, sizeof(address)) != 0 && errno != EINPROGRESS) fail("connect");
+  return fd;
+}
+
+// Closes with RST: what is under way is lost, and no port waits in TIME_WAIT.
+inline void reset_and_close(int fd) {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  ::close(fd);
+}
+
 inline void epoll_add(int epoll, int fd, std::uint32_t events, void* data) {
   epoll_event event{.events = events, .data = {.ptr = data}};
   if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
+
+// As many descriptors as the system lets this process have.
+inline void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) fail("getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
+}
+
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+
+inline std::uint64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// So many a second, evenly. What could not be done in time is left out beyond a short debt, so that
+// an attack held up for a moment does not come back as a burst.
+class Pace {
+ public:
+  explicit Pace(std::uint32_t per_second)
+      : interval_ns_(kNsPerSecond / std::max(per_second, 1U)), next_ns_(now_ns()) {}
+
+  // True as often as something is due by `now`.
+  bool due(std::uint64_t now) {
+    next_ns_ = std::max(next_ns_, now - std::min(now, kDebtNs));
+    if (next_ns_ > now) return false;
+    next_ns_ += interval_ns_;
+    return true;
+  }
+
+ private:
+  static constexpr std::uint64_t kDebtNs = kNsPerSecond / 100;
+  std::uint64_t interval_ns_;
+  std::uint64_t next_ns_;
+};
 
 }  // namespace weir::bench

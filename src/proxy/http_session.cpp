@@ -146,7 +146,7 @@ void HttpSession::drain() {
 }
 
 void HttpSession::head_arrived() {
-  steady_ = loop().now_ms() - idle_since_ms_ < kSteadyMs;
+  steady_ = served_ && loop().now_ms() - idle_since_ms_ < kSteadyMs;
   worker_.session_busy(*this);
 }
 
@@ -155,7 +155,8 @@ bool HttpSession::make_room() {
     close_begin(close_reason_);
     return true;
   }
-  if (loop().now_ms() - idle_since_ms_ < kSteadyMs || !ask_quiet()) return false;
+  if (steady_ && loop().now_ms() - idle_since_ms_ < kSteadyMs) return false;
+  if (!ask_quiet()) return false;
   close_begin(CloseReason::crowded);
   return true;
 }

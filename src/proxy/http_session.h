@@ -39,11 +39,12 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   void drain();
   // For the exchange: its request begins now, or is refused.
   void head_arrived();
-  // The request under way followed the answer before it closely: such a client keeps its place.
-  [[nodiscard]] bool in_steady_use() const { return served_ && steady_; }
+  // Its last request followed the answer before it closely: such a client keeps its place.
+  [[nodiscard]] bool in_steady_use() const { return steady_; }
   // Closes for one that waits, if nobody works on a request of it, nothing has arrived just now,
-  // and it has been so for a while. Lingering counts: the answer has been sent.
+  // and it was not served a moment ago. Lingering counts: the answer has been sent.
   [[nodiscard]] bool make_room();
+  [[nodiscard]] std::uint64_t idle_since_ms() const { return idle_since_ms_; }
   // Closes at once, whatever goes on.
   void abort(CloseReason reason);
 

@@ -49,7 +49,7 @@ struct Worker::ListenerSlot final : net::Acceptor {
   void accepted(os::Fd fd, const os::Peer& peer) override {
     HttpSession* session = worker.session_slab_.create(worker, index, std::move(fd), peer);
     if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
-    worker.spare_sessions_[index].idle.push_back(*session);
+    worker.spare_sessions_[index].others.push_back(*session);
     ++worker.sessions_open_;
     session->start();
   }
@@ -219,18 +219,29 @@ void Worker::for_each_session(Visit visit) {
   busy_sessions_.for_each(visit);
   for (Spare& spare : spare_sessions_) {
     spare.lingering.for_each(visit);
-    spare.idle.for_each(visit);
+    spare.steady.for_each(visit);
+    spare.others.for_each(visit);
   }
 }
 
 bool Worker::make_room(std::uint32_t listener) {
-  constexpr int kLooks = 8;  // Those whose request has just arrived are passed over.
   Spare& spare = spare_sessions_[listener];
   if (HttpSession* oldest = spare.lingering.front()) return oldest->make_room();
+  const HttpSession* steady = spare.steady.front();
+  const HttpSession* other = spare.others.front();
+  const bool steady_first =
+      steady != nullptr && (other == nullptr || steady->idle_since_ms() < other->idle_since_ms());
+  if (steady_first && one_makes_room(spare.steady)) return true;
+  return one_makes_room(spare.others);
+}
+
+// The first that can. Those whose request has just arrived are passed over.
+bool Worker::one_makes_room(SessionList& sessions) {
+  constexpr int kLooks = 8;
   int looks = 0;
   bool made = false;
-  (void)spare.idle.visit_until([&](HttpSession& longest) {
-    made = longest.make_room();
+  (void)sessions.visit_until([&](HttpSession& session) {
+    made = session.make_room();
     return made || ++looks == kLooks;
   });
   return made;
@@ -238,7 +249,8 @@ bool Worker::make_room(std::uint32_t listener) {
 
 void Worker::session_idle(HttpSession& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
-  spare_sessions_[session.listener()].idle.push_back(session);
+  Spare& spare = spare_sessions_[session.listener()];
+  (session.in_steady_use() ? spare.steady : spare.others).push_back(session);
 }
 
 void Worker::session_lingers(HttpSession& session) {

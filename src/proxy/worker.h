@@ -100,7 +100,8 @@ class Worker {
   [[nodiscard]] const ListenerState& listener_state(std::uint32_t listener) const {
     return *setup_.listeners[listener];
   }
-  // Closes the client of the listener that has been idle longest. False when none is idle.
+  // Closes a client of the listener without a request: one that lingers, else the one that has been
+  // so longest. In steady use, it stays. False when there is none.
   [[nodiscard]] bool make_room(std::uint32_t listener);
   // Another worker has closed an idle client for one that waits here.
   void room_was_made() { resume_listeners(); }
@@ -148,6 +149,7 @@ class Worker {
   struct ListenerSlot;
 
   void enter(State next);
+  [[nodiscard]] static bool one_makes_room(IntrusiveList<HttpSession, SessionTag>& sessions);
   template <typename Visit>
   void for_each_session(Visit visit);
   void resume_listeners();
@@ -166,11 +168,12 @@ class Worker {
   Slab<Exchange, 16> exchanges_;
   // Every open session is in one of these lists. Busy ones have a request that somebody works on.
   // The others can make room, by listener: those that linger, and those that wait for a request or
-  // for the rest of its head, the longest first.
+  // for the rest of its head, in steady use until then or not; the longest first.
   using SessionList = IntrusiveList<HttpSession, SessionTag>;
   struct Spare {
     SessionList lingering;
-    SessionList idle;
+    SessionList steady;
+    SessionList others;
   };
   SessionList busy_sessions_;
   std::deque<Spare> spare_sessions_;

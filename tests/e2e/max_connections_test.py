@@ -85,7 +85,8 @@ class MaxConnections(Case):
         """While others fill every place and more, a client in use is served on its connection."""
         weir = self.weir(self.origin(), listener={"max_connections": 4}, runtime={"workers": 1})
         steady = self.client(weir)
-        self.assertEqual(steady.get().status, 200)
+        for _ in range(2):
+            self.assertEqual(steady.get().status, 200)
         for _ in range(16):
             self.client(weir).send(b"GET / HTTP/1.1\r\nHo")
         wait_until(lambda: steady.get().get("connection") is None

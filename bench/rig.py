@@ -1,0 +1,226 @@
+"""What the comparisons share: processes on CPUs of their own, their CPU time and memory, starting
+proxies from the templates in bench/peers, and the place of a table in a page."""
+
+import atexit
+import http.client
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("WEIR_BENCH_BUILD", ROOT / "build" / "release"))
+BODY_BYTES = 100  # Of the origin's answer to "/".
+START_LIMIT_S = 5
+
+# --- Processes ----------------------------------------------------------------------------------
+
+started: list[subprocess.Popen] = []
+
+
+def start(cpu: int, command: list[str], **options) -> subprocess.Popen:
+    process = subprocess.Popen(["taskset", "-c", str(cpu), *command], stdin=subprocess.DEVNULL,
+                               start_new_session=True, **options)
+    started.append(process)
+    return process
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Ends what was started, by process group."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(2)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            pass
+    started.remove(process)
+
+
+def stop_all() -> None:
+    for process in reversed(list(started)):
+        stop(process)
+
+
+def outlive_nothing() -> None:
+    """From here on, whatever ends this program ends what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    atexit.register(stop_all)
+
+
+def finish(process: subprocess.Popen, limit_s: float) -> str:
+    """What a program that ends by itself has written."""
+    try:
+        return process.communicate(timeout=limit_s)[0]
+    except subprocess.TimeoutExpired:
+        sys.exit(f"bench: {' '.join(process.args)} did not end in time")
+    finally:
+        stop(process)
+
+
+def two_cpus() -> tuple[int, int]:
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        sys.exit("bench: needs two CPUs, one for the proxy and one for the load")
+    return cpus[0], cpus[1]
+
+
+# --- Accounting ---------------------------------------------------------------------------------
+
+
+def process_tree(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(entry.name))
+    tree = [root]
+    for pid in tree:
+        tree += children.get(pid, [])
+    return tree
+
+
+def cpu_seconds(root: int) -> float:
+    """CPU time of a process and its descendants; all threads."""
+    return scheduled_seconds(root)[0]
+
+
+def scheduled_seconds(root: int) -> tuple[float, float]:
+    """CPU time of a process tree, and for how long it was ready to run and another one did."""
+    ran = waited = 0.0
+    for pid in process_tree(root):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            try:
+                fields = (task / "schedstat").read_text().split()
+                ran, waited = ran + int(fields[0]) / 1e9, waited + int(fields[1]) / 1e9
+            except OSError:  # A kernel without scheduler statistics: clock ticks.
+                fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                ran += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return ran, waited
+
+
+def peak_rss_mib(root: int) -> float:
+    """The most memory that each of a process and its descendants has had resident, added up."""
+    total = 0
+    for pid in process_tree(root):
+        peak = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+        total += int(peak.group(1)) if peak else 0
+    return total / 1024
+
+
+# --- Proxies ------------------------------------------------------------------------------------
+
+
+def add_programs(parser) -> None:
+    search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    parser.add_argument("--weir", default=str(BUILD / "weir"))
+    parser.add_argument("--nginx", default=shutil.which("nginx", path=search) or "nginx")
+    parser.add_argument("--haproxy", default=shutil.which("haproxy", path=search) or "haproxy")
+
+
+def check_programs(programs: list[str]) -> None:
+    for program in programs:
+        if not shutil.which(program):
+            sys.exit(f"bench: no program {program}; tools/bench builds ours, tools/setup installs "
+                     "the others")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def port_of(server: subprocess.Popen) -> int:
+    """The port that one of our own servers says it listens on."""
+    return int(server.stdout.readline().split()[1])
+
+
+def start_origin(cpu: int) -> int:
+    command = [str(BUILD / "origin"), "--body", str(BODY_BYTES)]
+    return port_of(start(cpu, command, stdout=subprocess.PIPE, text=True))
+
+
+def fill_in(template: str, folder: pathlib.Path, values: dict[str, object]) -> str:
+    text = (ROOT / "bench" / "peers" / template).read_text()
+    for name, value in {**values, "DIR": folder}.items():
+        text = text.replace(f"@{name}@", str(value))
+    path = folder / template.removesuffix(".in")
+    path.write_text(text)
+    return str(path)
+
+
+def file_command(name: str, options, path: str) -> list[str]:
+    """How a proxy is started with a configuration file."""
+    return {"weir": [options.weir, "run", "-c", path],
+            "nginx": [options.nginx, "-e", "stderr", "-c", path],
+            "haproxy": [options.haproxy, "-q", "-f", path]}[name]
+
+
+def start_proxy(name: str, cpu: int, command: list[str], folder: pathlib.Path,
+                port: int) -> subprocess.Popen:
+    """Started and serving; what it says goes to a file in `folder`."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = start(cpu, command, stdout=log, stderr=log)
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            sys.exit(f"bench: {name} ended with exit code {process.returncode}:\n"
+                     + (folder / f"{name}.log").read_text())
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        try:
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            if response.status == 200 and len(response.read()) == BODY_BYTES:
+                return process
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.02)
+    sys.exit(f"bench: {name} does not answer on port {port}")
+
+
+# --- Reporting ----------------------------------------------------------------------------------
+
+
+def version_of(name: str, options) -> str:
+    """"nginx 1.22.1" and the like."""
+    arguments = {"weir": [options.weir, "version"], "nginx": [options.nginx, "-v"],
+                 "haproxy": [options.haproxy, "-v"]}
+    if name not in arguments:
+        return name
+    result = subprocess.run(arguments[name], capture_output=True, text=True, timeout=5, check=False)
+    number = re.search(r"\d+(?:\.\d+)+", result.stdout + result.stderr)
+    return f"{name} {number.group()}" if number else name
+
+
+def surroundings(command: str, names: list[str], options) -> str:
+    """Versions, machine, day and command, for the caption of a table."""
+    info = pathlib.Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*:\s*(.*)", info)
+    versions = ", ".join(version_of(name, options) for name in names)
+    arguments = " ".join([f"tools/bench {command}", *sys.argv[1:]])
+    return (f"{versions}; Linux {platform.release()}, {model.group(1) if model else '?'}; "
+            f"{time.strftime('%Y-%m-%d')}; `{arguments}`.\n")
+
+
+def markdown_table(rows: list[list[str]]) -> str:
+    """The first row is the head; all columns but the first are numbers."""
+    rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
+    return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
+
+
+def write_page(page: pathlib.Path, mark: str, text: str) -> None:
+    """Replaces what stands between the two comments that carry `mark`."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    before, rest = page.read_text().split(begin, 1)
+    after = rest.split(end, 1)[1]
+    page.write_text(f"{before}{begin}\n{text}{end}{after}")
