@@ -92,10 +92,7 @@ Exchange::Outcome Exchange::expire() {
   switch (core_.request()) {
     case RequestState::head:
       if (request_parser_.untouched()) return Outcome::gone;
-      head_read_ = true;
-      client_.head_arrived();
-      worker_.counters().requests.add();
-      worker_.counters().requests_in_flight.add();
+      head_ended();
       log_head();
       answer(refusal(ProxyError::client_head_timeout));
       break;

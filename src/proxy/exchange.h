@@ -75,6 +75,7 @@ class Exchange {
 
   // exchange_request.cpp: from the client to the outgoing head and body.
   [[nodiscard]] std::optional<Outcome> read_head();
+  void head_ended();
   void understand_head();
   void route_request();
   bool write_outgoing_head();

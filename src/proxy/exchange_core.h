@@ -40,7 +40,7 @@ enum class RequestState : std::uint8_t {
 inline constexpr std::array kRequestNext = {
     //         head   ready  sending complete discarding ended
     std::array{false, true, false, false, false, true},   // head
-    std::array{false, true, true, false, true, true},     // ready
+    std::array{false, false, true, false, true, true},    // ready
     std::array{false, true, false, true, true, true},     // sending
     std::array{false, true, false, false, false, true},   // complete
     std::array{false, false, false, true, false, true},   // discarding

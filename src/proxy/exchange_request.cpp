@@ -72,22 +72,24 @@ std::optional<Exchange::Outcome> Exchange::read_head() {
   }
 }
 
-void Exchange::understand_head() {
+// It is complete, or will never be. HEAD gets no page, whatever is wrong with the fields.
+void Exchange::head_ended() {
   head_read_ = true;
+  if (request_parser_.fields_at() > 0) request_.method = http::method_id(request_parser_.method());
   client_.head_arrived();
   worker_.counters().requests.add();
   worker_.counters().requests_in_flight.add();
+}
+
+void Exchange::understand_head() {
+  head_ended();
   if (request_parser_.status() == http::ParseStatus::error) {
     log_head();
     answer(refusal(request_parser_.error()));
     return;
   }
   const Result<http::RequestInfo, http::ParseError> info = http::analyse_request(request_parser_);
-  if (info) {
-    request_ = *info;
-  } else {
-    request_.method = http::method_id(request_parser_.method());  // HEAD gets no page.
-  }
+  if (info) request_ = *info;
   log_head();
   if (!info) {
     answer(refusal(info.error()));

@@ -163,7 +163,9 @@ bool HttpSession::make_room() {
 
 void HttpSession::abort(CloseReason reason) {
   if (state_ == State::closed) return;
-  if (state_ == State::exchanging) exchange_->abandon(ProxyError::shutting_down);
+  const bool memory = reason == CloseReason::no_memory;
+  const ProxyError error = memory ? ProxyError::buffers_exhausted : ProxyError::shutting_down;
+  if (state_ == State::exchanging) exchange_->abandon(error);
   close_begin(reason);
 }
 

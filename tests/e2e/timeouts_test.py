@@ -14,6 +14,13 @@ class ClientTimeouts(Case):
         self.server = self.origin(script, cut_requests=True)
         return self.weir(self.server, listener=timeouts)
 
+    def test_head_that_never_ends_gets_no_content(self):
+        """HEAD has no content in its answer, whatever the answer is."""
+        client = self.client(self.proxy(client_head="300ms"))
+        client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n")
+        self.assertEqual(client.response("HEAD").status, 408)
+        self.assertTrue(client.closed())
+
     def test_head_that_does_not_come_to_its_end(self):
         """RFC 9110 15.5.9: 408 and close; nothing reaches a server."""
         weir = self.proxy(client_head=SHORT)

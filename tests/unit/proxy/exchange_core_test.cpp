@@ -46,13 +46,13 @@ void walk_to(ExchangeCore& core, Response state) {
 
 // The edges as the diagram above the enums draws them, written down a second time.
 const std::set<std::pair<Request, Request>> kRequestEdges = {
-    {Request::head, Request::ready},          {Request::head, Request::ended},
-    {Request::ready, Request::ready},         {Request::ready, Request::sending},
-    {Request::ready, Request::discarding},    {Request::ready, Request::ended},
-    {Request::sending, Request::ready},       {Request::sending, Request::complete},
-    {Request::sending, Request::discarding},  {Request::sending, Request::ended},
-    {Request::complete, Request::ready},      {Request::complete, Request::ended},
-    {Request::discarding, Request::complete}, {Request::discarding, Request::ended},
+    {Request::head, Request::ready},       {Request::head, Request::ended},
+    {Request::ready, Request::sending},    {Request::ready, Request::discarding},
+    {Request::ready, Request::ended},      {Request::sending, Request::ready},
+    {Request::sending, Request::complete}, {Request::sending, Request::discarding},
+    {Request::sending, Request::ended},    {Request::complete, Request::ready},
+    {Request::complete, Request::ended},   {Request::discarding, Request::complete},
+    {Request::discarding, Request::ended},
 };
 const std::set<std::pair<Response, Response>> kResponseEdges = {
     {Response::none, Response::relaying},   {Response::none, Response::local},
