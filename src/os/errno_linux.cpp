@@ -10,8 +10,8 @@ IoStatus status_of(int error) {
     case EINPROGRESS:
     case EINTR: return IoStatus::again;
     case ECONNRESET:
-    case EPIPE:
     case ENOTCONN: return IoStatus::reset;
+    case EPIPE: return IoStatus::broken_pipe;
     case ECONNREFUSED:
     case ENOENT: return IoStatus::refused;
     case EHOSTUNREACH:
@@ -41,6 +41,7 @@ const char* to_string(IoStatus status) {
     case IoStatus::again: return "again";
     case IoStatus::end: return "end of stream";
     case IoStatus::reset: return "connection reset";
+    case IoStatus::broken_pipe: return "broken pipe";
     case IoStatus::refused: return "connection refused";
     case IoStatus::unreachable: return "address not reachable";
     case IoStatus::timed_out: return "timed out";

@@ -10,7 +10,8 @@ enum class IoStatus : std::uint8_t {
   done,            // The call did its work; `bytes` says how much.
   again,           // EAGAIN, EINPROGRESS: nothing now, an edge will follow.
   end,             // recv() returned 0: the peer sends no more.
-  reset,           // ECONNRESET, EPIPE: the connection is gone.
+  reset,           // ECONNRESET: the connection is gone, and what was under way is lost.
+  broken_pipe,     // EPIPE: it takes no more; the peer had sent its end, or we had.
   refused,         // ECONNREFUSED, or ENOENT for the path of a unix socket.
   unreachable,     // EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL.
   timed_out,       // ETIMEDOUT: the kernel gave up.

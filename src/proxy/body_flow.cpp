@@ -87,6 +87,7 @@ BodyFlow::Status BodyFlow::fill(net::Connection& from) {
     case os::IoStatus::no_memory: return Status::no_buffer;
     case os::IoStatus::end:
       if (stage_ != Stage::until_close) return Status::source_ended;
+      if (!end_trusted_) return Status::source_failed;
       stage_ = Stage::done;
       return Status::working;
     default: return Status::source_failed;
@@ -163,7 +164,7 @@ BodyFlow::Status BodyFlow::emit_plain(net::Connection& from, net::Connection& to
   }
   const os::IoResult result = to.flush(piece);
   if (result.status == os::IoStatus::again) return Status::blocked_output;
-  if (result.status != os::IoStatus::done) return Status::sink_failed;
+  if (result.status != os::IoStatus::done) return sink_failed(result.status);
   progressed_ = true;
   if (result.bytes > 0) repeatable_ = false;
   from.in.consume(result.bytes);
@@ -184,11 +185,16 @@ BodyFlow::Status BodyFlow::emit_chunk(net::Connection& from, net::Connection& to
   return Status::working;
 }
 
+BodyFlow::Status BodyFlow::sink_failed(os::IoStatus status) {
+  sink_status_ = status;
+  return Status::sink_failed;
+}
+
 BodyFlow::Status BodyFlow::flush(net::Connection& to, Status when_empty) {
   while (!to.out.empty()) {
     const os::IoResult result = to.flush();
     if (result.status == os::IoStatus::again) return Status::blocked_output;
-    if (result.status != os::IoStatus::done) return Status::sink_failed;
+    if (result.status != os::IoStatus::done) return sink_failed(result.status);
     progressed_ = true;
   }
   return when_empty;

@@ -40,6 +40,12 @@ class BodyFlow {
   void begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
              const http::HeadLimits& limits);
 
+  // The source's connection was reset, and a send has taken the error away that a receive would
+  // have met: a body that lasts to the end of its connection is cut short there.
+  void distrust_end() { end_trusted_ = false; }
+  // Why the sink failed.
+  [[nodiscard]] bool sink_was_reset() const { return sink_status_ == os::IoStatus::reset; }
+
   // The sink's bytes are to be kept for repeating as long as they fit `to.out`.
   void hold() { hold_ = true; }
 
@@ -72,6 +78,7 @@ class BodyFlow {
     return spent_ >= kStepBytes && (pending_ > 0 || stage_ != Stage::done);
   }
   Status fill(net::Connection& from);
+  Status sink_failed(os::IoStatus status);
   Status decode(net::Connection& from, net::Connection* to);
   Status decode_chunked(net::Connection& from);
   Status decode_trailers(net::Connection& from, net::Connection* to);
@@ -86,6 +93,8 @@ class BodyFlow {
   bool hold_ = false;
   bool repeatable_ = true;
   bool progressed_ = false;
+  bool end_trusted_ = true;
+  os::IoStatus sink_status_ = os::IoStatus::done;
   http::ParseError error_ = http::ParseError::none;
   std::uint64_t left_ = 0;
   std::size_t pending_ = 0;  // Decoded, unsent bytes at the front of from.in.

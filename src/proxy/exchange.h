@@ -80,7 +80,7 @@ class Exchange {
   void route_request();
   bool write_outgoing_head();
   Progress send_request();
-  Progress give_up_server();
+  Progress server_left();
   Progress discard_request();
   void request_over();  // An answer goes out before the request has been read.
 
@@ -147,6 +147,7 @@ class Exchange {
     bool reused = false;
     bool answer_begun = false;
     bool write_broken = false;  // It takes no more bytes, but may have answered before.
+    bool was_reset = false;     // A send met the reset: no receive will.
     bool reported = false;      // The picker knows whether the server lives.
   };
 

@@ -151,8 +151,7 @@ bool Exchange::write_outgoing_head() {
 Exchange::Progress Exchange::send_request() {
   if (attempt_.write_broken) return Progress::blocked;
   upstream::ServerConnection& server = *attempt_.connection;
-  // It has answered and left: nobody wants the rest.
-  if (core_.response() == ResponseState::complete && server.ready.error()) return give_up_server();
+  if (server.ready.error()) return server_left();
   const BodyFlow::Status status = request_flow_.pump(client_, server);
   const bool progressed = request_flow_.progressed();
   switch (status) {
@@ -180,20 +179,26 @@ Exchange::Progress Exchange::send_request() {
     case BodyFlow::Status::malformed: answer(refusal(request_flow_.error())); break;
     case BodyFlow::Status::no_buffer: answer(refusal(ProxyError::buffers_exhausted)); break;
     case BodyFlow::Status::sink_failed:
-      if (core_.response() == ResponseState::complete) return give_up_server();
-      // A server may answer early and close: what it said is still to be read.
-      attempt_.write_broken = true;
-      touch(request_stall_, false, true, now_ms());
-      server.ready.latch(os::kReadable);
-      return Progress::blocked;
+      attempt_.was_reset = request_flow_.sink_was_reset();
+      if (attempt_.was_reset) response_flow_.distrust_end();
+      return server_left();
   }
   return Progress::moved;
 }
 
-Exchange::Progress Exchange::give_up_server() {
-  attempt_end();
-  request_over();
-  return Progress::moved;
+// It takes no more of the request. It may have answered early, and what it said is still to be
+// read. Nothing is sent to it any more: a send would take the error away that tells the reader of a
+// cut answer from a whole one.
+Exchange::Progress Exchange::server_left() {
+  if (core_.response() == ResponseState::complete) {
+    attempt_end();
+    request_over();
+    return Progress::moved;
+  }
+  attempt_.write_broken = true;
+  touch(request_stall_, false, true, now_ms());
+  attempt_.connection->ready.latch(os::kReadable);
+  return Progress::blocked;
 }
 
 Exchange::Progress Exchange::discard_request() {

@@ -131,6 +131,7 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   upstream::ServerConnection& server = *attempt_.connection;
   server.in.consume(response_parser_.head_bytes());
   response_flow_.begin(info.body, chunked, response_parser_, {});
+  if (attempt_.was_reset) response_flow_.distrust_end();
   server_idle_ms_ = idle_time_ms(info, plan_->idle_timeout_ms);
   status_ = info.status;
   first_byte_us_ = now_us() - attempt_.started_us;

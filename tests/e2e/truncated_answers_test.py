@@ -57,6 +57,42 @@ class TruncatedAnswers(Case):
                 with self.subTest(rest=rest, end=end):
                     self.truncated(head + rest, end)
 
+    def test_reset_while_the_request_is_still_sent(self):
+        """Only the end of the connection ends the answer, and it is a reset, which a send may meet
+        before a receive does. It must not pass for an end."""
+
+        def script(connection):
+            connection.head()
+            connection.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+            self.client_got.wait(10)
+            connection.reset()
+
+        for _ in range(20):
+            self.client_got = threading.Event()
+            client = self.client(self.classic(self.origin(script)))
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n")
+            head = client.head()
+            sender = threading.Thread(target=self.send_until_it_breaks, args=(client,))
+            sender.start()
+            self.client_got.set()
+            try:
+                client.body(head)
+            except (Truncated, ConnectionResetError):
+                pass
+            else:
+                self.fail("an answer that was cut passed for a complete one")
+            finally:
+                client.close()
+                sender.join()
+
+    @staticmethod
+    def send_until_it_breaks(client):
+        try:
+            for _ in range(500):
+                client.send(bytes(100_000))
+        except OSError:
+            pass
+
     def test_broken_chunks(self):
         """RFC 9112 7.1: broken framing inside the body cuts the answer off."""
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"

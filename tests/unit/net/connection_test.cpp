@@ -152,7 +152,7 @@ TEST_P(ConnectionTest, AResetIsReportedByTheNextCall) {
   ASSERT_TRUE(loop.turn_until([&] { return side.ready.error(); }));
   EXPECT_TRUE(side.ready.may_send() && side.ready.may_receive());
   EXPECT_FALSE(side.quiet());
-  EXPECT_EQ(side.flush().status, IoStatus::reset);
+  EXPECT_EQ(side.flush().status, IoStatus::broken_pipe);
   EXPECT_EQ(side.out.readable(), "bytes") << "nothing was consumed";
 }
 

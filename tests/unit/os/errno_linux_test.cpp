@@ -20,7 +20,7 @@ constexpr Row kTable[] = {
     {EINPROGRESS, IoStatus::again},
     {EINTR, IoStatus::again},
     {ECONNRESET, IoStatus::reset},
-    {EPIPE, IoStatus::reset},
+    {EPIPE, IoStatus::broken_pipe},
     {ENOTCONN, IoStatus::reset},
     {ECONNREFUSED, IoStatus::refused},
     {ENOENT, IoStatus::refused},

@@ -169,8 +169,30 @@ TEST(Transfer, AClosedPeerIsResetWithoutASignal) {
   ASSERT_TRUE(wait_for(pair.near, POLLIN));
   char byte = 0;
   EXPECT_EQ(receive(pair.near, &byte, 1).status, IoStatus::reset);
-  EXPECT_EQ(send(pair.near, "x").status, IoStatus::reset);  // SIGPIPE would end the test here.
-  EXPECT_EQ(send_two(pair.near, "x", "y").status, IoStatus::reset);
+  // SIGPIPE would end the test here.
+  EXPECT_EQ(send(pair.near, "x").status, IoStatus::broken_pipe);
+  EXPECT_EQ(send_two(pair.near, "x", "y").status, IoStatus::broken_pipe);
+}
+
+// Whoever calls first takes the error; only it tells a cut stream from a whole one.
+TEST(Transfer, ASendTakesTheResetAwayFromTheReceiver) {
+  Pair pair = test::tcp_pair();
+  close_with_reset(pair.far);
+  pair.far.reset();
+  ASSERT_TRUE(wait_for(pair.near, POLLIN));
+  EXPECT_EQ(send(pair.near, "x").status, IoStatus::reset);
+  char byte = 0;
+  EXPECT_EQ(receive(pair.near, &byte, 1).status, IoStatus::end);
+}
+
+TEST(Transfer, AResetAfterTheEndIsABrokenPipe) {
+  Pair pair = test::tcp_pair();
+  shutdown_send(pair.far);
+  ASSERT_TRUE(wait_for(pair.near, POLLIN));
+  close_with_reset(pair.far);
+  pair.far.reset();
+  ASSERT_TRUE(wait_for(pair.near, POLLERR));
+  EXPECT_EQ(send(pair.near, "x").status, IoStatus::broken_pipe);
 }
 
 TEST(Transfer, AnOrderlyCloseIsAnEnd) {
