@@ -35,7 +35,9 @@ class Upstreams {
  private:
   Slab<ServerConnection> connections_;
   UpstreamResources resources_;
-  std::unordered_map<ServerState*, std::unique_ptr<ServerPool>> pools_;
+  std::vector<std::unique_ptr<ServerPool>> pools_;  // In the order they were made: nothing happens
+                                                    // in the order of addresses.
+  std::unordered_map<ServerState*, ServerPool*> by_server_;
 };
 
 }  // namespace weir::upstream
