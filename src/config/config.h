@@ -116,6 +116,9 @@ struct Runtime {
   std::optional<std::uint32_t> workers;  // 1..256; empty means one per usable core.
   Trigger trigger = Trigger::edge;
   Milliseconds shutdown_grace{30'000};
+  std::string user;         // Whom to become once everything is open; empty: nobody else.
+  std::string group;        // Empty: the user's primary group. Never without `user`.
+  bool core_dumps = false;  // False: none, true: as the limits of the process say.
 };
 
 struct Log {

@@ -1,5 +1,6 @@
 #include "config/load.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -30,6 +31,24 @@ bool is_plain_table(const Member& member, Report& report) {
                  std::string(type_name(member.value.type)),
              "write [" + member.key + "]");
   return false;
+}
+
+// A name of the user or group database (passwd(5)); whether it is there, the start finds out.
+void load_account(const TableReader& table, std::string_view key, std::string& out) {
+  const Value* name = table.string(key);
+  if (name == nullptr) return;
+  const bool usable = std::ranges::none_of(name->text, [](char c) {
+    return static_cast<unsigned char>(c) <= ' ' || c == ':' || c == '\x7f';
+  });
+  if (name->text.empty() || !usable) {
+    table.report().add(name->text.empty() ? Code::empty_value : Code::bad_name, name->span,
+                       in_backticks(key) + " is not the name of a " + std::string(key),
+                       "write a name that `getent " +
+                           std::string(key == "user" ? "passwd" : "group") +
+                           "` lists, or remove the key");
+    return;
+  }
+  out = name->text;
 }
 
 using Loader = void (*)(const Member&, Draft&, Report&);
@@ -65,6 +84,10 @@ void load_runtime(const Member& member, Draft& draft, Report& report) {
   }
   table.choice<Trigger>("trigger", kTriggers, runtime.trigger);
   table.duration("shutdown_grace", runtime.shutdown_grace, true);
+  load_account(table, "user", runtime.user);
+  load_account(table, "group", runtime.group);
+  if (table.find("group") != nullptr) (void)table.require("user", "user = \"weir\"");
+  table.boolean("core_dumps", runtime.core_dumps);
 }
 
 void load_admin(const Member& member, Draft& draft, Report& report) {

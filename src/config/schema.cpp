@@ -15,7 +15,8 @@ using Words = std::string_view;
 
 constexpr auto kRoot =
     std::to_array<Words>({"runtime", "listener", "route", "backend", "admin", "log"});
-constexpr auto kRuntime = std::to_array<Words>({"workers", "trigger", "shutdown_grace"});
+constexpr auto kRuntime =
+    std::to_array<Words>({"workers", "trigger", "shutdown_grace", "user", "group", "core_dumps"});
 constexpr auto kListener = std::to_array<Words>(
     {"bind", "max_connections", "x_forwarded", "forwarded", "via", "trusted_proxies",
      "client_head_timeout", "client_idle_timeout", "client_body_timeout"});

@@ -6,8 +6,10 @@
 
 #include "control/config_file.h"
 #include "control/listening.h"
+#include "control/lost_rights.h"
 #include "control/reload_diff.h"
 #include "control/version.h"
+#include "os/privileges.h"
 #include "os/process.h"
 
 namespace weir::control {
@@ -117,6 +119,8 @@ Result<std::unique_ptr<Program>, std::string> Program::start(config::Config conf
   if (!error.empty()) return Err(std::move(error));
   program->signals_ = std::make_unique<SignalSource>(*program, std::move(signals));
   program->publish(given);
+  error = program->give_up_rights();
+  if (!error.empty()) return Err(std::move(error));
   program->logs_->start();
   program->workers_->start();
   program->phase_ = Phase::serving;
@@ -133,6 +137,15 @@ std::string Program::start_admin() {
       loop_, std::move(bound->socket),
       admin_pages({[this] { return phase_; }, [this] { return metrics(); }}));
   return admin_->start() ? "" : "cannot watch the admin socket: out of kernel memory";
+}
+
+// Empty, or why not. Everything is open by now; what comes from clients is read with less.
+std::string Program::give_up_rights() {
+  const config::Runtime& runtime = config_.runtime;
+  std::string error = os::confine({runtime.user, runtime.group, runtime.core_dumps});
+  if (!error.empty() || runtime.user.empty()) return error;
+  for (const std::string& lost : lost_rights(config_, config_path_)) say(lost);
+  return {};
 }
 
 int Program::run(std::function<bool()> watch) {

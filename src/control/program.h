@@ -59,6 +59,7 @@ class Program final {
   void publish(config::Config config);
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] std::string start_admin();
+  [[nodiscard]] std::string give_up_rights();
 
   // The order is the order of construction: what comes first outlives what follows.
   config::Config config_;

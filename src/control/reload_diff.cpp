@@ -146,6 +146,12 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
   if (running.runtime.trigger != next.runtime.trigger) {
     sentences.push_back("[runtime] trigger changed");
   }
+  if (running.runtime.user != next.runtime.user || running.runtime.group != next.runtime.group) {
+    sentences.push_back("[runtime] user or group changed; weir stays who it is");
+  }
+  if (running.runtime.core_dumps != next.runtime.core_dumps) {
+    sentences.push_back("[runtime] core_dumps changed");
+  }
   if (running.admin != next.admin) sentences.push_back("[admin] bind changed");
   if (running.log.access != next.log.access) sentences.push_back("[log] access changed");
   return sentences;
@@ -179,6 +185,9 @@ std::string describe_changes(const config::Config& running, const config::Config
 config::Config keep_fixed_parts(const config::Config& running, config::Config next) {
   next.runtime.workers = running.runtime.workers;
   next.runtime.trigger = running.runtime.trigger;
+  next.runtime.user = running.runtime.user;
+  next.runtime.group = running.runtime.group;
+  next.runtime.core_dumps = running.runtime.core_dumps;
   next.admin = running.admin;
   next.log = running.log;
   std::vector<config::Listener> listeners = running.listeners;

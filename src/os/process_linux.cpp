@@ -27,7 +27,10 @@ constexpr off_t kFileBytesMax = 16 << 20;
 constexpr int kWriterWaitMs = 10'000;
 
 std::string because(const char* verb, const std::string& path) {
-  return std::string("cannot ") + verb + " " + path + ": " + std::strerror(errno);
+  const bool denied = errno == EACCES && ::geteuid() != 0;
+  std::string text = std::string("cannot ") + verb + " " + path + ": " + std::strerror(errno);
+  if (!denied) return text;
+  return text + "; user id " + std::to_string(::geteuid()) + " must be allowed to " + verb + " it";
 }
 
 // The first line of a small file of /sys, or "".

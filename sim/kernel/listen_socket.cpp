@@ -1,0 +1,59 @@
+#include "sim/kernel/listen_socket.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "sim/kernel/network.h"
+
+namespace weir::sim {
+
+void ListenSocket::enqueue(std::shared_ptr<StreamSocket> connection) {
+  machine_.note("waits for accept", static_cast<int>(connection->connection()));
+  queue_.push_back(std::move(connection));
+  if (!held_) wake(kIn);
+}
+
+std::shared_ptr<StreamSocket> ListenSocket::take() {
+  if (queue_.empty() || held_) return nullptr;
+  auto connection = std::move(queue_.front());
+  queue_.pop_front();
+  return connection;
+}
+
+void ListenSocket::hold(const std::shared_ptr<ListenSocket>& self) {
+  held_ = true;
+  machine_.clock.after(machine_.chance.spread(kNsPerUs, kRepairedWithinNs), [self] {
+    self->held_ = false;
+    if (!self->queue_.empty()) self->wake(kIn);
+  });
+}
+
+void ListenSocket::released() {
+  network_.stop_listening(*this);
+  // Nobody will accept them: they are reset, not ended.
+  while (!queue_.empty()) {
+    const auto connection = std::move(queue_.front());
+    queue_.pop_front();
+    connection->reject();
+  }
+}
+
+void ListenSocket::tell_waiting(const std::shared_ptr<ListenSocket>& self) {
+  if (!tell || queue_.empty() || answer == Listener::Answer::hold) return;
+  if (std::exchange(telling_, true)) return;
+  machine_.clock.after(0, [self] {
+    self->telling_ = false;
+    // A script may have closed or changed the listener since.
+    if (!self->tell || self->answer == Listener::Answer::hold) return;
+    const auto connection = self->take();
+    self->tell_waiting(self);
+    if (connection) self->tell(connection);
+  });
+}
+
+std::string ListenSocket::describe() const {
+  return fmt::format("listening socket at {}, {} waiting", place_.text(), queue_.size());
+}
+
+}  // namespace weir::sim

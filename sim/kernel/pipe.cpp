@@ -1,0 +1,58 @@
+#include "sim/kernel/pipe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weir::sim {
+
+std::size_t Pipe::bytes() const {
+  std::size_t sum = 0;
+  for (const std::string& slot : slots_) sum += slot.size();
+  return sum;
+}
+
+std::string Pipe::front(std::size_t most) const {
+  std::string taken;
+  for (const std::string& slot : slots_) {
+    if (taken.size() == most) break;
+    taken.append(slot, 0, most - taken.size());
+  }
+  return taken;
+}
+
+void Pipe::drop(std::size_t count) {
+  const std::size_t used = slots_.size();
+  while (count > 0) {
+    std::string& first = slots_.front();
+    const std::size_t part = std::min(count, first.size());
+    count -= part;
+    if (part == first.size()) {
+      slots_.pop_front();
+    } else {
+      first.erase(0, part);
+    }
+  }
+  if (slots_.size() < used && writer != nullptr) writer->wake(kUnspecified);
+}
+
+void PipeEnd::released() {
+  (writes_ ? pipe_->writer : pipe_->reader) = nullptr;
+  File* const other = writes_ ? pipe_->reader : pipe_->writer;
+  if (other != nullptr) other->wake(kUnspecified);
+}
+
+std::uint8_t PipeEnd::poll() {
+  if (writes_) {
+    const std::uint8_t broken = pipe_->reader != nullptr ? 0 : kErrorBit;
+    return static_cast<std::uint8_t>((pipe_->free_slots() > 0 ? kOut : 0) | broken);
+  }
+  const std::uint8_t ended = pipe_->writer != nullptr ? 0 : kHangupBit;
+  return static_cast<std::uint8_t>((pipe_->empty() ? 0 : kIn) | ended);
+}
+
+std::string PipeEnd::describe() const {
+  return fmt::format("{} end of a pipe with {} bytes", writes_ ? "write" : "read", pipe_->bytes());
+}
+
+}  // namespace weir::sim

@@ -1,0 +1,62 @@
+// Pipe: 16 slots between two descriptors, filled and emptied by splice().
+//
+// A slot holds one piece of memory, at most a page, and is used up however little is in it. So a
+// pipe can be full with a few hundred bytes in it.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "sim/kernel/file.h"
+
+namespace weir::sim {
+
+inline constexpr std::size_t kPageBytes = 4'096;
+inline constexpr std::size_t kPipeSlots = 16;
+
+class Pipe {
+ public:
+  [[nodiscard]] std::size_t free_slots() const { return kPipeSlots - slots_.size(); }
+  [[nodiscard]] bool empty() const { return slots_.empty(); }
+  [[nodiscard]] std::size_t bytes() const;
+  // Adds a piece of at most a page; a slot must be free.
+  void push(std::string_view piece) { slots_.emplace_back(piece); }
+  // The first bytes, at most `most`, over slots.
+  [[nodiscard]] std::string front(std::size_t most) const;
+  // Takes them out; tells the writer when a slot becomes free.
+  void drop(std::size_t count);
+  void tell_reader() const {
+    if (reader != nullptr) reader->wake(kUnspecified);
+  }
+
+  // The ends; null once closed.
+  File* reader = nullptr;
+  File* writer = nullptr;
+
+ private:
+  std::deque<std::string> slots_;
+};
+
+class PipeEnd final : public File {
+ public:
+  PipeEnd(std::shared_ptr<Pipe> pipe, bool writes) : pipe_(std::move(pipe)), writes_(writes) {
+    (writes_ ? pipe_->writer : pipe_->reader) = this;
+  }
+
+  [[nodiscard]] Pipe& pipe() { return *pipe_; }
+  [[nodiscard]] bool writes() const { return writes_; }
+
+  [[nodiscard]] std::uint8_t poll() override;
+  void released() override;
+  [[nodiscard]] std::string describe() const override;
+
+ private:
+  std::shared_ptr<Pipe> pipe_;
+  bool writes_;
+};
+
+}  // namespace weir::sim

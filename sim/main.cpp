@@ -1,0 +1,256 @@
+// weir_sim: runs seeds of the simulation, reports what they did, and makes failures small.
+// sim/README.md explains it; --help lists the arguments.
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "os/process.h"
+#include "sim/os_sim_child.h"
+#include "sim/world/identity.h"
+#include "sim/world/shrink.h"
+
+namespace weir::sim {
+namespace {
+
+constexpr const char* kHelp =
+    "weir_sim [--seed S | --seeds A..B | --minutes N | --regressions | --check] [limits]\n"
+    "  --seed S           one seed, twice: the two hashes must agree\n"
+    "  --seeds A..B       these seeds, and what they did in all (default: 1..100)\n"
+    "  --minutes N        fresh seeds until the time is over\n"
+    "  --regressions      the runs of sim/regressions.txt (or of --file PATH)\n"
+    "  --check            the regressions, then seeds 1..2000\n"
+    "  --trace            the last lines of the trace of each run\n"
+    "  --no-shrink        report a failure as it is\n"
+    "limits, which a shrunk failure prints:\n"
+    "  --clients 1,2,3  --requests N  --servers N  --workers N  --steps N\n"
+    "  --only-faults a,b,c (or none)  --no-events\n";
+
+constexpr std::uint64_t kCheckSeeds = 2'000;
+constexpr std::uint64_t kFailuresMax = 5;
+
+struct Tally {
+  std::uint64_t passed = 0;
+  std::uint64_t failed = 0;
+};
+
+struct Arguments {
+  std::optional<std::uint64_t> seed;
+  std::uint64_t first = 1;
+  std::uint64_t last = 100;
+  double minutes = 0;
+  bool regressions = false;
+  bool check = false;
+  bool trace = false;
+  bool shrink = true;
+  std::string file = "sim/regressions.txt";
+  Limits limits;
+};
+
+// Sets one number; false when the text is none.
+template <typename Number>
+bool set_number(Number& into, std::string_view text) {
+  const auto value = number_from_text(text);
+  if (value) into = static_cast<Number>(*value);
+  return value.has_value();
+}
+
+bool set_range(Arguments& into, std::string_view text) {
+  const std::size_t dots = text.find("..");
+  return dots != std::string_view::npos && set_number(into.first, text.substr(0, dots)) &&
+         set_number(into.last, text.substr(dots + 2));
+}
+
+bool set_clients(Limits& limits, std::string_view text) {
+  limits.clients = numbers_from_text(text);
+  return limits.clients.has_value();
+}
+
+bool set_faults(Limits& limits, std::string_view text) {
+  const auto faults = faults_from_text(text);
+  if (faults) limits.faults = *faults;
+  return faults.has_value();
+}
+
+// An argument without a value. False when it is not one.
+bool set_flag(Arguments& into, std::string_view name) {
+  if (name == "--trace") return into.trace = true;
+  if (name == "--regressions") return into.regressions = true;
+  if (name == "--check") return into.check = true;
+  if (name == "--no-shrink") return !(into.shrink = false);
+  if (name == "--no-events") return !(into.limits.events = false);
+  return false;
+}
+
+bool set_value(Arguments& into, std::string_view name, std::string_view value) {
+  Limits& limits = into.limits;
+  if (name == "--seed") return set_number(into.seed.emplace(), value);
+  if (name == "--seeds") return set_range(into, value);
+  if (name == "--minutes") return set_number(into.minutes, value);
+  if (name == "--steps") return set_number(limits.steps_max, value);
+  if (name == "--workers") return set_number(limits.workers.emplace(), value);
+  if (name == "--requests") return set_number(limits.requests_max, value);
+  if (name == "--servers") return set_number(limits.servers_max, value) && limits.servers_max > 0;
+  if (name == "--clients") return set_clients(limits, value);
+  if (name == "--only-faults") return set_faults(limits, value);
+  if (name == "--file") return !(into.file = value).empty();
+  return false;
+}
+
+bool parse(Arguments& into, const std::vector<std::string_view>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (set_flag(into, words[i])) continue;
+    if (i + 1 == words.size() || !set_value(into, words[i], words[i + 1])) {
+      std::fprintf(stderr, "weir_sim: what is %s?\n%s", std::string(words[i]).c_str(), kHelp);
+      return false;
+    }
+    ++i;
+  }
+  return true;
+}
+
+void say(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+void report_failure(std::uint64_t seed, const Arguments& arguments, const Outcome& outcome) {
+  say("seed " + std::to_string(seed) + " FAILED: " + outcome.checker + "\n" + outcome.said);
+  Limits limits = arguments.limits;
+  if (arguments.shrink) limits = shrink(seed, limits, outcome.checker);
+  say("again: build/release/weir_sim --no-shrink --seed " + std::to_string(seed) +
+      limits.arguments() + "\n");
+}
+
+// One seed, and again: everything must be the same.
+bool run_one(std::uint64_t seed, const Arguments& arguments) {
+  const Outcome outcome = run_seed(seed, arguments.limits, arguments.trace);
+  if (outcome.failed()) {
+    report_failure(seed, arguments, outcome);
+    return false;
+  }
+  say("seed " + std::to_string(seed) + ": " + outcome.report.text() + outcome.said);
+  const Outcome second = run_seed(seed, arguments.limits, false);
+  if (second.report.hash == outcome.report.hash) {
+    say("again: the same hash\n");
+    return true;
+  }
+  say("seed " + std::to_string(seed) + " FAILED: a second run had another hash\n");
+  return false;
+}
+
+// Adds one seed to the sum. False when it failed.
+bool run_in_series(std::uint64_t seed, const Arguments& arguments, Report& sum) {
+  const Outcome outcome = run_seed(seed, arguments.limits, arguments.trace);
+  if (outcome.failed()) {
+    report_failure(seed, arguments, outcome);
+    return false;
+  }
+  if (arguments.trace) say("seed " + std::to_string(seed) + ":\n" + outcome.said);
+  sum.add(outcome.report);
+  return true;
+}
+
+void report_series(const Report& sum, std::uint64_t first, double seconds) {
+  std::size_t legal = 0;
+  std::size_t taken = 0;
+  const std::string never = edges_never_taken(sum, legal, taken);
+  say(std::to_string(sum.seeds) + " seeds from " + std::to_string(first) + " in " +
+      std::to_string(static_cast<std::uint64_t>(seconds)) + " s: " + sum.text() +
+      "  edges of the state tables: " + std::to_string(taken) + " of " + std::to_string(legal) +
+      "\n" + never);
+}
+
+Tally run_series(const Arguments& arguments) {
+  const bool timed = arguments.minutes > 0;
+  const double begin = real_seconds();
+  const double end = begin + arguments.minutes * 60;
+  const std::uint64_t first = timed ? fresh_seed() : arguments.first;
+  Tally tally;
+  Report sum;
+  for (std::uint64_t seed = first; timed ? real_seconds() < end : seed <= arguments.last; ++seed) {
+    if (!run_in_series(seed, arguments, sum)) ++tally.failed;
+    if (tally.failed == kFailuresMax) break;
+  }
+  report_series(sum, first, real_seconds() - begin);
+  tally.passed = sum.seeds;
+  // What limits take away cannot be asked for.
+  const bool whole = arguments.limits.arguments().empty();
+  const std::string too_little = whole && tally.failed == 0 ? below_floor(sum) : "";
+  if (too_little.empty()) return tally;
+  say("FAILED: " + too_little + "\n");
+  ++tally.failed;
+  return tally;
+}
+
+// Words of one line up to a '#'; the first is the seed, the others are arguments.
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  line = line.substr(0, line.find('#'));
+  while (true) {
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    if (line.empty()) return words;
+    const std::size_t end = std::min(line.find(' '), line.size());
+    words.push_back(line.substr(0, end));
+    line.remove_prefix(end);
+  }
+}
+
+Tally run_regressions(const Arguments& arguments) {
+  Tally tally;
+  const auto text = os::read_file(arguments.file);
+  if (!text) {
+    say("weir_sim: " + text.error() + "\n");
+    return {0, 1};
+  }
+  std::string_view rest = *text;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    std::vector<std::string_view> words = words_of(line);
+    if (words.empty()) continue;
+    Arguments one;
+    words.insert(words.begin(), "--seed");
+    const bool passed = parse(one, words) && run_one(*one.seed, one);
+    ++(passed ? tally.passed : tally.failed);
+  }
+  return tally;
+}
+
+Tally run_check(Arguments arguments) {
+  const Tally known = run_regressions(arguments);
+  arguments.first = 1;
+  arguments.last = kCheckSeeds;
+  const Tally fixed = run_series(arguments);
+  return {known.passed + fixed.passed, known.failed + fixed.failed};
+}
+
+Tally run_chosen(const Arguments& arguments) {
+  if (arguments.check) return run_check(arguments);
+  if (arguments.regressions) return run_regressions(arguments);
+  if (!arguments.seed) return run_series(arguments);
+  return run_one(*arguments.seed, arguments) ? Tally{1, 0} : Tally{0, 1};
+}
+
+int run(const std::vector<std::string_view>& words) {
+  Arguments arguments;
+  if (words == std::vector<std::string_view>{"--help"}) {
+    say(kHelp);
+    return EXIT_SUCCESS;
+  }
+  if (!parse(arguments, words)) return 2;
+  const Tally tally = run_chosen(arguments);
+  say(std::to_string(tally.passed) + " passed, " + std::to_string(tally.failed) + " failed\n");
+  return tally.failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace weir::sim
+
+int main(int argc, char** argv) {
+  return weir::sim::run(std::vector<std::string_view>(argv + 1, argv + argc));
+}

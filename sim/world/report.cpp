@@ -1,0 +1,161 @@
+#include "sim/world/report.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <span>
+
+#include "health/passive.h"
+#include "proxy/exchange_core.h"
+#include "proxy/http_session.h"
+#include "proxy/worker.h"
+#include "upstream/server_connection.h"
+
+namespace weir::sim {
+namespace {
+
+std::string number(std::uint64_t value) { return std::to_string(value); }
+
+// One table of legal next states, as the product has it.
+template <typename State, typename Table, typename Visit>
+void for_each_edge(os::Machine machine, const char* name, const Table& table, Visit visit) {
+  for (std::size_t from = 0; from < table.size(); ++from) {
+    for (std::size_t to = 0; to < table[from].size(); ++to) {
+      if (!table[from][to]) continue;
+      visit(machine, from, to,
+            std::string(name) + " " + std::string(to_string(static_cast<State>(from))) + " -> " +
+                std::string(to_string(static_cast<State>(to))));
+    }
+  }
+}
+
+template <typename Visit>
+void for_each_edge(Visit visit) {
+  using os::Machine;
+  for_each_edge<proxy::Worker::State>(Machine::worker, "worker", proxy::kWorkerNext, visit);
+  for_each_edge<proxy::HttpSession::State>(Machine::session, "session", proxy::kHttpSessionNext,
+                                           visit);
+  for_each_edge<proxy::RequestState>(Machine::request, "request", proxy::kRequestNext, visit);
+  for_each_edge<proxy::ResponseState>(Machine::response, "response", proxy::kResponseNext, visit);
+  for_each_edge<upstream::ServerConnection::State>(Machine::server_connection, "server_connection",
+                                                   upstream::kServerConnectionNext, visit);
+  for_each_edge<health::Passive::State>(Machine::passive, "passive", health::kPassiveNext, visit);
+}
+
+void add_all(std::span<std::uint64_t> into, std::span<const std::uint64_t> from) {
+  for (std::size_t i = 0; i < into.size(); ++i) into[i] += from[i];
+}
+
+// A run that does little proves little. Small ones must have done the usual, large ones everything.
+constexpr std::uint64_t kAnswersPerSeed = 15;
+constexpr std::uint64_t kSeedsForTheUsual = 100;
+constexpr std::uint64_t kSeedsForEverything = 1'000;
+
+// weir does not use splice(), and nothing else can be short in its way.
+bool happens(Fault fault) { return fault != Fault::splice_short; }
+// The hook is told of changes only, and this is none: another trial after one that was given up.
+constexpr std::string_view kEdgeNotTold = "passive trial -> trial";
+
+std::string fault_below_floor(const Report& report) {
+  for (std::size_t i = 0; i < kFaultCount; ++i) {
+    const auto fault = static_cast<Fault>(i);
+    if (report.injected[i] == 0 && happens(fault)) {
+      return "a kind of fault never happened: " + std::string(to_string(fault));
+    }
+  }
+  return {};
+}
+
+std::string edge_below_floor(const Report& report) {
+  std::string missing;
+  for_each_edge(
+      [&](os::Machine machine, std::size_t from, std::size_t to, const std::string& name) {
+        const bool taken = report.edges[static_cast<std::size_t>(machine)][from][to] > 0;
+        if (!taken && name != kEdgeNotTold) missing = "an edge was never taken: " + name;
+      });
+  return missing;
+}
+
+}  // namespace
+
+void Report::add(const Report& other) {
+  seeds += other.seeds;
+  hash = mix(hash, other.hash);
+  virtual_ns += other.virtual_ns;
+  turns += other.turns;
+  calls += other.calls;
+  reloads += other.reloads;
+  workers += other.workers;
+  totals.connections += other.totals.connections;
+  totals.requests_begun += other.totals.requests_begun;
+  totals.answers += other.totals.answers;
+  totals.own_answers += other.totals.own_answers;
+  totals.cut_answers += other.totals.cut_answers;
+  totals.unanswered += other.totals.unanswered;
+  totals.bytes_up += other.totals.bytes_up;
+  totals.bytes_down += other.totals.bytes_down;
+  totals.repeated += other.totals.repeated;
+  totals.crowded += other.totals.crowded;
+  add_all(totals.by_class, other.totals.by_class);
+  add_all(injected, other.injected);
+  for (std::size_t machine = 0; machine < kMachines; ++machine) {
+    for (std::size_t from = 0; from < kStatesMax; ++from) {
+      add_all(edges[machine][from], other.edges[machine][from]);
+    }
+  }
+}
+
+std::string Report::text() const {
+  char head[160];
+  std::snprintf(head, sizeof head, "hash %016llx, %llu virtual seconds, %llu turns, %llu calls\n",
+                static_cast<unsigned long long>(hash),
+                static_cast<unsigned long long>(virtual_ns / kSecond),
+                static_cast<unsigned long long>(turns), static_cast<unsigned long long>(calls));
+  std::string out = head;
+  out += "  requests " + number(totals.requests_begun) + ": answered by servers " +
+         number(totals.answers) + ", by weir " + number(totals.own_answers) + ", cut short " +
+         number(totals.cut_answers) + ", unanswered " + number(totals.unanswered) +
+         "; sent again " + number(totals.repeated) + "\n  answers";
+  for (std::size_t i = 2; i < totals.by_class.size(); ++i) {
+    out += " " + number(i) + "xx " + number(totals.by_class[i]);
+  }
+  out += "; connections " + number(totals.connections) + ", closed to make room " +
+         number(totals.crowded) + "; workers " + number(workers) + "; reloads " + number(reloads) +
+         "; body bytes up " + number(totals.bytes_up) + ", down " + number(totals.bytes_down) +
+         "\n  faults";
+  for (std::size_t i = 0; i < kFaultCount; ++i) {
+    if (injected[i] == 0) continue;
+    out += " " + std::string(to_string(static_cast<Fault>(i))) + " " + number(injected[i]);
+  }
+  return out + "\n";
+}
+
+std::string edges_never_taken(const Report& report, std::size_t& legal, std::size_t& taken) {
+  std::string text;
+  legal = taken = 0;
+  for_each_edge(
+      [&](os::Machine machine, std::size_t from, std::size_t to, const std::string& name) {
+        ++legal;
+        if (report.edges[static_cast<std::size_t>(machine)][from][to] > 0) {
+          ++taken;
+        } else {
+          text += "  never taken: " + name + "\n";
+        }
+      });
+  return text;
+}
+
+std::string below_floor(const Report& report) {
+  const Totals& totals = report.totals;
+  if (report.seeds < kSeedsForTheUsual) return {};
+  if (totals.answers < report.seeds * kAnswersPerSeed) return "too few requests were answered";
+  for (std::size_t i = 2; i < totals.by_class.size(); ++i) {
+    if (totals.by_class[i] == 0) return "a class of answers never came";
+  }
+  if (totals.repeated == 0) return "no request was sent again";
+  if (totals.crowded == 0) return "no client had to make room";
+  if (report.seeds < kSeedsForEverything) return {};
+  const std::string fault = fault_below_floor(report);
+  return fault.empty() ? edge_below_floor(report) : fault;
+}
+
+}  // namespace weir::sim

@@ -1,0 +1,45 @@
+// Server: one scripted server with its connections. It checks every request that reaches it and
+// answers as the script of that attempt says.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/world/ledger.h"
+#include "sim/world/oracle.h"
+#include "sim/world/talker.h"
+
+namespace weir::sim {
+
+class Server {
+ public:
+  Server(Kernel& kernel, std::uint64_t seed, Ledger& ledger, const Manners& manners,
+         std::uint32_t number, const os::Address& address);
+  ~Server();
+
+  // Comes up, or changes how connection attempts are answered.
+  void listen(Listener::Answer answer);
+  // Resets every connection and refuses new ones.
+  void vanish();
+  // From now on every answer is complete, quick, small and polite.
+  void behave() { manners_ = calmed(manners_); }
+  [[nodiscard]] std::uint32_t number() const { return number_; }
+  // Connections that weir has not closed.
+  [[nodiscard]] std::size_t connections() const;
+
+ private:
+  class Peer;
+
+  Kernel& kernel_;
+  std::uint64_t seed_;
+  Ledger& ledger_;
+  Manners manners_;
+  std::uint32_t number_;
+  os::Address address_;
+  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Peer>> peers_;
+};
+
+}  // namespace weir::sim

@@ -1,0 +1,26 @@
+// Settings: the configurations of a run: the first, and what reloads make of it.
+#pragma once
+
+#include <cstdint>
+
+#include "base/prng.h"
+#include "config/config.h"
+#include "os/address.h"
+#include "sim/world/script.h"
+
+namespace weir::sim {
+
+inline constexpr std::uint16_t kFrontPort = 80;
+inline constexpr std::uint16_t kSidePort = 81;
+
+// Address of a listener (10.0.0.1) and of server `number` (10.0.1.1 and up).
+[[nodiscard]] os::Address listener_address(bool side);
+[[nodiscard]] os::Address server_address(std::uint32_t number);
+
+// Every generation has both listeners, a route for /r, and at least one server.
+[[nodiscard]] config::Config draw_config(Prng& prng, std::uint32_t servers);
+// Another configuration of the same listeners.
+[[nodiscard]] config::Config draw_reload(Prng& prng, const config::Config& before,
+                                         std::uint32_t servers);
+
+}  // namespace weir::sim

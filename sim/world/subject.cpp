@@ -1,0 +1,163 @@
+#include "sim/world/subject.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/world/checkers.h"
+
+namespace weir::sim {
+namespace {
+
+// Of a source: two bulk ones run per turn, so a queue of n waits n / 2 turns.
+constexpr std::size_t kTurnsBesideQueue = 4;
+// No timeout of the configuration is longer.
+constexpr std::uint64_t kDeadlineAheadMaxMs = 120'000;
+// A session and its exchange lease at most: in and out of either side, and the log line. What
+// waits to be sent to a server is that side's out, before it has one.
+constexpr std::size_t kBlocksPerSession = 2;
+constexpr std::size_t kBlocksPerExchange = 3;
+constexpr std::size_t kBlocksPerServerConnection = 2;
+
+}  // namespace
+
+Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
+                 loop::Trigger trigger)
+    : publisher_(workers, [this] { serves_ = true; }) {
+  auto logs = control::LogWriter::open("-", workers);
+  check(logs.has_value(), "weir starts", logs ? "" : logs.error());
+  logs_ = std::move(*logs);
+  control::WorkerSet::Options options{workers, trigger, 4096};
+  auto set = control::WorkerSet::create(config.listeners, options, *logs_, loop_.mailbox(),
+                                        [this] { all_stopped_ = true; });
+  check(set.has_value(), "weir starts", set ? "" : set.error());
+  workers_ = std::move(*set);
+  publisher_.publish(config, *workers_);
+  workers_->start_without_threads();
+  kernel.spawn("control", [this] { run_control(); });
+  for (std::size_t i = 0; i < workers; ++i) {
+    kernel.spawn("worker " + std::to_string(i), [this, i] { run_worker(i); });
+  }
+}
+
+Subject::~Subject() = default;
+
+// --- Fibers --------------------------------------------------------------------------------------
+
+void Subject::run_control() {
+  while (!all_stopped_) loop_.turn();
+  control_ended_ = true;
+}
+
+void Subject::run_worker(std::size_t index) {
+  proxy::Worker& worker = *workers()[index];
+  Queue queue;
+  while (worker.running()) {
+    worker.turn();
+    check_queue(worker, queue);
+    check_turn(worker);
+  }
+  workers_->ended(index);
+}
+
+// --- Errands to the control thread ---------------------------------------------------------------
+
+void Subject::Errand::deliver() {
+  for (const auto& action : std::exchange(actions, {})) action();
+}
+
+void Subject::act(std::function<void()> action) {
+  errand_.actions.push_back(std::move(action));
+  if (errand_.actions.size() == 1) loop_.mailbox().post(errand_);
+}
+
+void Subject::reload(config::Config config) {
+  act([this, config = std::move(config)] { publisher_.publish(config, *workers_); });
+}
+void Subject::drain() {
+  act([this] { workers_->drain(); });
+}
+void Subject::stop() {
+  act([this] { workers_->stop(); });
+}
+
+// --- What can be seen from outside ---------------------------------------------------------------
+
+std::uint64_t Subject::turns() const {
+  std::uint64_t sum = 0;
+  for (const proxy::Worker* worker : workers_->workers())
+    sum += worker->loop_counters().turns.read();
+  return sum;
+}
+
+void Subject::drain_log(std::string& into) {
+  for (unsigned i = 0; i < workers_->workers().size(); ++i) {
+    (void)logs_->access_ring(i)->drain(into);
+    std::string events;
+    (void)logs_->event_ring(i)->drain(events);
+  }
+}
+
+// Sources run from the front of the queue, so that one at a place beyond the number of steps of a
+// turn has waited for that turn.
+void Subject::check_queue(proxy::Worker& worker, Queue& queue) {
+  const std::uint64_t steps = worker.loop_counters().steps.read();
+  const std::uint64_t taken = steps - std::exchange(queue.steps, steps);
+  std::unordered_map<const loop::Source*, Queue::Waiting> now;
+  worker.loop().for_each_queued([&](loop::Source& source) {
+    Queue::Waiting waiting{now.size(), 0};
+    const auto before = queue.sources.find(&source);
+    const bool waited = before != queue.sources.end() && before->second.place >= taken;
+    if (waited) waiting.turns = before->second.turns + 1;
+    now.emplace(&source, waiting);
+  });
+  for (const auto& [source, waiting] : now) {
+    check(waiting.turns <= kTurnsBesideQueue + now.size(), "what is queued runs soon",
+          "a source of worker " + std::to_string(worker.index()) + " waits for " +
+              std::to_string(waiting.turns) + " turns");
+  }
+  queue.sources = std::move(now);
+}
+
+// After every turn of a worker.
+void Subject::check_turn(proxy::Worker& worker) {
+  const proxy::Worker::Census census = worker.census();
+  const std::size_t most = census.sessions * kBlocksPerSession +
+                           census.exchanges * kBlocksPerExchange +
+                           census.server_connections * kBlocksPerServerConnection;
+  check(worker.buffers().leased() <= most, "buffers have users",
+        std::to_string(worker.buffers().leased()) + " leased, at most " + std::to_string(most));
+  // Who drains takes even those that are too many out of its queue.
+  const bool drains = std::any_of(workers().begin(), workers().end(),
+                                  [](const proxy::Worker* each) { return each->draining(); });
+  for (const auto& listener : workers_->listeners()) {
+    const bool within = listener->connections.load() <= listener->connections_max;
+    check(within || drains, "max_connections holds",
+          listener->name + ": " + std::to_string(listener->connections.load()) + " of " +
+              std::to_string(listener->connections_max));
+  }
+  check_deadlines(worker);
+  check_redirections(worker, census.exchanges);
+}
+
+// A server's connection runs a session only while that has an exchange.
+void Subject::check_redirections(proxy::Worker& worker, std::size_t exchanges) {
+  std::size_t redirected = 0;
+  worker.loop().for_each_watched(
+      [&](const loop::Source& source) { redirected += source.runs_instead() != nullptr ? 1 : 0; });
+  check(redirected <= exchanges, "only exchanges borrow connections",
+        std::to_string(redirected) + " of " + std::to_string(exchanges) + " exchanges");
+}
+
+// Every connection ends by itself if nothing happens.
+void Subject::check_deadlines(proxy::Worker& worker) {
+  const std::uint64_t latest = worker.loop().now_ms() + kDeadlineAheadMaxMs;
+  worker.loop().for_each_watched([&](const loop::Source& source) {
+    const bool connection = source.kind() == loop::SourceKind::downstream ||
+                            source.kind() == loop::SourceKind::upstream;
+    if (!connection || source.queued() || source.runs_instead() != nullptr) return;
+    check(source.deadline_ms() <= latest, "every connection has a deadline",
+          source.kind() == loop::SourceKind::downstream ? "a client's" : "a server's");
+  });
+}
+
+}  // namespace weir::sim

@@ -1,0 +1,83 @@
+// Subject: weir as it runs, without threads: the control loop and the workers are fibers of the
+// simulated kernel. Everything else is the code of the product.
+//
+// What Program does besides (signals, the log's thread, the admin pages) the world does instead.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "config/config.h"
+#include "control/log_writer.h"
+#include "control/publisher.h"
+#include "control/worker_set.h"
+#include "loop/loop.h"
+#include "sim/kernel/kernel.h"
+
+namespace weir::sim {
+
+class Subject final {
+ public:
+  Subject(Kernel& kernel, const config::Config& config, unsigned workers, loop::Trigger trigger);
+  ~Subject();
+
+  // From outside: these things happen on the control thread, a little later.
+  void reload(config::Config config);
+  void drain();
+  void stop();
+
+  // Every worker has adopted the first snapshot.
+  [[nodiscard]] bool serves() const { return serves_; }
+  // Every fiber has ended.
+  [[nodiscard]] bool ended() const { return control_ended_; }
+  [[nodiscard]] const std::vector<proxy::Worker*>& workers() const { return workers_->workers(); }
+  [[nodiscard]] const std::vector<std::unique_ptr<proxy::ListenerState>>& listeners() const {
+    return workers_->listeners();
+  }
+  [[nodiscard]] std::size_t snapshots() const { return publisher_.snapshots(); }
+  // Servers of the newest snapshot.
+  [[nodiscard]] const std::vector<upstream::ServerState*>& servers() const {
+    return publisher_.newest().servers();
+  }
+  [[nodiscard]] std::uint64_t turns() const;
+  // Appends what the access log has got since.
+  void drain_log(std::string& into);
+
+ private:
+  struct Errand final : loop::Message {
+    void deliver() override;
+    std::vector<std::function<void()>> actions;
+  };
+  // One worker's run queue at the end of a turn.
+  struct Queue {
+    struct Waiting {
+      std::size_t place = 0;
+      std::size_t turns = 0;  // Since it ran or was queued.
+    };
+    std::unordered_map<const loop::Source*, Waiting> sources;
+    std::uint64_t steps = 0;  // Of all turns so far.
+  };
+
+  void act(std::function<void()> action);
+  void run_control();
+  void run_worker(std::size_t index);
+  void check_turn(proxy::Worker& worker);
+  static void check_queue(proxy::Worker& worker, Queue& queue);
+  void check_deadlines(proxy::Worker& worker);
+  static void check_redirections(proxy::Worker& worker, std::size_t exchanges);
+
+  loop::Loop loop_;
+  control::Publisher publisher_;
+  std::unique_ptr<control::LogWriter> logs_;
+  std::unique_ptr<control::WorkerSet> workers_;
+  Errand errand_;
+  bool serves_ = false;
+  bool all_stopped_ = false;
+  bool control_ended_ = false;
+};
+
+}  // namespace weir::sim

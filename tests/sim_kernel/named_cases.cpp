@@ -1,0 +1,330 @@
+// Each case says what it saw; whether that is right, Linux decides.
+
+#include "named_cases.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ground.h"
+#include "os/os.h"
+
+namespace weir::sim {
+namespace {
+
+using os::IoResult;
+using os::IoStatus;
+
+constexpr std::uint8_t kSocketBits = os::kReadable | os::kWritable | os::kHangup | os::kUrgent;
+constexpr std::size_t kAsked = 1 << 20;
+
+os::Address loopback(std::uint16_t port) { return *os::Address::ip("127.0.0.1", port); }
+
+void say(std::string_view what, IoResult result) {
+  fmt::print("  {}: {} {}\n", what, os::to_string(result.status), result.bytes);
+}
+void say(std::string_view what, IoStatus status) {
+  fmt::print("  {}: {}\n", what, os::to_string(status));
+}
+void say(std::string_view what, bool holds) { fmt::print("  {}: {}\n", what, holds); }
+
+// Two ends of one connection; `near` is watched, `far` is its peer.
+class Case {
+ public:
+  explicit Case(const char* name, os::Mode mode = os::Mode::edge) : epoll(os::epoll_create()) {
+    fmt::print("{}\n", name);
+    os::SocketResult listener = os::listen_on(loopback(0), os::Share::first, 8);
+    far = os::connect_to(loopback(os::bound_port(listener.fd))).fd;
+    ground::settle();
+    os::Peer peer;
+    near = os::accept_from(listener.fd, peer).fd;
+    (void)os::epoll_add(epoll, near, 1, kSocketBits, mode);
+    event();
+  }
+
+  // What is told next: flags, or nothing.
+  void event(int timeout_ms = 0) {
+    ground::settle();
+    std::array<os::Event, 4> events;
+    const std::size_t count = os::epoll_wait(epoll, events, timeout_ms);
+    fmt::print("  event: {}\n", count == 0 ? -1 : events[0].flags);
+  }
+  void receive(std::size_t size) { say("receive", os::receive(near, buffer.data(), size)); }
+  void deliver(std::string_view data) { say("far sends", os::send(far, data)); }
+  void end() {
+    os::shutdown_send(far);
+    ground::settle();
+  }
+  IoResult splice_in() { return os::splice_bytes(near, pipe.write_end, kAsked); }
+  // What lay in the pipe is thrown away.
+  void empty_pipe() { pipe = os::make_pipe(); }
+  [[nodiscard]] bool has_bytes() {
+    return os::peek(near, buffer.data(), 1).status == IoStatus::done;
+  }
+  // Sends until no more is taken; returns how much was.
+  std::size_t fill(const os::Fd& fd) {
+    const std::string block(kAsked, 'x');
+    std::size_t total = 0;
+    IoResult result;
+    do {
+      result = os::send(fd, block);
+      total += result.bytes;
+      ground::settle();
+    } while (result.status == IoStatus::done);
+    return total;
+  }
+  // Reads as much; the other side's kernel goes on sending meanwhile.
+  void read_all(const os::Fd& fd, std::size_t total) {
+    while (total > 0) {
+      const IoResult result = os::receive(fd, buffer.data(), buffer.size());
+      total -= result.bytes;
+      ground::settle();
+    }
+  }
+
+  os::Fd epoll;
+  os::Fd near;
+  os::Fd far;
+  os::PipeResult pipe = os::make_pipe();
+  std::array<char, 64 * 1024> buffer;
+};
+
+void data_and_end_in_one_edge() {
+  Case c("data and FIN in one edge");
+  c.deliver("last words");
+  c.end();
+  c.event();
+  c.receive(64);
+  c.event();
+  c.receive(64);
+}
+
+void short_and_full_receives() {
+  Case c("a short receive means empty, a full one proves nothing");
+  c.deliver("12345678");
+  c.event();
+  c.receive(4);
+  c.event();
+  c.receive(64);
+  c.deliver("new");
+  c.event();
+  c.receive(3);
+  c.receive(3);
+}
+
+void short_splice() {
+  Case c("a short splice with data left");
+  const std::size_t sent = c.fill(c.far);
+  bool left = false;
+  std::size_t total = 0;
+  while (total < sent) {
+    const IoResult result = c.splice_in();
+    total += result.bytes;
+    c.empty_pipe();
+    ground::settle();
+    left = left || (result.status == IoStatus::done && result.bytes < kAsked && c.has_bytes());
+  }
+  say("short with data left", left);
+  say("all came", total == sent);
+  say("then", c.splice_in());
+}
+
+void pipe_full_of_small_segments() {
+  Case c("a pipe full of small segments");
+  // Between two segments the sender serves another connection, so that their memory is apart.
+  const Case other("  the other connection");
+  constexpr std::size_t kSegments = 60;
+  for (std::size_t i = 0; i < kSegments; ++i) {
+    (void)os::send(c.far, std::string(50, 'p'));
+    (void)os::send(other.far, "x");
+  }
+  ground::settle_many(c.far);
+  c.event();
+  std::size_t moved = 0;
+  IoResult result;
+  while ((result = c.splice_in()).status == IoStatus::done) moved += result.bytes;
+  say("then", result.status);
+  say("some came", moved > 0 && moved < kSegments * 50);
+  say("bytes are left", c.has_bytes());
+  c.event();
+  while (moved < kSegments * 50) {
+    c.empty_pipe();
+    moved += c.splice_in().bytes;
+  }
+  say("all came", moved == kSegments * 50);
+  c.empty_pipe();
+  say("then", c.splice_in());
+}
+
+void urgent_mark() {
+  Case c("the urgent mark");
+  c.deliver("abc");
+  ground::send_urgent(c.far, '!');
+  ground::settle();
+  c.deliver("defgh");
+  c.event();
+  say("splice", c.splice_in());
+  say("splice at the mark", c.splice_in());
+  say("bytes are left", c.has_bytes());
+  c.event();
+  c.receive(64);
+  c.receive(64);
+  ground::send_urgent(c.far, '!');
+  c.event();
+  c.receive(64);
+  c.deliver("x");
+  ground::send_urgent(c.far, '?');
+  c.end();
+  c.event();
+  c.receive(64);
+  say("splice at the mark before FIN", c.splice_in());
+  c.receive(64);
+}
+
+void partial_send() {
+  Case c("the OUT edge after a partial send");
+  const std::size_t sent = c.fill(c.near);
+  c.event();
+  c.read_all(c.far, sent);
+  c.event(10'000);
+  say("send", os::send(c.near, "abc"));
+  c.event();
+}
+
+void splice_out() {
+  Case c("splice out of a pipe, FIN with bytes in it");
+  say("empty pipe", os::splice_bytes(c.pipe.read_end, c.near, kAsked));
+  c.deliver("abc");
+  c.end();
+  say("in", c.splice_in());
+  say("in at the end", c.splice_in());
+  const std::size_t sent = c.fill(c.near);
+  say("out, socket full", os::splice_bytes(c.pipe.read_end, c.near, kAsked));
+  c.read_all(c.far, sent);
+  c.event(10'000);
+  say("out", os::splice_bytes(c.pipe.read_end, c.near, kAsked));
+  c.pipe.write_end.reset();
+  say("no writer", os::splice_bytes(c.pipe.read_end, c.near, kAsked));
+}
+
+void reset_with_unread_data() {
+  Case c("RST with unread data");
+  c.deliver("abc");
+  c.event();
+  os::close_with_reset(c.far);
+  c.far.reset();
+  c.event();
+  c.receive(64);
+  c.receive(64);
+  c.receive(64);
+  say("send", os::send(c.near, "x"));
+}
+
+void close_with_unread_data() {
+  Case c("close with unread data");
+  say("send", os::send(c.near, "never read"));
+  ground::settle();
+  c.far.reset();
+  c.event();
+  say("send", os::send(c.near, "x"));
+  c.receive(64);
+  say("send", os::send(c.near, "x"));
+}
+
+void send_after_close() {
+  Case c("send after the peer has closed");
+  c.far.reset();
+  c.event();
+  say("send", os::send(c.near, "x"));
+  c.event();
+  c.receive(64);
+  say("send", os::send(c.near, "x"));
+  say("SO_ERROR", os::connect_outcome(c.near));
+}
+
+void half_close() {
+  Case c("half close in both directions");
+  os::shutdown_send(c.near);
+  ground::settle();
+  ground::acknowledge(c.far);
+  c.event();
+  say("send", os::send(c.near, "x"));
+  c.deliver("answer");
+  c.event();
+  c.receive(64);
+  c.far.reset();
+  c.event();
+  c.receive(64);
+}
+
+void level_and_oneshot() {
+  for (const os::Mode mode : {os::Mode::level, os::Mode::oneshot}) {
+    Case c(mode == os::Mode::level ? "level" : "oneshot", mode);
+    c.event();
+    c.deliver("abc");
+    c.event();
+    c.event();
+    say("change", os::epoll_change(c.epoll, c.near, 1, os::kReadable, mode));
+    c.event();
+    c.receive(64);
+    c.event();
+  }
+}
+
+void listeners() {
+  fmt::print("listeners\n");
+  os::SocketResult first = os::listen_on(loopback(0), os::Share::first, 8);
+  const os::Address address = loopback(os::bound_port(first.fd));
+  say("a second exclusive one", os::listen_on(address, os::Share::first, 8).status);
+  os::SocketResult second = os::listen_on(address, os::Share::another, 8);
+  say("one that shares", second.status);
+  const os::Fd epoll = os::epoll_create();
+  const os::Fd client = os::connect_to(address).fd;
+  ground::settle();
+  (void)os::epoll_add(epoll, client, 1, kSocketBits, os::Mode::edge);
+  std::array<os::Event, 4> events;
+  say("connected", os::epoll_wait(epoll, events, 0) == 1 && events[0].flags == os::kWritable);
+  first.fd.reset();
+  second.fd.reset();
+  ground::settle();
+  // Nobody had accepted it.
+  say("told", os::epoll_wait(epoll, events, 0) == 1);
+  fmt::print("  flags: {}\n", events[0].flags);
+  say("why", os::connect_outcome(client));
+  say("exclusive again", os::listen_on(address, os::Share::first, 8).status);
+  const os::Fd refused = os::connect_to(address).fd;
+  ground::settle();
+  say("refused", os::connect_outcome(refused));
+}
+
+void descriptors_run_out() {
+  fmt::print("descriptors run out\n");
+  const os::SocketResult listener = os::listen_on(loopback(0), os::Share::first, 8);
+  ground::allow_descriptors(1);
+  os::Peer peer;
+  say("nobody waits", os::accept_from(listener.fd, peer).status);
+  say("pipe", os::make_pipe().status);
+  const os::SocketResult client = os::connect_to(loopback(os::bound_port(listener.fd)));
+  ground::settle();
+  say("accept", os::accept_from(listener.fd, peer).status);
+  say("connect", os::connect_to(loopback(1)).status);
+  say("duplicate", os::duplicate(listener.fd).status);
+  ground::allow_descriptors(1'000);
+  say("accept", os::accept_from(listener.fd, peer).status);
+}
+
+}  // namespace
+
+void run_named_cases() {
+  for (const auto named : {data_and_end_in_one_edge, short_and_full_receives, short_splice,
+                           pipe_full_of_small_segments, urgent_mark, partial_send, splice_out,
+                           reset_with_unread_data, close_with_unread_data, send_after_close,
+                           half_close, level_and_oneshot, listeners, descriptors_run_out}) {
+    ground::run(named);
+  }
+}
+
+}  // namespace weir::sim
