@@ -84,6 +84,8 @@ std::vector<std::string> Kernel::last_lines() const { return parts_->machine.tra
 std::uint64_t Kernel::calls() const { return parts_->machine.calls; }
 
 Faults& Kernel::faults() { return parts_->machine.chance.faults; }
+std::uint64_t Kernel::queue_resets() const { return parts_->machine.queue_resets; }
+
 std::uint64_t Kernel::injected(Fault fault) const { return parts_->machine.chance.injected(fault); }
 bool Kernel::killed_by_fault(std::uint64_t connection) const {
   return parts_->network.killed(connection);

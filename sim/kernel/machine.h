@@ -17,8 +17,9 @@ struct Machine {
   Clock clock;
   Trace trace;
   Conditions conditions;
-  std::uint32_t who = 0;    // Who acts now: an index of the trace's names.
-  std::uint64_t calls = 0;  // Of os.h.
+  std::uint32_t who = 0;           // Who acts now: an index of the trace's names.
+  std::uint64_t calls = 0;         // Of os.h.
+  std::uint64_t queue_resets = 0;  // Connections that waited where nobody listens any more.
 
   void note(const char* what, int number = -1, const char* outcome = nullptr,
             std::uint64_t first = 0, std::uint64_t second = 0) {

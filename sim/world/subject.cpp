@@ -152,6 +152,12 @@ void Subject::check_redirections(proxy::Worker& worker, std::size_t exchanges) {
 void Subject::check_deadlines(proxy::Worker& worker) {
   const std::uint64_t latest = worker.loop().now_ms() + kDeadlineAheadMaxMs;
   worker.loop().for_each_watched([&](const loop::Source& source) {
+    if (source.kind() == loop::SourceKind::upstream) {
+      const auto& server = static_cast<const upstream::ServerConnection&>(source);
+      const bool idle = server.state() == upstream::ServerConnection::State::idle;
+      check(!idle || (!server.in.leased() && !server.out.leased()), "idle connections hold nothing",
+            "a server's");
+    }
     const bool connection = source.kind() == loop::SourceKind::downstream ||
                             source.kind() == loop::SourceKind::upstream;
     if (!connection || source.queued() || source.runs_instead() != nullptr) return;

@@ -116,11 +116,10 @@ Result<std::unique_ptr<Program>, std::string> Program::start(config::Config conf
   if (!set) return Err(set.error());
   program->workers_ = std::move(*set);
   std::string error = program->start_admin();
+  if (error.empty()) error = program->give_up_rights();
   if (!error.empty()) return Err(std::move(error));
   program->signals_ = std::make_unique<SignalSource>(*program, std::move(signals));
   program->publish(given);
-  error = program->give_up_rights();
-  if (!error.empty()) return Err(std::move(error));
   program->logs_->start();
   program->workers_->start();
   program->phase_ = Phase::serving;
@@ -276,6 +275,7 @@ std::string Program::describe() const {
   const std::size_t count = workers_->workers().size();
   text += "  workers    " + std::to_string(count) + (count == 1 ? ", on cpu" : ", on cpus");
   for (const int cpu : workers_->cpus()) text += " " + std::to_string(cpu);
+  if (!config_.runtime.user.empty()) text += "\n  user       " + config_.runtime.user;
   return text + "\n";
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 ProxyError connect_error(os::IoStatus status) {
   switch (status) {
-    case os::IoStatus::refused: return ProxyError::connect_refused;
+    case os::IoStatus::refused:
+    case os::IoStatus::reset: return ProxyError::connect_refused;  // It left during the handshake.
     case os::IoStatus::timed_out: return ProxyError::connect_timeout;
     case os::IoStatus::no_descriptors: return ProxyError::descriptors_exhausted;
     case os::IoStatus::no_memory: return ProxyError::buffers_exhausted;
