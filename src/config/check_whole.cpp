@@ -48,7 +48,7 @@ void check_presence(Draft& draft, Report& report) {
   if (draft.backends.size() == 1) {
     // One backend and no routes leave one thing to do with a request.
     Route route;
-    route.backend = draft.config.backends.front().name;
+    route.backends = {{draft.config.backends.front().name}};
     draft.config.routes.push_back(std::move(route));
   } else if (draft.backends.size() > 1) {
     report.add(Code::nothing_to_do, {},
@@ -220,7 +220,7 @@ void check_unused(const Draft& draft, Report& report) {
   std::set<std::string_view> listeners;
   bool every_listener = false;
   for (const Route& route : draft.config.routes) {
-    backends.insert(route.backend);
+    for (const RouteBackend& share : route.backends) backends.insert(share.backend);
     listeners.insert(route.listeners.begin(), route.listeners.end());
     every_listener |= route.listeners.empty();
   }

@@ -147,7 +147,7 @@ Config skeleton() {
   Config config;
   config.listeners.emplace_back().name = "main";
   config.backends.emplace_back().name = "servers";
-  config.routes.emplace_back().backend = "servers";
+  config.routes.emplace_back().backends = {{"servers"}};
   return config;
 }
 

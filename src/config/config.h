@@ -50,6 +50,15 @@ enum class Balance : std::uint8_t {
   round_robin,
   least_connections,
   p2c,
+  ewma,
+  least_load,
+  random,
+  first,
+  ip_hash,
+  uri_hash,
+  header_hash,
+  cookie_hash,
+  query_hash,
 };
 
 // What of its own making weir adds to requests. See docs/decisions on forwarding headers.
@@ -74,6 +83,7 @@ struct Listener {
   // Most client connections at one time over all workers; empty means derived from the
   // descriptor limit.
   std::optional<std::uint32_t> max_connections;
+  std::vector<std::string> limits;  // Names of [limit.NAME], for new connections.
   ForwardedHeaders forwarded;
   ListenerTimeouts timeouts;
 };
@@ -85,21 +95,171 @@ struct BackendTimeouts {
   Milliseconds idle{4'000};            // How long an unused connection is kept.
 };
 
+// A server given by name: its addresses are looked up while weir runs, and each is a server.
+struct HostName {
+  std::string name;        // Lower case, without a final dot.
+  std::uint16_t port = 0;  // 0: an SRV record says it.
+
+  bool operator==(const HostName&) const = default;
+  [[nodiscard]] bool srv() const { return port == 0; }
+  // "app.example.com:3000", "srv:_http._tcp.example.com".
+  [[nodiscard]] std::string text() const;
+};
+
 struct Server {
   std::string name;  // Unique in its backend; the address text unless given.
-  Endpoint address;
-  std::uint32_t weight = 1;  // 0..1000; 0 takes no new requests.
+  Endpoint address;  // Of a looked-up server: one of its addresses, filled in by the resolver.
+  std::optional<HostName> host;  // Given by name; `address` means nothing in a read configuration.
+  std::uint32_t weight = 1;      // 0..1000; 0 takes no new requests.
+  std::uint32_t priority = 0;    // 0..9: lower ones are used while any of them can be.
+  std::optional<std::uint32_t> limit;  // Instead of the backend's server_limit.
+};
+
+// "200-299" of expect_status.
+struct StatusRange {
+  std::uint16_t first = 0;  // 100..599
+  std::uint16_t last = 0;   // first..599
+
+  bool operator==(const StatusRange&) const = default;
+};
+
+struct HeaderField {
+  std::string name;
+  std::string value;
+
+  bool operator==(const HeaderField&) const = default;
+};
+
+// [backend.NAME.health]
+struct HealthCheck {
+  enum class Type : std::uint8_t {
+    none,
+    http,
+    tcp,
+  };
+  Type type = Type::none;  // http when the table is there and does not say.
+  std::string method = "GET";
+  std::string path = "/";
+  std::string host;  // Empty: the server's address.
+  std::vector<HeaderField> headers;
+  std::vector<StatusRange> expect_status{{200, 399}};  // Empty: any well-formed answer.
+  std::string expect_body;                             // A substring; empty: anything.
+  std::string send;                                    // tcp: sent when connected.
+  std::string expect;                                  // tcp: a substring of what comes back.
+  std::optional<std::uint16_t> port;                   // Instead of the server's.
+  Milliseconds interval{5'000};
+  Milliseconds fast_interval{1'000};  // While the verdict is changing.
+  Milliseconds timeout{2'000};        // Connecting, sending and the whole answer.
+  std::uint32_t rise = 2;             // Good ones in a row that make a down server up: 1..100.
+  std::uint32_t fall = 3;             // Bad ones in a row that make an up server down: 1..100.
+  std::uint32_t every_requests = 0;   // Besides, after every so many requests; 0: never.
+  bool load_report = false;  // The body may say how loaded the server is (docs/balancing.md).
+
+  bool operator==(const HealthCheck&) const = default;
+};
+
+// [backend.NAME.ejection]: servers that answer badly are left alone for a while.
+struct Ejection {
+  bool enabled = true;
+  std::uint32_t consecutive_errors = 5;  // 5xx, resets, timeouts in a row; 0: never for that.
+  std::uint32_t error_percent = 50;      // Of a window's answers; 0: never for that.
+  std::uint32_t latency_factor = 5;      // Times the backend's median; 0: never for that.
+  std::uint32_t min_requests = 20;       // Fewer in a window say nothing.
+  Milliseconds window{10'000};
+  Milliseconds time{10'000};  // The first ejection; each further one is longer.
+  Milliseconds time_max{300'000};
+  std::uint32_t max_ejected_percent = 50;  // Of a backend's servers; the last one never.
+
+  bool operator==(const Ejection&) const = default;
+};
+
+// [backend.NAME.retry]
+struct RetryPolicy {
+  bool enabled = true;
+  std::uint32_t max = 3;                // Further attempts after the first: 0..7.
+  std::vector<std::uint16_t> statuses;  // 5xx answers that are tried again elsewhere.
+  Milliseconds backoff{25};             // Before the second retry; doubles, with jitter.
+  Milliseconds backoff_max{250};
+  std::uint32_t budget_percent = 20;        // Retries as a share of requests: 0..100.
+  std::optional<Milliseconds> try_timeout;  // One attempt, head of the answer included.
+
+  bool operator==(const RetryPolicy&) const = default;
+};
+
+// [backend.NAME.queue]: where requests wait when every server is full.
+struct QueuePolicy {
+  std::uint32_t size = 1'000;  // Most that wait; 0: nobody waits.
+  Milliseconds timeout{5'000};
+  // When even the shortest wait of `target_interval` was longer than `target`, the queue drops
+  // what waits too long (CoDel). 0: never.
+  Milliseconds target{500};
+  Milliseconds target_interval{1'000};
+  std::string priority_header;  // A request's field with 0..3, 0 first; empty: the route says.
+
+  bool operator==(const QueuePolicy&) const = default;
+};
+
+// [backend.NAME.sticky]
+struct Sticky {
+  std::string cookie;  // Its name; empty: not sticky.
+  std::string secret;  // Signs the value; empty: the plain id.
+  bool secure = false;
+  std::optional<Milliseconds> max_age;  // Empty: until the browser closes.
+
+  bool operator==(const Sticky&) const = default;
 };
 
 struct Backend {
   std::string name;
-  std::vector<Server> servers;  // At least one.
-  Balance balance = Balance::round_robin;
+  std::vector<Server> servers;  // At least one in a read configuration; names may stand for none.
+  Balance balance = Balance::p2c;
+  std::string hash_key;  // The field, cookie or parameter of header_, cookie_ and query_hash.
+  // Hashing passes over a server with more than this share of the mean load. 0: never; else >= 100.
+  std::uint32_t hash_load_percent = 150;
   BackendTimeouts timeouts;
   // Status of the answer when no server can take the request: 503, or 500 in the classic form.
   std::uint16_t unavailable_status = 503;
-  // Most requests at one time per server; parsed and checked, used by the overload queue.
+  // Most requests at one time: per server, and in all. Over all workers, exactly.
   std::optional<std::uint32_t> server_limit;
+  std::optional<std::uint32_t> limit;
+  // Circuit breakers per server: most connections being opened, most retries under way.
+  std::uint32_t server_pending_limit = 1'024;
+  std::uint32_t server_retry_limit = 64;
+  std::optional<Milliseconds> request_timeout;  // Queue, all attempts, until the answer's head.
+  Milliseconds slow_start{10'000};              // 0: none.
+  // With fewer healthy servers than this share all are used, healthy or not.
+  std::uint32_t panic_percent = 10;
+  HealthCheck health;
+  Ejection ejection;
+  RetryPolicy retry;
+  QueuePolicy queue;
+  Sticky sticky;
+};
+
+// [limit.NAME]: so many requests or connections in a time, per key (GCRA).
+struct RateLimit {
+  enum class Key : std::uint8_t {
+    client,  // The source address; of IPv6 the first 64 bits.
+    header,  // The value of `header`; requests without it share one key.
+    total,   // All together.
+  };
+  std::string name;
+  Key key = Key::client;
+  std::string header;
+  std::uint32_t count = 0;  // So many ...
+  Milliseconds per{1'000};  // ... in this time,
+  std::uint32_t burst = 0;  // and so many at once: at least 1.
+  std::uint32_t keys_max = 65'536;
+};
+
+struct RouteBackend {
+  std::string backend;
+  std::uint32_t weight = 1;  // 0..1000
+};
+
+struct Mirror {
+  std::string backend;
+  std::uint32_t percent = 100;
 };
 
 // One rule. A request takes the first route, in written order, whose every given part matches.
@@ -108,11 +268,16 @@ struct Route {
   std::vector<std::string> hosts;      // "example.com" or "*.example.com", lower case. Empty: any.
   std::string path = "/";              // A prefix on segment borders, or "=/exact".
   std::vector<std::string> methods;    // Case-sensitive tokens. Empty: any.
-  std::string backend;
-  std::uint32_t line = 0;  // Line of the [[route]] header in the file, 0 without a file.
+  std::vector<RouteBackend> backends;  // At least one; several share the requests by weight.
+  std::optional<Mirror> mirror;
+  std::vector<std::string> limits;  // Names of [limit.NAME].
+  std::uint32_t priority = 1;       // In the queue: 0 (first) to 3.
+  std::uint32_t line = 0;           // Line of the [[route]] header in the file, 0 without a file.
 };
 
 struct Runtime {
+  // Name servers to ask, "127.0.0.1:53"; empty: those of the system (resolv.conf).
+  std::vector<Endpoint> resolvers;
   std::optional<std::uint32_t> workers;  // 1..256; empty means one per usable core.
   Trigger trigger = Trigger::edge;
   Milliseconds shutdown_grace{30'000};
@@ -132,6 +297,7 @@ struct Config {
   std::vector<Listener> listeners;
   std::vector<Route> routes;
   std::vector<Backend> backends;
+  std::vector<RateLimit> limits;
 };
 
 }  // namespace weir::config

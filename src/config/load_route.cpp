@@ -84,7 +84,7 @@ Route load_route(const TableReader& table, const Draft& draft) {
   if (const Value* backend = table.string("backend")) {
     auto name = one_of("backend", draft.backends)(backend->text);
     if (name) {
-      route.backend = std::move(*name);
+      route.backends = {{std::move(*name)}};
     } else {
       report.add(Code::unknown_reference, backend->span, std::move(name.error()));
     }

@@ -106,7 +106,7 @@ void compare_listener(const config::Listener& before, const config::Listener& af
 
 // What a route says; where it stands in the file does not count.
 auto rule_of(const config::Route& route) {
-  return std::tie(route.listeners, route.hosts, route.path, route.methods, route.backend);
+  return std::tie(route.listeners, route.hosts, route.path, route.methods, route.priority);
 }
 
 void compare_routes(const std::vector<config::Route>& before,
@@ -206,6 +206,15 @@ const char* to_string(config::Balance balance) {
     case config::Balance::round_robin: return "round_robin";
     case config::Balance::least_connections: return "least_connections";
     case config::Balance::p2c: return "p2c";
+    case config::Balance::ewma: return "ewma";
+    case config::Balance::least_load: return "least_load";
+    case config::Balance::random: return "random";
+    case config::Balance::first: return "first";
+    case config::Balance::ip_hash: return "ip_hash";
+    case config::Balance::uri_hash: return "uri_hash";
+    case config::Balance::header_hash: return "header_hash";
+    case config::Balance::cookie_hash: return "cookie_hash";
+    case config::Balance::query_hash: return "query_hash";
   }
   return "?";
 }

@@ -21,7 +21,7 @@ Route compile(const config::Config& config, const config::Route& from, std::size
   Route route;
   route.label =
       from.line > 0 ? "line " + std::to_string(from.line) : "route " + std::to_string(number);
-  route.backend = backend_index(config, from.backend);
+  route.backend = backend_index(config, from.backends.front().backend);
   for (const std::string& host : from.hosts) {
     if (host.starts_with("*.")) {
       route.hosts_suffix.push_back(host.substr(1));

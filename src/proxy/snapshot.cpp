@@ -17,6 +17,7 @@ balance::Algorithm algorithm_of(config::Balance balance) {
     case config::Balance::round_robin: return balance::Algorithm::round_robin;
     case config::Balance::least_connections: return balance::Algorithm::least_connections;
     case config::Balance::p2c: return balance::Algorithm::p2c;
+    default: return balance::Algorithm::p2c;
   }
   return balance::Algorithm::round_robin;
 }
