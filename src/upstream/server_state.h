@@ -51,10 +51,30 @@ class ServerState {
   [[nodiscard]] ServerCounters& counters(unsigned worker) { return counters_[worker]; }
   [[nodiscard]] const ServerCounters& counters(unsigned worker) const { return counters_[worker]; }
 
-  // A packed health::Passive.
+  // Read at every pick: what workers and the control thread have found out.
+  // A packed health::Passive. Workers and the control thread.
   alignas(64) std::atomic<std::uint64_t> passive{0};
   // Requests under way over all workers.
   std::atomic<std::uint32_t> in_flight{0};
+  // The active check's verdict (health/active.h). Control thread.
+  std::atomic<std::uint8_t> active{0};
+  // What an operator asks for, and what the server asks for itself (health/state.h). Control
+  // thread.
+  std::atomic<std::uint8_t> administrative{0};
+  std::atomic<std::uint8_t> agent{0};
+  // When the slow start began, milliseconds; 0: none under way.
+  std::atomic<std::uint64_t> up_since_ms{0};
+  // A packed balance::PeakEwma. Workers.
+  std::atomic<std::uint64_t> latency{0};
+
+  // The server's own report: entries << 32 | errors, when it came (0: none), and what was sent to
+  // it since. Control thread; the last one workers too.
+  std::atomic<std::uint64_t> report{0};
+  std::atomic<std::uint64_t> report_at_ms{0};
+  std::atomic<std::uint32_t> sent_since_report{0};
+  // What the server asks for: its share in percent of its weight, and a limit of its own (0: none).
+  std::atomic<std::uint32_t> agent_percent{100};
+  std::atomic<std::uint32_t> agent_limit{0};
 
  private:
   std::string backend_;
