@@ -37,14 +37,19 @@ Endpoint Endpoint::connect(Kernel& kernel, const os::Address& to, EndpointEvents
 void Endpoint::attach(EndpointEvents& events) { socket_->attach(&events); }
 
 std::size_t Endpoint::send(std::string_view data) {
-  return socket_ && !data.empty() ? socket_->write(data).bytes : 0;
+  if (!socket_ || data.empty()) return 0;
+  const os::IoResult result = socket_->write(data);
+  send_met_reset_ = send_met_reset_ || result.status == os::IoStatus::reset;
+  return result.bytes;
 }
 
 bool Endpoint::send_urgent(char byte) { return socket_ && socket_->write_urgent(byte); }
 
 os::IoResult Endpoint::receive(char* data, std::size_t size) {
   if (!socket_) return {os::IoStatus::reset, 0};
-  return socket_->receive(data, size, true);
+  const os::IoResult result = socket_->receive(data, size, true);
+  if (result.status == os::IoStatus::end && send_met_reset_) return {os::IoStatus::reset, 0};
+  return result;
 }
 
 std::size_t Endpoint::unread() const { return socket_ ? socket_->unread() : 0; }

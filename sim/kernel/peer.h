@@ -68,7 +68,8 @@ class Endpoint {
   std::size_t send(std::string_view data);
   // One urgent byte, as MSG_OOB sends it. False when there is no room.
   bool send_urgent(char byte);
-  // `done`, `again`, `end` or `reset`. Reading opens the window for the sender.
+  // `done`, `again`, `end` or `reset`. Reading opens the window for the sender. A reset stays one
+  // when a send() has taken the error away, after which Linux says `end`.
   os::IoResult receive(char* data, std::size_t size);
   [[nodiscard]] std::size_t unread() const;
   // Bytes taken by send() that the other side's kernel has not got yet.
@@ -93,6 +94,7 @@ class Endpoint {
   friend class Listener;
   explicit Endpoint(std::shared_ptr<StreamSocket> socket);
   std::shared_ptr<StreamSocket> socket_;
+  bool send_met_reset_ = false;
 };
 
 // A server's listening socket. Closed when destroyed; what waits in its queue is then reset.

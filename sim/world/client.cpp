@@ -188,7 +188,7 @@ void Client::answer_complete() {
   ++(serial_ ? ledger_.totals.answers : ledger_.totals.own_answers);
   ++ledger_.totals.by_class[static_cast<std::size_t>(request.status / 100)];
   last_answer_ = !oracle_.head().persistent();
-  method_unsure_ = ledger_.weather.late && request.status == 408 && request.own;
+  method_unsure_ = request.status == 408 && request.own;
   in_answer_ = false;
   const bool unsent = unanswered_.back() == unanswered_.front() && !body_.done();
   unanswered_.pop_front();

@@ -64,7 +64,7 @@ class Client final : public Talker {
   bool body_held_ = false;      // Waits for 100.
   bool in_answer_ = false;      // A final head was seen, its message is not complete.
   bool last_answer_ = false;    // weir said that it closes.
-  bool method_unsure_ = false;  // Time jumped: weir may not have had the HEAD it answered.
+  bool method_unsure_ = false;  // It was a 408: weir may not have had the HEAD that it answered.
   bool thinking_ = false;
   bool fin_sent_ = false;
   bool finished_ = false;

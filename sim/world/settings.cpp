@@ -63,12 +63,12 @@ void draw_routes(Prng& prng, config::Config& config) {
     config::Route posts;
     posts.path = "/r";
     posts.methods = {"POST", "PUT"};
-    posts.backend = "other";
+    posts.backends = {{"other"}};
     config.routes.push_back(posts);
   }
   config::Route all;
   all.path = "/r";
-  all.backend = "app";
+  all.backends = {{"app"}};
   config.routes.push_back(all);
 }
 
