@@ -32,7 +32,7 @@ void ListenSocket::hold(const std::shared_ptr<ListenSocket>& self) {
 void ListenSocket::released() {
   network_.stop_listening(*this);
   // Nobody will accept them: they are reset, not ended.
-  if (!tell) machine_.queue_resets += queue_.size();
+  if (!scripted) machine_.queue_resets += queue_.size();
   while (!queue_.empty()) {
     const auto connection = std::move(queue_.front());
     queue_.pop_front();

@@ -51,6 +51,7 @@ class ListenSocket final : public File {
   Listener::Answer answer = Listener::Answer::accept;
   EndpointOptions options;                                  // Of the ends it accepts.
   std::function<void(std::shared_ptr<StreamSocket>)> tell;  // Set for scripts only.
+  bool scripted = false;                                    // A script's, with or without `tell`.
   void tell_waiting(const std::shared_ptr<ListenSocket>& self);
 
  private:

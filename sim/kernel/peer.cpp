@@ -86,6 +86,7 @@ Listener::Listener(Kernel& kernel, const os::Address& address, Accept accepted,
   socket_ = result.socket;
   socket_->refuse_sharing();
   socket_->options = options;
+  socket_->scripted = true;
   socket_->tell = [accepted = std::move(accepted)](std::shared_ptr<StreamSocket> connection) {
     accepted(Endpoint(std::move(connection)));
   };

@@ -40,7 +40,6 @@ Listener::Outcome Listener::accept_one(bool waiting) {
     case os::IoStatus::done:
       counters_.accepted.add();
       limited_ = false;
-      accepted_ms_ = loop_.now_ms();
       acceptor_.accepted(std::move(result.fd), peer);
       return Outcome::accepted;
     case os::IoStatus::again: return Outcome::empty;
@@ -80,9 +79,8 @@ void Listener::resume() {
 
 void Listener::drain() {
   os::refuse_handshakes(fd);
-  const bool quiet = accepted_ms_ == 0 || loop_.now_ms() - accepted_ms_ >= kQuietMs;
   resume();
-  if (quiet || paused_) return drain_and_close();
+  if (paused_) return drain_and_close();
   draining_ = true;
   loop_.set_deadline(*this, loop_.now_ms() + kHandshakeMs);
 }

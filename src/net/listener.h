@@ -49,9 +49,9 @@ class Listener final : public loop::Source {
 
   // Starts accepting. False when the kernel has no room for the watch: paused, it tries again.
   [[nodiscard]] bool start();
-  // Lets no handshake begin any more, takes everything that waits in the queue, and closes: at once
-  // when nobody came lately, else when what has begun had the time to arrive. Closing resets
-  // whatever the queue holds, and whatever completes afterwards.
+  // Lets no handshake begin any more, and once what has begun had the time to arrive, takes
+  // everything that waits in the queue and closes. Closing resets whatever the queue holds, and
+  // whatever completes afterwards.
   void drain();
   // The same without waiting.
   void drain_and_close();
@@ -76,8 +76,6 @@ class Listener final : public loop::Source {
   static constexpr std::uint64_t kRetryMs = 100;
   // A handshake takes one round trip of the network: most are shorter than this.
   static constexpr std::uint64_t kHandshakeMs = 100;
-  // Without a new client for this long, none is expected in the next moment.
-  static constexpr std::uint64_t kQuietMs = 1'000;
 
   loop::Loop& loop_;
   Acceptor& acceptor_;
@@ -86,7 +84,6 @@ class Listener final : public loop::Source {
   bool paused_ = false;
   bool limited_ = false;  // Nothing was accepted since a limit stopped it.
   bool draining_ = false;
-  std::uint64_t accepted_ms_ = 0;  // When the last client came.
 };
 
 }  // namespace weir::net
