@@ -204,7 +204,7 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
   const bool lost = by_reset && (request.status != 0 || client.sending.slow() ||
                                  client.reading.slow() || client.think_ns > kSecond);
   // Who has not asked completely may have to make room.
-  if (weather.crowded && request.attempts.empty()) return;
+  if ((weather.crowded || weather.no_descriptors) && request.attempts.empty()) return;
   // The request crossed with the end of an idle connection, or was not complete.
   const bool crossed = now_ns - request.begun_ns < kSecond || client.sending.slow();
   check(lost || crossed, "one answer per request", name);
