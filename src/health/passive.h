@@ -1,23 +1,33 @@
-// Passive avoidance: a server that refuses connections is left alone for a while, then tried with
-// one single request.
+// Passive ejection: a server that refuses connections, or answers badly, is left alone for a
+// while, then tried with one single request.
 //
-//                 failed, failures_to_avoid times in a row
+//                 failed, failures_to_avoid times in a row;
+//                 erred, consecutive_errors times in a row; ejected
 //        +----+ --------------------------------------------> +---------+ <--+ failed, attempted
-//        | up |                                               | avoided | ---+ before until_ms
+//        | up |                                               | ejected | ---+ before until_ms
 //        +----+ <-------------------------------------------- +---------+
-//           ^                    succeeded                     |       ^
-//           |                                 attempted, once  |       |  failed: twice as long
-//           |      succeeded                  until_ms passed  v       |  abandoned: due again
+//           ^               succeeded (cause: connecting)      |       ^
+//           |                                 attempted, once  |       |  the trial failed: longer
+//           |   connecting: succeeded         until_ms passed  v       |  abandoned: due again
 //           +----------------------------------------------- +---------+
-//                                                            |  trial  | ---+ attempted after
+//               answers: the trial answered                  |  trial  | ---+ attempted after
 //                                                            +---------+ <--+ until_ms: again
 //
-// Avoidance is a preference, never a reason to refuse a client. The driver picks among the
+// Two causes, told apart while a server is out. For `connecting` any connection made, or any
+// answer, brings it back at once. For `answers` (errors in a row, or the control thread's verdict
+// over a window, health/outliers.h) a connection proves nothing, and neither does the answer to an
+// older request that was still under way: only the outcome of the trial itself counts, and the
+// reporter says so. Waits double: for connecting with each failed trial, from backoff_ms; for
+// answers with each ejection, from ejection_ms, also over returns, until the server was good for
+// as long as ejection_ms_max. Only ejection for answers asks `may_eject`, the floor
+// (health/ejection_floor.h): a server that cannot be reached is no use to anybody.
+//
+// Ejection is a preference, never a reason to refuse a client. The driver picks among the
 // servers that takes_requests() allows; when that gives none it picks again among those it has
-// passed over for avoidance alone, and sends the request there without asking admit(). Hence the
-// last server of a backend is always tried, and after an outage of all the first success brings
-// a server back at once. A failure while `avoided` changes nothing, so that a crowd of such
-// requests, or of attempts that were under way when the server fell, does not lengthen the wait.
+// passed over for ejection alone, and sends the request there without asking admit(). Hence the
+// last server of a backend is always tried, and after an outage of all the first connection brings
+// a server back. A failure while `ejected` changes nothing, so that a crowd of such requests, or
+// of attempts that were under way when the server fell, does not lengthen the wait.
 //
 // The whole state packs into one 64-bit word, because the workers share it: the upstream layer
 // owns a std::atomic of it per server, and apply() changes it with a compare and exchange. Word 0
@@ -38,20 +48,39 @@ struct PassiveSettings {
   // After this long a trial that reported nothing is replaced by another one. Above the connect
   // timeout, so that it happens only to trials that were lost.
   std::uint32_t trial_ms_max = 10'000;
+
+  std::uint8_t consecutive_errors = 5;  // 0: never for errors in a row.
+  std::uint32_t ejection_ms = 10'000;   // The first ejection for answers; each further one doubles.
+  std::uint32_t ejection_ms_max = 300'000;
+  // trial_ms_max where the trial's answer decides: above the timeout of an answer.
+  std::uint32_t answer_trial_ms_max = 75'000;
+};
+
+// What only the caller knows of an event.
+struct Reporter {
+  bool trial = false;      // It is about the request that admit() made the trial.
+  bool may_eject = false;  // The floor allows one more ejection. Asked for erred and ejected.
 };
 
 class Passive {
  public:
   enum class State : std::uint8_t {
     up,       // Takes requests. failures < failures_to_avoid; until_ms is 0.
-    avoided,  // Takes none before until_ms; from then on the next attempt becomes the trial.
+    ejected,  // Takes none before until_ms; from then on the next attempt becomes the trial.
     trial,    // One request is under way to find out; replaced when until_ms passes unreported.
+  };
+  enum class Cause : std::uint8_t {
+    connecting,  // The server could not be reached. Also while up.
+    answers,     // It answered with errors, or too late.
   };
   enum class Event : std::uint8_t {
     attempted,  // A request is about to be sent to the server.
-    succeeded,  // A connection was made, or a kept one answered.
+    succeeded,  // A connection was made.
     failed,     // The server refused, or the connect timed out. Not: a lack of local resources.
     abandoned,  // The trial ended without an answer, e.g. the client left. Only of the trial.
+    answered,   // A good answer.
+    erred,      // A 5xx, or a reset or timeout after the connection was made.
+    ejected,    // The control thread's verdict over a window.
   };
 
   Passive() = default;
@@ -61,35 +90,61 @@ class Passive {
   // `random` is any 32 random bits: waits are shortened by up to a quarter, so that neither
   // workers nor machines return to a server in step.
   void step(Event event, std::uint64_t now_ms, std::uint32_t random,
-            const PassiveSettings& settings);
+            const PassiveSettings& settings, Reporter reporter = {});
 
   [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] Cause cause() const { return cause_; }
   [[nodiscard]] std::uint8_t failures() const { return failures_; }
-  [[nodiscard]] std::uint64_t until_ms() const { return until_ms_; }
+  [[nodiscard]] std::uint8_t errors() const { return errors_; }
+  [[nodiscard]] std::uint8_t ejections() const { return ejections_; }
+  [[nodiscard]] std::uint64_t until_ms() const { return state_ == State::up ? 0 : time_ms_; }
 
   bool operator==(const Passive&) const = default;
 
  private:
-  void enter(State next, std::uint64_t until_ms);
+  void step_failed(std::uint64_t now_ms, std::uint32_t random, const PassiveSettings& settings,
+                   Reporter reporter);
+  void step_answered(std::uint64_t now_ms, const PassiveSettings& settings, Reporter reporter);
+  void step_erred(std::uint64_t now_ms, std::uint32_t random, const PassiveSettings& settings,
+                  Reporter reporter);
+  void eject_for_answers(std::uint64_t now_ms, std::uint32_t random,
+                         const PassiveSettings& settings);
+  void forget_after_good_time(std::uint64_t now_ms, const PassiveSettings& settings);
+  void come_back(std::uint64_t now_ms);
+  void enter(State next, std::uint64_t time_ms);
 
   State state_ = State::up;
-  std::uint8_t failures_ = 0;   // In a row, without those while avoided. Stays at 255.
-  std::uint64_t until_ms_ = 0;  // 48 bits are kept.
+  Cause cause_ = Cause::connecting;
+  std::uint8_t failures_ = 0;   // To connect, in a row, without those while ejected. Stays at 255.
+  std::uint8_t errors_ = 0;     // In a row, while up. Stays at 255.
+  std::uint8_t ejections_ = 0;  // For answers, not yet forgotten. Stays at 31.
+  // The end of the wait; while up, since when, or 0 without ejections. 40 bits: 34 years.
+  std::uint64_t time_ms_ = 0;
 };
 
 // Legal next states; staying in a state is listed where entering it anew has a meaning.
 inline constexpr std::array kPassiveNext = {
     std::array{false, true, false},  // up
-    std::array{true, false, true},   // avoided
+    std::array{true, false, true},   // ejected
     std::array{true, true, true},    // trial
 };
 static_assert(kPassiveNext.size() == static_cast<std::size_t>(Passive::State::trial) + 1);
 
 [[nodiscard]] std::string_view to_string(Passive::State state);
+[[nodiscard]] std::string_view to_string(Passive::Cause cause);
+
+// The layout of the word, low bits first: state 2, cause 1, failures 8, errors 8, ejections 5,
+// time 40.
+inline constexpr std::uint64_t kPassiveStateMask = 3;
+inline constexpr unsigned kPassiveTimeShift = 24;
+
+[[nodiscard]] constexpr bool is_up(std::uint64_t word) {
+  return (word & kPassiveStateMask) == static_cast<std::uint64_t>(Passive::State::up);
+}
 
 // Whether a picker should offer the server: it is up, or due for a trial.
 [[nodiscard]] constexpr bool takes_requests(std::uint64_t word, std::uint64_t now_ms) {
-  return (word >> 16) <= now_ms;
+  return is_up(word) || (word >> kPassiveTimeShift) <= now_ms;
 }
 
 struct PassiveChange {
@@ -100,12 +155,12 @@ struct PassiveChange {
 // Steps the shared word. Writes only when something changes. The caller logs and counts by
 // comparing the two states.
 PassiveChange apply(std::atomic<std::uint64_t>& word, Passive::Event event, std::uint64_t now_ms,
-                    std::uint32_t random, const PassiveSettings& settings);
+                    std::uint32_t random, const PassiveSettings& settings, Reporter reporter = {});
 
 enum class Admission : std::uint8_t {
   normal,   // The server is up.
   trial,    // This request is the one trial; its outcome, also `abandoned`, must be applied.
-  refused,  // Avoided, or another worker has just taken the trial. Pick again: takes_requests()
+  refused,  // Ejected, or another worker has just taken the trial. Pick again: takes_requests()
             // is false by now.
 };
 
@@ -113,10 +168,10 @@ enum class Admission : std::uint8_t {
                                        const PassiveSettings& settings);
 
 // To be asked after the pick, before the attempt. Of several workers that see a server due at
-// the same time exactly one gets `trial`. One load at a healthy server.
+// the same time exactly one gets `trial`. One load at a server that is up.
 [[nodiscard]] inline Admission admit(std::atomic<std::uint64_t>& word, std::uint64_t now_ms,
                                      const PassiveSettings& settings) {
-  if (word.load(std::memory_order_relaxed) == 0) return Admission::normal;
+  if (is_up(word.load(std::memory_order_relaxed))) return Admission::normal;
   return admit_troubled(word, now_ms, settings);
 }
 

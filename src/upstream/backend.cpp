@@ -54,7 +54,7 @@ std::optional<Pick> Backend::pick(const balance::Attempt& attempt, std::uint64_t
         health::admit(pool->state().passive, now_ms, passive_settings_);
     if (admission == health::Admission::refused) continue;
     const bool trial = admission == health::Admission::trial;
-    if (trial) trace(health::Passive::State::avoided, health::Passive::State::trial);
+    if (trial) trace(health::Passive::State::ejected, health::Passive::State::trial);
     return Pick{pool, *choice, trial};
   }
   const balance::Choice choice = balancer_.pick(View{pools_, now_ms, true}, attempt);

@@ -27,17 +27,17 @@ struct Word {
   Passive now() const { return Passive::unpack(bits.load()); }
 };
 
-Passive make_up(std::uint8_t failures = 0) { return Passive::unpack(std::uint64_t{failures} << 8); }
+Passive make_up(std::uint8_t failures = 0) { return Passive::unpack(std::uint64_t{failures} << 3); }
 
-Passive make_avoided(std::uint64_t at_ms) {
+Passive make_ejected(std::uint64_t at_ms) {
   Passive passive;
   passive.step(Event::failed, at_ms, kNoJitter, kSettings);
-  EXPECT_EQ(passive.state(), State::avoided);
+  EXPECT_EQ(passive.state(), State::ejected);
   return passive;
 }
 
 Passive make_trial(std::uint64_t at_ms) {
-  Passive passive = make_avoided(at_ms - kSettings.backoff_ms);
+  Passive passive = make_ejected(at_ms - kSettings.backoff_ms);
   passive.step(Event::attempted, at_ms, kNoJitter, kSettings);
   EXPECT_EQ(passive.state(), State::trial);
   return passive;
@@ -52,31 +52,31 @@ TEST(Passive, EveryStateAndEvent) {
     std::uint8_t failures;
     std::uint64_t until_ms;
   };
-  const Passive waiting = make_avoided(kNow - 1);  // Due 999 ms from now.
-  const Passive due = make_avoided(kNow - 1'000);  // Due exactly now.
+  const Passive waiting = make_ejected(kNow - 1);  // Due 999 ms from now.
+  const Passive due = make_ejected(kNow - 1'000);  // Due exactly now.
   const Passive running = make_trial(kNow - 1);    // Replaced 9,999 ms from now.
   const Passive lost = make_trial(kNow - 10'000);  // Replaced from now on.
   const std::vector<Case> cases = {
       {"up, attempted", make_up(), Event::attempted, State::up, 0, 0},
       {"up, succeeded", make_up(), Event::succeeded, State::up, 0, 0},
-      {"up, failed", make_up(), Event::failed, State::avoided, 1, kNow + 1'000},
+      {"up, failed", make_up(), Event::failed, State::ejected, 1, kNow + 1'000},
       {"up, abandoned", make_up(), Event::abandoned, State::up, 0, 0},
-      {"waiting, attempted", waiting, Event::attempted, State::avoided, 1, kNow + 999},
+      {"waiting, attempted", waiting, Event::attempted, State::ejected, 1, kNow + 999},
       {"waiting, succeeded", waiting, Event::succeeded, State::up, 0, 0},
-      {"waiting, failed", waiting, Event::failed, State::avoided, 1, kNow + 999},
-      {"waiting, abandoned", waiting, Event::abandoned, State::avoided, 1, kNow + 999},
+      {"waiting, failed", waiting, Event::failed, State::ejected, 1, kNow + 999},
+      {"waiting, abandoned", waiting, Event::abandoned, State::ejected, 1, kNow + 999},
       {"due, attempted", due, Event::attempted, State::trial, 1, kNow + 10'000},
       {"due, succeeded", due, Event::succeeded, State::up, 0, 0},
-      {"due, failed", due, Event::failed, State::avoided, 1, kNow},
-      {"due, abandoned", due, Event::abandoned, State::avoided, 1, kNow},
+      {"due, failed", due, Event::failed, State::ejected, 1, kNow},
+      {"due, abandoned", due, Event::abandoned, State::ejected, 1, kNow},
       {"running, attempted", running, Event::attempted, State::trial, 1, kNow + 9'999},
       {"running, succeeded", running, Event::succeeded, State::up, 0, 0},
-      {"running, failed", running, Event::failed, State::avoided, 2, kNow + 2'000},
-      {"running, abandoned", running, Event::abandoned, State::avoided, 1, kNow},
+      {"running, failed", running, Event::failed, State::ejected, 2, kNow + 2'000},
+      {"running, abandoned", running, Event::abandoned, State::ejected, 1, kNow},
       {"lost, attempted", lost, Event::attempted, State::trial, 1, kNow + 10'000},
       {"lost, succeeded", lost, Event::succeeded, State::up, 0, 0},
-      {"lost, failed", lost, Event::failed, State::avoided, 2, kNow + 2'000},
-      {"lost, abandoned", lost, Event::abandoned, State::avoided, 1, kNow},
+      {"lost, failed", lost, Event::failed, State::ejected, 2, kNow + 2'000},
+      {"lost, abandoned", lost, Event::abandoned, State::ejected, 1, kNow},
   };
   for (const Case& c : cases) {
     Passive passive = c.from;
@@ -90,14 +90,14 @@ TEST(Passive, EveryStateAndEvent) {
 TEST(Passive, TheWordHoldsTheWholeState) {
   EXPECT_EQ(Passive{}.pack(), 0U);
   for (const Passive& passive :
-       {make_up(), make_up(3), make_avoided(kNow), make_trial(kNow), make_avoided(1ULL << 40)}) {
+       {make_up(), make_up(3), make_ejected(kNow), make_trial(kNow), make_ejected(1ULL << 39)}) {
     EXPECT_EQ(Passive::unpack(passive.pack()), passive);
   }
 }
 
 TEST(Passive, FarFutureIsCutNotWrapped) {
-  Passive passive = make_avoided((1ULL << 48) - 10);
-  EXPECT_EQ(passive.until_ms(), (1ULL << 48) - 1);
+  Passive passive = make_ejected((1ULL << 40) - 10);
+  EXPECT_EQ(passive.until_ms(), (1ULL << 40) - 1);
   EXPECT_EQ(Passive::unpack(passive.pack()), passive);
 }
 
@@ -113,7 +113,7 @@ TEST(Passive, OnlyFailuresInARowCount) {
   EXPECT_EQ(word.now().state(), State::up);
   EXPECT_EQ(admit(word.bits, kNow, three), Admission::normal);
   word.apply(Event::failed, kNow, kNoJitter, three);
-  EXPECT_EQ(word.now().state(), State::avoided);
+  EXPECT_EQ(word.now().state(), State::ejected);
   EXPECT_EQ(word.now().until_ms(), kNow + 1'000);  // The first wait, whatever the threshold.
 }
 
@@ -191,11 +191,11 @@ TEST(Passive, ALostTrialIsReplacedByOne) {
   EXPECT_EQ(admit(word.bits, kNow + 10'000, kSettings), Admission::refused);
 }
 
-// An outage of all servers: requests are sent to avoided ones anyway. They must neither lengthen
+// An outage of all servers: requests are sent to ejected ones anyway. They must neither lengthen
 // the wait nor keep a server down that answers.
 TEST(Passive, RequestsForWantOfABetterServer) {
   Word word;
-  word.bits = make_avoided(kNow).pack();
+  word.bits = make_ejected(kNow).pack();
   for (int i = 0; i < 1'000; ++i) word.apply(Event::failed, kNow + 500);
   EXPECT_EQ(word.now().until_ms(), kNow + 1'000);
   EXPECT_EQ(word.now().failures(), 1);
@@ -215,7 +215,7 @@ TEST(Passive, ReportsTheChangeOnce) {
   Word word;
   const PassiveChange down = word.apply(Event::failed, kNow);
   EXPECT_EQ(down.before.state(), State::up);
-  EXPECT_EQ(down.after.state(), State::avoided);
+  EXPECT_EQ(down.after.state(), State::ejected);
   const PassiveChange again = word.apply(Event::failed, kNow);
   EXPECT_EQ(again.before, again.after);
 }
@@ -225,7 +225,7 @@ TEST(Passive, ExactlyOneWorkerGetsTheTrial) {
   constexpr std::size_t kServers = 50'000;
   constexpr std::size_t kWorkers = 3;
   std::vector<Word> words(kServers);
-  for (Word& word : words) word.bits = make_avoided(kNow - 1'000).pack();
+  for (Word& word : words) word.bits = make_ejected(kNow - 1'000).pack();
   std::vector<std::vector<int>> trials(kWorkers, std::vector<int>(kServers));
   std::latch start(kWorkers);
   std::vector<std::thread> workers;

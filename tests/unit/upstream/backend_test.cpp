@@ -71,7 +71,7 @@ TEST_F(BackendTest, NoServersNoPick) {
 TEST_F(BackendTest, AServerThatFailedIsAvoided) {
   make(3);
   EXPECT_TRUE(fail(1)) << "the change is worth a line";
-  EXPECT_EQ(passive(1).state(), Passive::State::avoided);
+  EXPECT_EQ(passive(1).state(), Passive::State::ejected);
   EXPECT_EQ(spread(20, kNow + 1), (std::map<std::uint32_t, int>{{0, 10}, {2, 10}}));
   EXPECT_FALSE(fail(1)) << "known already";
 }

@@ -1,0 +1,118 @@
+#include "health/outliers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace weir::health {
+
+namespace {
+
+using Wide = unsigned __int128;  // Percentages of any 64-bit count.
+
+class Judge {
+ public:
+  Judge(std::span<const ServerWindow> windows, const OutlierSettings& settings)
+      : windows_(windows), settings_(settings) {
+    for (std::uint32_t server = 0; server < windows.size(); ++server) {
+      if (is_measure(windows[server])) by_median_.push_back(server);
+    }
+    const auto median = [&](std::uint32_t server) { return windows[server].median_us; };
+    std::ranges::sort(by_median_, {}, median);
+  }
+
+  // Empty when all of them err.
+  [[nodiscard]] std::vector<Outlier> by_error_rate() const {
+    std::vector<Outlier> found;
+    std::size_t judged = 0;
+    for (std::uint32_t server = 0; server < windows_.size(); ++server) {
+      judged += windows_[server].judged;
+      if (errs(windows_[server])) {
+        found.push_back({server, Outlier::Reason::error_rate, windows_[server], 0});
+      }
+    }
+    if (found.size() == judged) found.clear();
+    std::ranges::stable_sort(found, [](const Outlier& one, const Outlier& other) {
+      return Wide{one.window.errors} * other.window.answers >
+             Wide{other.window.errors} * one.window.answers;
+    });
+    return found;
+  }
+
+  [[nodiscard]] std::vector<Outlier> by_latency() const {
+    std::vector<Outlier> found;
+    if (settings_.latency_factor == 0 || by_median_.size() < 2) return found;
+    for (std::size_t rank = by_median_.size(); rank-- > 0;) {
+      const std::uint32_t server = by_median_[rank];
+      const std::uint64_t reference = median_without(rank);
+      const Wide median = windows_[server].median_us;
+      if (median <= Wide{reference} * settings_.latency_factor) continue;
+      if (median < Wide{reference} + settings_.latency_floor_us) continue;
+      found.push_back({server, Outlier::Reason::latency, windows_[server], reference});
+    }
+    return found;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t enough() const { return std::max(settings_.min_requests, 1U); }
+
+  [[nodiscard]] bool errs(const ServerWindow& window) const {
+    if (settings_.error_percent == 0 || !window.judged || window.answers < enough()) return false;
+    return Wide{window.errors} * 100 >= Wide{window.answers} * settings_.error_percent;
+  }
+
+  [[nodiscard]] bool is_measure(const ServerWindow& window) const {
+    if (!window.judged || window.latencies < enough() || errs(window)) return false;
+    return Wide{window.errors} * 2 < window.answers;
+  }
+
+  // The median of the medians of all but the one at `rank`. At least one other is there.
+  [[nodiscard]] std::uint64_t median_without(std::size_t rank) const {
+    const std::size_t middle = (by_median_.size() - 1) / 2;
+    return windows_[by_median_[middle < rank ? middle : middle + 1]].median_us;
+  }
+
+  std::span<const ServerWindow> windows_;
+  const OutlierSettings& settings_;
+  std::vector<std::uint32_t> by_median_;  // The measures, fastest first.
+};
+
+std::string duration(std::uint64_t us) {
+  if (us >= 10'000'000) return fmt::format("{} s", us / 1'000'000);
+  if (us >= 10'000) return fmt::format("{} ms", us / 1'000);
+  return fmt::format("{} us", us);
+}
+
+}  // namespace
+
+std::vector<Outlier> find_outliers(std::span<const ServerWindow> windows,
+                                   const ServerCounts& counts, const OutlierSettings& settings) {
+  const std::size_t room = ejection_room(counts, settings.max_ejected_percent);
+  if (room == 0) return {};
+  const Judge judge(windows, settings);
+  std::vector<Outlier> found = judge.by_error_rate();
+  const std::vector<Outlier> slow = judge.by_latency();
+  found.insert(found.end(), slow.begin(), slow.end());
+  found.resize(std::min(found.size(), room));
+  return found;
+}
+
+std::string_view to_string(Outlier::Reason reason) {
+  switch (reason) {
+    case Outlier::Reason::error_rate: return "error_rate";
+    case Outlier::Reason::latency: return "latency";
+  }
+  return "?";
+}
+
+std::string describe(const Outlier& outlier) {
+  const ServerWindow& window = outlier.window;
+  if (outlier.reason == Outlier::Reason::error_rate) {
+    return fmt::format("{} of {} answers were errors", window.errors, window.answers);
+  }
+  return fmt::format("median {}, backend's {}", duration(window.median_us),
+                     duration(outlier.others_median_us));
+}
+
+}  // namespace weir::health
