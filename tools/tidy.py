@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # A file includes only its own folder or folders with a lower number.
 LAYERS = {
     "base": 0,
-    "http": 1, "wire": 1, "balance": 1, "health": 1, "config": 1, "os": 1,
+    "http": 1, "wire": 1, "balance": 1, "health": 1, "limit": 1, "config": 1, "os": 1,
     "loop": 2, "net": 3, "upstream": 4, "proxy": 5, "control": 6,
 }  # fmt: skip
 MAIN_LAYER = 7

@@ -1,0 +1,241 @@
+#include "upstream/gate.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace weir::upstream {
+namespace {
+
+bool may_ever_use(const GatePlan& plan, const balance::Attempt& tried, std::uint32_t server) {
+  return plan.servers[server].weight != 0 && !tried.excludes(server);
+}
+
+// Of the servers `tried` leaves.
+struct Choices {
+  bool any = false;    // There is one.
+  bool fewer = false;  // There would be more without `tried`.
+};
+
+Choices choices(const GatePlan& plan, const balance::Attempt& tried) {
+  Choices found;
+  for (std::uint32_t server = 0; server < plan.servers.size(); ++server) {
+    if (may_ever_use(plan, tried, server)) found.any = true;
+    if (tried.excludes(server)) found.fewer = true;
+  }
+  return found;
+}
+
+}  // namespace
+
+bool Gate::Lane::empty() {
+  const auto is_empty = [](Line& line) { return line.empty(); };
+  return std::ranges::all_of(lines, is_empty) && std::ranges::all_of(choosy, is_empty);
+}
+
+Gate::~Gate() { CHECK(waiting() == 0, "a gate was destroyed with waiters"); }
+
+Gate::Entry Gate::enter(Tickets& home, TicketOwner& owner, const GatePlan& plan,
+                        const balance::Attempt& tried, std::uint8_t priority,
+                        std::uint64_t now_us) {
+  CHECK(priority < kPriorities);
+  const Choices left = choices(plan, tried);
+  if (!left.any) return {};
+  Ticket* ticket = home.slab.create(home, owner, plan, tried, priority, now_us);
+  if (ticket == nullptr) return {};  // Out of memory.
+  ticket->choosy_ = left.fewer;
+  const Entry entry = line_up(*ticket, now_us);
+  if (entry.admission != Admission::waiting) home.slab.destroy(*ticket);
+  return entry;
+}
+
+Gate::Entry Gate::line_up(Ticket& ticket, std::uint64_t now_us) {
+  const std::scoped_lock lock(mutex_);
+  append(ticket);
+  // Now every release sees somebody waiting. Those who waited before have looked already.
+  if (room_for(ticket, now_us / 1'000)) serve(now_us, &ticket);
+  if (ticket.state_ == Ticket::State::granted) return {Admission::granted, ticket.server_, nullptr};
+  if (waiting() > ticket.plan_.queue_size) {
+    Ticket* victim = newest_below(ticket.priority_);
+    if (victim == nullptr) {
+      remove(ticket);
+      counters_.refused_full.add();
+      return {};
+    }
+    drop(*victim, DropReason::displaced);
+  }
+  counters_.queued.add();
+  return {Admission::waiting, 0, &ticket};
+}
+
+void Gate::leave(Ticket& ticket, Leaving why, std::uint64_t now_us) {
+  const std::scoped_lock lock(mutex_);
+  switch (ticket.state_) {
+    case Ticket::State::waiting:
+      (why == Leaving::timed_out ? counters_.timed_out : counters_.abandoned).add();
+      remove(ticket);
+      return ticket.home_.slab.destroy(ticket);
+    case Ticket::State::granted:
+      counters_.returned.add();
+      give_back(ticket.plan_, ticket.server_);
+      ticket.enter(Ticket::State::left);
+      return serve(now_us, nullptr);
+    case Ticket::State::dropped: return ticket.enter(Ticket::State::left);
+    case Ticket::State::left: break;
+  }
+  CHECK(false, "an owner left twice");
+}
+
+void Gate::hand_over(std::uint64_t now_us) {
+  const std::scoped_lock lock(mutex_);
+  serve(now_us, nullptr);
+}
+
+// --- Lines
+// ----------------------------------------------------------------------------------------
+
+void Gate::append(Ticket& ticket) {
+  ticket.number_ = arrivals_++;
+  Lane& lane = lane_of(ticket.plan_);
+  (ticket.choosy_ ? lane.choosy : lane.lines)[ticket.priority_].push_back(ticket);
+  ++waiting_of_[ticket.priority_];
+  waiting_.store(waiting() + 1, std::memory_order_seq_cst);
+}
+
+void Gate::remove(Ticket& ticket) {
+  ticket.unlink();
+  if (--waiting_of_[ticket.priority_] == 0) codels_[ticket.priority_].emptied();
+  waiting_.store(waiting() - 1, std::memory_order_relaxed);
+}
+
+Gate::Lane& Gate::lane_of(const GatePlan& plan) {
+  Lane* spare = nullptr;
+  for (Lane& lane : lanes_) {
+    if (lane.plan == &plan) return lane;
+    if (lane.empty()) spare = &lane;
+  }
+  if (spare == nullptr) spare = &lanes_.emplace_back();
+  spare->plan = &plan;
+  return *spare;
+}
+
+Ticket* Gate::newest_below(unsigned priority) {
+  Ticket* newest = nullptr;
+  for (unsigned worse = kPriorities - 1; worse > priority && newest == nullptr; --worse) {
+    for (Lane& lane : lanes_) {
+      for (Line* line : {&lane.lines[worse], &lane.choosy[worse]}) {
+        Ticket* last = line->back();
+        if (last != nullptr && (newest == nullptr || last->number_ > newest->number_)) {
+          newest = last;
+        }
+      }
+    }
+  }
+  return newest;
+}
+
+// --- Who is next, and where
+// -----------------------------------------------------------------------
+
+// Gives slots to waiters while one of them can use one. `arriving` sees for itself.
+void Gate::serve(std::uint64_t now_us, const Ticket* arriving) {
+  for (;;) {
+    const auto [ticket, server] = next_match(now_us / 1'000);
+    if (ticket == nullptr) return;
+    if (stands_too_long(*ticket, now_us)) {
+      drop(*ticket, DropReason::standing_queue);
+      continue;
+    }
+    if (!take_slot(ticket->plan_, server)) continue;  // Somebody was in passing. Look again.
+    remove(*ticket);
+    ticket->server_ = server;
+    ticket->enter(Ticket::State::granted);
+    if (ticket == arriving) continue;
+    ticket->waited_us_ = now_us - std::min(ticket->since_us_, now_us);
+    counters_.granted.add();
+    counters_.wait_us.record(ticket->waited_us_);
+    // Under the mutex: who leaves is sure that nothing will be posted after.
+    ticket->home_.mailbox.post(*ticket);
+  }
+}
+
+// The first of the best class that can be served; in its turn, the oldest of all.
+Gate::Match Gate::next_match(std::uint64_t now_ms) {
+  const bool oldest = counters_.granted.read() % kOldestEvery == kOldestEvery - 1;
+  Match best;
+  for (unsigned priority = 0; priority < kPriorities; ++priority) {
+    if (best.ticket != nullptr && !oldest) break;
+    if (waiting_of_[priority] != 0) match_older(priority, now_ms, best);
+  }
+  return best;
+}
+
+// Replaces `best` by an older one of this class that can be served.
+void Gate::match_older(unsigned priority, std::uint64_t now_ms, Match& best) {
+  for (Lane& lane : lanes_) {
+    if (Ticket* first = lane.lines[priority].front()) {
+      static_cast<void>(match_if_older(*first, now_ms, best));
+    }
+    unsigned asked = 0;
+    lane.choosy[priority].visit_until([&](Ticket& ticket) {
+      return match_if_older(ticket, now_ms, best) || ++asked == kChoosyMax;
+    });
+  }
+}
+
+// Whether nobody behind `ticket` in its line can do better.
+bool Gate::match_if_older(Ticket& ticket, std::uint64_t now_ms, Match& best) const {
+  if (best.ticket != nullptr && best.ticket->number_ < ticket.number_) return true;
+  const std::optional<std::uint32_t> server = room_for(ticket, now_ms);
+  if (!server) return false;
+  best = {&ticket, *server};
+  return true;
+}
+
+// The server that `ticket` would be sent to now: of the usable ones with the lowest priority, if
+// any of these has room, the least loaded for its weight.
+std::optional<std::uint32_t> Gate::room_for(const Ticket& ticket, std::uint64_t now_ms) const {
+  constexpr std::uint32_t kLastResort = UINT32_MAX;  // The priority of what is not usable.
+  const GatePlan& plan = ticket.plan_;
+  if (plan.limit_of_all != 0 && total_.load(std::memory_order_seq_cst) >= plan.limit_of_all) {
+    return std::nullopt;
+  }
+  std::optional<std::uint32_t> best;
+  std::uint32_t best_priority = kLastResort;
+  std::uint64_t best_in_flight = 0;
+  for (std::uint32_t server = 0; server < plan.servers.size(); ++server) {
+    if (!may_ever_use(plan, ticket.tried_, server)) continue;
+    const GatePlan::Server& candidate = plan.servers[server];
+    const std::uint32_t priority =
+        plan.usable(*candidate.state, now_ms) ? candidate.priority : kLastResort;
+    if (priority > best_priority) continue;
+    if (priority < best_priority) best.reset();
+    best_priority = priority;
+    if (!has_room(plan, server)) continue;
+    const std::uint64_t in_flight = candidate.state->in_flight.load(std::memory_order_relaxed);
+    if (best && in_flight * plan.servers[*best].weight >= best_in_flight * candidate.weight) {
+      continue;
+    }
+    best = server;
+    best_in_flight = in_flight;
+  }
+  return best;
+}
+
+// The last of its class is never dropped: nobody would be better off.
+bool Gate::stands_too_long(const Ticket& ticket, std::uint64_t now_us) {
+  if (waiting_of_[ticket.priority_] == 1) return false;
+  const std::uint64_t waited_us = now_us - std::min(ticket.since_us_, now_us);
+  return codels_[ticket.priority_].should_drop(waited_us, now_us, ticket.plan_.codel);
+}
+
+void Gate::drop(Ticket& ticket, DropReason reason) {
+  const bool displaced = reason == DropReason::displaced;
+  (displaced ? counters_.dropped_displaced : counters_.dropped_codel).add();
+  remove(ticket);
+  ticket.reason_ = reason;
+  ticket.enter(Ticket::State::dropped);
+  ticket.home_.mailbox.post(ticket);
+}
+
+}  // namespace weir::upstream
