@@ -193,6 +193,7 @@ class ObjectReader {
 
   // The raw bytes between the quotes; a name or a word with an escape in it is none we know.
   std::optional<std::string_view> take_string() {
+    constexpr std::string_view kEscaped = "\"\\/bfnrtu";
     if (!take('"')) return std::nullopt;
     for (std::size_t i = 0; i < rest_.size(); ++i) {
       if (rest_[i] == '"') {
@@ -201,7 +202,9 @@ class ObjectReader {
         return text;
       }
       if (static_cast<unsigned char>(rest_[i]) < 0x20) return std::nullopt;
-      if (rest_[i] == '\\') ++i;
+      if (rest_[i] == '\\' && (++i == rest_.size() || kEscaped.find(rest_[i]) == kEscaped.npos)) {
+        return std::nullopt;
+      }
     }
     return std::nullopt;
   }
