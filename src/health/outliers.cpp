@@ -40,16 +40,18 @@ class Judge {
     return found;
   }
 
+  // The median of the others is the same for all that are slower than the middle, and nobody else
+  // can be an outlier: of all, counted from the fastest, it is the last of the faster half.
   [[nodiscard]] std::vector<Outlier> by_latency() const {
     std::vector<Outlier> found;
     if (settings_.latency_factor == 0 || by_median_.size() < 2) return found;
-    for (std::size_t rank = by_median_.size(); rank-- > 0;) {
-      const std::uint32_t server = by_median_[rank];
-      const std::uint64_t reference = median_without(rank);
-      const Wide median = windows_[server].median_us;
-      if (median <= Wide{reference} * settings_.latency_factor) continue;
-      if (median < Wide{reference} + settings_.latency_floor_us) continue;
-      found.push_back({server, Outlier::Reason::latency, windows_[server], reference});
+    const std::size_t middle = (by_median_.size() - 1) / 2;
+    const std::uint64_t reference = windows_[by_median_[middle]].median_us;
+    for (std::size_t rank = by_median_.size() - 1; rank > middle; --rank) {
+      const ServerWindow& window = windows_[by_median_[rank]];
+      if (window.median_us <= Wide{reference} * settings_.latency_factor) break;
+      if (window.median_us < Wide{reference} + settings_.latency_floor_us) break;
+      found.push_back({by_median_[rank], Outlier::Reason::latency, window, reference});
     }
     return found;
   }
@@ -65,12 +67,6 @@ class Judge {
   [[nodiscard]] bool is_measure(const ServerWindow& window) const {
     if (!window.judged || window.latencies < enough() || errs(window)) return false;
     return Wide{window.errors} * 2 < window.answers;
-  }
-
-  // The median of the medians of all but the one at `rank`. At least one other is there.
-  [[nodiscard]] std::uint64_t median_without(std::size_t rank) const {
-    const std::size_t middle = (by_median_.size() - 1) / 2;
-    return windows_[by_median_[middle < rank ? middle : middle + 1]].median_us;
   }
 
   std::span<const ServerWindow> windows_;

@@ -85,7 +85,6 @@ void Passive::step_failed(std::uint64_t now_ms, std::uint32_t random,
   const int threshold = std::max<int>(settings.failures_to_avoid, 1);
   failures_ = one_more(failures_);
   if (state_ == State::up && failures_ < threshold) return;
-  errors_ = 0;
   enter(State::ejected, now_ms + wait_ms(settings.backoff_ms, settings.backoff_ms_max,
                                          failures_ - threshold, random));
 }
@@ -120,8 +119,6 @@ void Passive::eject_for_answers(std::uint64_t now_ms, std::uint32_t random,
   const std::uint64_t wait =
       wait_ms(settings.ejection_ms, settings.ejection_ms_max, ejections_, random);
   ejections_ = one_more(ejections_, kEjectionsMax);
-  failures_ = 0;
-  errors_ = 0;
   cause_ = Cause::answers;
   enter(State::ejected, now_ms + wait);
 }

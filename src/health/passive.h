@@ -116,7 +116,7 @@ class Passive {
   State state_ = State::up;
   Cause cause_ = Cause::connecting;
   std::uint8_t failures_ = 0;   // To connect, in a row, without those while ejected. Stays at 255.
-  std::uint8_t errors_ = 0;     // In a row, while up. Stays at 255.
+  std::uint8_t errors_ = 0;     // In a row, until ejected; cleared on return. Stays at 255.
   std::uint8_t ejections_ = 0;  // For answers, not yet forgotten. Stays at 31.
   // The end of the wait; while up, since when, or 0 without ejections. 40 bits: 34 years.
   std::uint64_t time_ms_ = 0;

@@ -171,6 +171,8 @@ TEST(ProbeTimer, HurryBringsTheNextForward) {
   EXPECT_EQ(timer.next_probe_ms(), kNow + 205);
   timer.hurry(kNow + 150);
   EXPECT_EQ(timer.next_probe_ms(), kNow + 205) << "and not put off";
+  timer.hurry(kNow + 300);
+  EXPECT_EQ(timer.next_probe_ms(), kNow + 205) << "nor when it is late already";
   timer.started(kNow + 205);
   timer.finished(kNow + 206, false, kMiddle, kSettings);
   timer.hurry(kNow + 3'000);

@@ -144,6 +144,38 @@ TEST(Outliers, HugeCountsDoNotWrap) {
   EXPECT_EQ(found({{true, kMost, 0, kMost, kMost / 2}, {true, kMost, 0, kMost, kMost}}), "");
 }
 
+// The definition said the long way: the median of all the others, the slower of the middle two.
+TEST(Outliers, LatencyIsMeasuredAgainstAllOthers) {
+  Prng prng(19);
+  for (int round = 0; round < 20'000; ++round) {
+    Windows windows(2 + prng.bounded(7));
+    for (ServerWindow& window : windows) {
+      window = good(0);
+      window.median_us = prng.bounded(2) == 0 ? prng.bounded(50'000) : prng.bounded(20);
+    }
+    const OutlierSettings settings{.latency_factor = 1 + static_cast<std::uint32_t>(round % 6),
+                                   .max_ejected_percent = 100};
+    std::set<std::uint32_t> expected;
+    for (std::uint32_t server = 0; server < windows.size(); ++server) {
+      std::vector<std::uint64_t> others;
+      for (const ServerWindow& window : windows) {
+        if (&window != &windows[server]) others.push_back(window.median_us);
+      }
+      std::ranges::sort(others);
+      const std::uint64_t reference = others[others.size() / 2];
+      const std::uint64_t median = windows[server].median_us;
+      if (median > reference * settings.latency_factor && median >= reference + 5'000) {
+        expected.insert(server);
+      }
+    }
+    std::set<std::uint32_t> servers;
+    for (const Outlier& outlier : find_outliers(windows, all_up(windows), settings)) {
+      servers.insert(outlier.server);
+    }
+    ASSERT_EQ(servers, expected);
+  }
+}
+
 // Any windows: never more than the floor, only judged servers, each once and for a reason that
 // holds.
 TEST(Outliers, RandomWindows) {
