@@ -119,6 +119,7 @@ void Passive::eject_for_answers(std::uint64_t now_ms, std::uint32_t random,
   const std::uint64_t wait =
       wait_ms(settings.ejection_ms, settings.ejection_ms_max, ejections_, random);
   ejections_ = one_more(ejections_, kEjectionsMax);
+  failures_ = 0;
   cause_ = Cause::answers;
   enter(State::ejected, now_ms + wait);
 }

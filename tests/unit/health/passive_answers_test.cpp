@@ -53,6 +53,7 @@ TEST(PassiveAnswers, ErrorsInARowEject) {
   EXPECT_EQ(before.state(), State::up);
   EXPECT_EQ(after.state(), State::ejected);
   EXPECT_EQ(after.cause(), Cause::answers);
+  EXPECT_EQ(after.errors(), 5) << "kept for the log";
   EXPECT_EQ(after.ejections(), 1);
   EXPECT_EQ(after.until_ms(), kNow + 10'000);
   EXPECT_FALSE(takes_requests(word.bits, kNow + 9'999));
@@ -117,6 +118,7 @@ TEST(PassiveAnswers, TheFloorIsNotAskedForFailuresToConnect) {
 // While it waits, nothing that older or stray requests report changes anything.
 TEST(PassiveAnswers, NothingEndsTheWaitEarlyOrLengthensIt) {
   Word word;
+  word.apply(Event::failed, kNow, {}, {.failures_to_avoid = 2});
   eject(word, kNow);
   const std::uint64_t bits = word.bits;
   for (const Event event : {Event::succeeded, Event::failed, Event::abandoned, Event::answered,
