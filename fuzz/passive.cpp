@@ -1,4 +1,4 @@
-// The word that says whether a server is avoided, through any events at any times and with any
+// The word that says whether a server is ejected, through any events at any times and with any
 // settings: it keeps to its table, waits no longer than it may, and lets one trial through at once.
 #include "health/passive.h"
 
@@ -10,7 +10,9 @@ namespace {
 using namespace weir;
 using health::Admission;
 using health::Passive;
+using health::Reporter;
 using State = Passive::State;
+using Cause = Passive::Cause;
 using Event = Passive::Event;
 
 health::PassiveSettings take_settings(fuzz::Input& input) {
@@ -20,6 +22,10 @@ health::PassiveSettings take_settings(fuzz::Input& input) {
   settings.backoff_ms = input.number();
   settings.backoff_ms_max = input.number();
   settings.trial_ms_max = std::max(input.number(), 1U);  // Above the connect timeout.
+  settings.consecutive_errors = input.byte();
+  settings.ejection_ms = input.number();
+  settings.ejection_ms_max = input.number();
+  settings.answer_trial_ms_max = std::max(input.number(), 1U);
   return settings;
 }
 
@@ -28,21 +34,35 @@ void check_word(std::uint64_t word, const health::PassiveSettings& settings) {
   CHECK(passive.pack() == word);
   CHECK(passive.state() <= State::trial && !health::to_string(passive.state()).empty());
   const int threshold = std::max<int>(settings.failures_to_avoid, 1);
-  CHECK((passive.until_ms() == 0) == (passive.state() == State::up) || passive.until_ms() == 0);
-  CHECK((passive.failures() < threshold) == (passive.state() == State::up));
+  const bool up = passive.state() == State::up;
+  CHECK(passive.until_ms() == 0 || !up);
+  CHECK(!up || (passive.cause() == Cause::connecting && passive.failures() < threshold));
+  CHECK(up || passive.cause() == Cause::answers || passive.failures() >= threshold);
+  CHECK(passive.cause() == Cause::connecting || passive.ejections() > 0);
 }
 
-void check_change(const health::PassiveChange& change, Event event, std::uint64_t now_ms,
-                  const health::PassiveSettings& settings) {
+std::uint64_t wait_ms_max(const Passive& passive, const health::PassiveSettings& settings) {
+  const bool answers = passive.cause() == Cause::answers;
+  if (passive.state() == State::ejected) {
+    return answers ? settings.ejection_ms_max : settings.backoff_ms_max;
+  }
+  return answers ? settings.answer_trial_ms_max : settings.trial_ms_max;
+}
+
+void check_change(const health::PassiveChange& change, Event event, Reporter reporter,
+                  std::uint64_t now_ms, const health::PassiveSettings& settings) {
   const auto [before, after] = change;
   const auto from = static_cast<std::size_t>(before.state());
   CHECK(before == after || before.state() == after.state() ||
         health::kPassiveNext[from][static_cast<std::size_t>(after.state())]);
-  if (event == Event::succeeded) CHECK(after == Passive());
+  if (before.cause() == Cause::connecting) {
+    if (event == Event::succeeded || event == Event::answered) CHECK(after.state() == State::up);
+    CHECK(after.cause() == Cause::connecting || reporter.may_eject, "below the floor");
+  } else if (event != Event::attempted && event != Event::abandoned) {
+    CHECK(before == after || reporter.trial, "only the trial decides");
+  }
   if (before == after || after.state() == State::up) return;
-  const std::uint64_t wait = after.until_ms() - now_ms;
-  CHECK(after.until_ms() >= now_ms);
-  CHECK(wait <= (after.state() == State::trial ? settings.trial_ms_max : settings.backoff_ms_max));
+  CHECK(after.until_ms() >= now_ms && after.until_ms() - now_ms <= wait_ms_max(after, settings));
 }
 
 // Two workers ask at the same time: the trial goes to one of them, and to none when it is not due.
@@ -67,13 +87,17 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::uint64_t now_ms = 0;
   while (!input.rest().empty()) {
     const std::uint8_t step = input.byte();
-    now_ms += (step & 16) != 0 ? input.number() : step >> 5;
+    // The word keeps 34 years; two of the longest waits below them nothing is cut.
+    const std::uint64_t later = now_ms + ((step & 16) != 0 ? input.number() : step >> 7);
+    now_ms = std::min(later, (std::uint64_t{1} << 40) - (std::uint64_t{1} << 33));
     if ((step & 8) != 0) {
       check_admission(word, now_ms, settings);
     } else {
-      const auto event = static_cast<Event>(step & 3);
+      const auto event = static_cast<Event>((step & 7) % 7);
+      const Reporter reporter{.trial = (step & 32) != 0, .may_eject = (step & 64) != 0};
       const std::uint32_t random = input.byte() * 0x01010101U;
-      check_change(health::apply(word, event, now_ms, random, settings), event, now_ms, settings);
+      check_change(health::apply(word, event, now_ms, random, settings, reporter), event, reporter,
+                   now_ms, settings);
     }
     check_word(word, settings);
   }
