@@ -11,9 +11,15 @@
 #include <span>
 #include <variant>
 
+#include "balance/ewma.h"
+#include "balance/first.h"
+#include "balance/keyed.h"
 #include "balance/least_connections.h"
+#include "balance/least_load.h"
+#include "balance/maglev.h"
 #include "balance/p2c.h"
 #include "balance/policy.h"
+#include "balance/random.h"
 #include "balance/round_robin.h"
 
 namespace weir::balance {
@@ -22,23 +28,46 @@ enum class Algorithm : std::uint8_t {
   round_robin,
   least_connections,
   p2c,
+  ewma,
+  least_load,
+  random,
+  first,
+  maglev,  // All that map a key; where the key comes from is the driver's.
+};
+
+struct Settings {
+  Algorithm algorithm = Algorithm::round_robin;
+  SharedMaglev maglev;                    // With Algorithm::maglev, of the same servers.
+  std::uint32_t hash_load_percent = 150;  // Of the mean load; 0: no bound. With maglev only.
 };
 
 class Balancer {
  public:
   // `weights`, one per server, each 0..kWeightMax. No servers is allowed and never picks.
-  Balancer(Algorithm algorithm, std::span<const std::uint32_t> weights, std::uint64_t seed);
+  Balancer(const Settings& settings, std::span<const std::uint32_t> weights, std::uint64_t seed);
+  // The same for an algorithm that needs no more.
+  Balancer(Algorithm algorithm, std::span<const std::uint32_t> weights, std::uint64_t seed)
+      : Balancer(Settings{.algorithm = algorithm, .maglev = nullptr}, weights, seed) {}
 
   // A server that is usable, has a weight and is not excluded by the attempt; none when there is
   // no such server. The view must answer for every index of the weights.
   template <ServerView View>
   [[nodiscard]] Choice pick(const View& servers, const Attempt& attempt) {
-    return std::visit([&](auto& policy) { return policy.pick(servers, attempt); }, policy_);
+    return std::visit(
+        [&](auto& policy) -> Choice {
+          if constexpr (requires { policy.pick(servers, attempt); }) {
+            return policy.pick(servers, attempt);
+          } else {
+            check_failed(__FILE__, __LINE__, "View", "does not know what this algorithm asks");
+          }
+        },
+        policy_);
   }
 
  private:
-  using Policy = std::variant<RoundRobin, LeastConnections, P2c>;
-  [[nodiscard]] static Policy make(Algorithm algorithm, std::span<const std::uint32_t> weights,
+  using Policy =
+      std::variant<RoundRobin, LeastConnections, P2c, Ewma, LeastLoad, Random, First, Keyed>;
+  [[nodiscard]] static Policy make(const Settings& settings, std::span<const std::uint32_t> weights,
                                    std::uint64_t seed);
 
   Policy policy_;

@@ -4,14 +4,17 @@
 // keeps only its own small position (whose turn it is, a random generator); what changes while
 // traffic runs belongs to the driver and is read through a view, in place, without a copy:
 //
-//   struct BackendView {                      // in the upstream layer
+//   struct BackendView {                                      // in the upstream layer
 //     bool usable(std::uint32_t server) const;
-//     std::uint32_t in_flight(std::uint32_t server) const;
+//     std::uint32_t in_flight(std::uint32_t server) const;    // over all workers
+//     std::uint64_t latency_us(std::uint32_t server) const;   // only ewma asks
+//     ReportedLoad load(std::uint32_t server) const;          // only least_load asks
 //   };
 //
-// The view decides alone what "usable" means (health, avoidance, limits, drain). The two calls
-// inline into the algorithm, therefore policies are templates over the view, one header each,
-// and balance/balancer.h is the one place that lists them.
+// The view decides alone what "usable" means (health, limits, slow start, priority, drain). It
+// costs the most, so policies ask it last; within one pick it always gives the same answer. The
+// calls inline into the algorithm, therefore policies are templates over the view, one header
+// each, and balance/balancer.h is the one place that lists them.
 //
 // Servers are numbered 0..count-1 in the order of the weights. Weight 0 takes no new requests.
 #pragma once
@@ -28,10 +31,29 @@ namespace weir::balance {
 // Weights are 0..kWeightMax. The configuration allows less; the arithmetic allows this much.
 inline constexpr std::uint32_t kWeightMax = 65'535;
 
+// What a server has said about itself in its last report.
+struct ReportedLoad {
+  bool known = false;  // False: there is no report, or it is too old. The rest means nothing then.
+  std::uint32_t entries = 0;
+  std::uint32_t errors = 0;
+  std::uint32_t sent_since = 0;  // Requests sent there after the report, by all workers.
+};
+
 template <typename View>
 concept ServerView = requires(const View& view, std::uint32_t server) {
   { view.usable(server) } -> std::same_as<bool>;
   { view.in_flight(server) } -> std::same_as<std::uint32_t>;
+};
+
+template <typename View>
+concept LatencyView = ServerView<View> && requires(const View& view, std::uint32_t server) {
+  // What a request there is expected to take; 0: nothing is known.
+  { view.latency_us(server) } -> std::same_as<std::uint64_t>;
+};
+
+template <typename View>
+concept LoadView = ServerView<View> && requires(const View& view, std::uint32_t server) {
+  { view.load(server) } -> std::same_as<ReportedLoad>;
 };
 
 // What one request asks of a policy. Lives in the exchange, so that a retry goes elsewhere.

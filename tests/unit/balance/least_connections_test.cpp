@@ -21,30 +21,30 @@ TEST(LeastConnections, ChoosesTheLeastLoadedPerWeight) {
     FakeServers servers(count);
     for (std::size_t server = 0; server < count; ++server) {
       weights[server] = static_cast<std::uint32_t>(prng.bounded(5));
-      servers.load[server] = static_cast<std::uint32_t>(prng.bounded(6));
+      servers.busy[server] = static_cast<std::uint32_t>(prng.bounded(6));
       servers.up[server] = prng.bounded(4) != 0;
     }
     LeastConnections policy(weights, i);
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t server = 0; server < count; ++server) {
       if (servers.up[server] && weights[server] != 0) {
-        least = std::min(least, double(servers.load[server]) / weights[server]);
+        least = std::min(least, double(servers.busy[server]) / weights[server]);
       }
     }
     const Choice choice = policy.pick(servers, Attempt{});
     ASSERT_EQ(choice.has_value(), least < std::numeric_limits<double>::infinity());
     if (!choice) continue;
     ASSERT_TRUE(servers.up[*choice]);
-    ASSERT_DOUBLE_EQ(double(servers.load[*choice]) / weights[*choice], least);
+    ASSERT_DOUBLE_EQ(double(servers.busy[*choice]) / weights[*choice], least);
   }
 }
 
 TEST(LeastConnections, HugeNumbersDoNotWrap) {
   LeastConnections policy(Weights{kWeightMax, 1}, 0);
   FakeServers servers(2);
-  servers.load = {0xFFFF'FFFF, 65'538};  // 65,537 against 65,538.
+  servers.busy = {0xFFFF'FFFF, 65'538};  // 65,537 against 65,538.
   EXPECT_EQ(policy.pick(servers, Attempt{}), 0U);
-  servers.load = {0xFFFF'FFFF, 65'536};
+  servers.busy = {0xFFFF'FFFF, 65'536};
   EXPECT_EQ(policy.pick(servers, Attempt{}), 1U);
 }
 
@@ -69,10 +69,10 @@ TEST(LeastConnections, AnIdleBackendIsUsedByWeight) {
 TEST(LeastConnections, TiesOfSomeRotateAmongThose) {
   LeastConnections policy(Weights(4, 1), 0);
   FakeServers servers(4);
-  servers.load = {1, 0, 1, 0};
+  servers.busy = {1, 0, 1, 0};
   EXPECT_EQ(tally(picks(policy, servers, 100), 4), (Weights{0, 50, 0, 50}));
   // Those left out do not now get a hundred in a row.
-  servers.load = {0, 0, 0, 0};
+  servers.busy = {0, 0, 0, 0};
   const Weights next = tally(picks(policy, servers, 8), 4);
   for (const std::uint32_t count : next) {
     EXPECT_GE(count, 1U);
@@ -84,8 +84,8 @@ TEST(LeastConnections, RequestsThatStaySpreadByWeight) {
   const Weights weights{1, 2, 5};
   LeastConnections policy(weights, 2);
   FakeServers servers(3);
-  for (int i = 0; i < 800; ++i) ++servers.load[policy.pick(servers, Attempt{}).value()];
-  EXPECT_EQ(servers.load, (Weights{100, 200, 500}));
+  for (int i = 0; i < 800; ++i) ++servers.busy[policy.pick(servers, Attempt{}).value()];
+  EXPECT_EQ(servers.busy, (Weights{100, 200, 500}));
 }
 
 TEST(LeastConnections, ASlowServerGetsLess) {
@@ -97,12 +97,12 @@ TEST(LeastConnections, ASlowServerGetsLess) {
   for (int now = 0; now < 20'000; ++now) {
     std::erase_if(ends, [&](const auto& end) {
       if (end.first > now) return false;
-      --servers.load[end.second];
+      --servers.busy[end.second];
       return true;
     });
     const std::uint32_t server = policy.pick(servers, Attempt{}).value();
     ++counts[server];
-    ++servers.load[server];
+    ++servers.busy[server];
     ends.emplace_back(now + (server == 0 ? 100 : 10), server);
   }
   EXPECT_GT(counts[1], 8 * counts[0]);
@@ -121,7 +121,7 @@ TEST(LeastConnections, WorkersStartAtDifferentServers) {
 TEST(LeastConnections, ARetryGoesElsewhere) {
   LeastConnections policy(Weights{1, 1, 1}, 7);
   FakeServers servers(3);
-  servers.load = {0, 5, 9};
+  servers.busy = {0, 5, 9};
   EXPECT_EQ(policy.pick(servers, excluding({0})), 1U);
   EXPECT_EQ(policy.pick(servers, excluding({0, 1})), 2U);
   EXPECT_EQ(policy.pick(servers, excluding({0, 1, 2})), std::nullopt);

@@ -2,19 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "fake_servers.h"
 
 namespace weir::balance {
 namespace {
-
-// Expects `count` of `total` to be the share `p` within five standard deviations; the seeds are
-// fixed, so this either always holds or never.
-void expect_share(std::uint32_t count, double p, std::size_t total) {
-  const auto n = static_cast<double>(total);
-  EXPECT_NEAR(count, n * p, 5 * std::sqrt(n * p * (1 - p)) + 1);
-}
 
 constexpr std::size_t kPicks = 100'000;
 
@@ -34,20 +25,20 @@ TEST(P2c, AnIdleBackendIsUsedByWeight) {
 TEST(P2c, TheLoadedOneOfTwoNeverWins) {
   FakeServers servers(2);
   P2c equal(Weights{1, 1}, 1);
-  servers.load = {10, 1};
+  servers.busy = {10, 1};
   EXPECT_EQ(tally(picks(equal, servers, 1'000), 2), (Weights{0, 1'000}));
   P2c weighted(Weights{9, 1}, 1);  // 10 / 9 is more than 1 / 1, 8 / 9 is less.
   EXPECT_EQ(tally(picks(weighted, servers, 1'000), 2), (Weights{0, 1'000}));
-  servers.load = {8, 1};
+  servers.busy = {8, 1};
   EXPECT_EQ(tally(picks(weighted, servers, 1'000), 2), (Weights{1'000, 0}));
 }
 
 TEST(P2c, HugeNumbersDoNotWrap) {
   P2c policy(Weights{kWeightMax, 1}, 0);
   FakeServers servers(2);
-  servers.load = {0xFFFF'FFFF, 65'538};  // 65,537 against 65,538.
+  servers.busy = {0xFFFF'FFFF, 65'538};  // 65,537 against 65,538.
   EXPECT_EQ(policy.pick(servers, Attempt{}), 0U);
-  servers.load = {0xFFFF'FFFF, 65'536};
+  servers.busy = {0xFFFF'FFFF, 65'536};
   EXPECT_EQ(policy.pick(servers, Attempt{}), 1U);
 }
 
@@ -57,7 +48,7 @@ TEST(P2c, FollowsTheLawOfTwoChoices) {
   constexpr std::size_t kServers = 10;
   P2c policy(Weights(kServers, 1), 5);
   FakeServers servers(kServers);
-  for (std::uint32_t server = 0; server < kServers; ++server) servers.load[server] = server;
+  for (std::uint32_t server = 0; server < kServers; ++server) servers.busy[server] = server;
   const Weights counts = tally(picks(policy, servers, kPicks), kServers);
   for (std::size_t k = 1; k <= kServers; ++k) {
     expect_share(counts[k - 1], 2.0 * static_cast<double>(kServers - k) / 90, kPicks);
@@ -70,7 +61,7 @@ TEST(P2c, DrawsTheSecondByWeightAmongTheOthers) {
   const Weights weights{4, 3, 1};
   P2c policy(weights, 6);
   FakeServers servers(3);
-  servers.load = {1'000, 0, 0};
+  servers.busy = {1'000, 0, 0};
   const Weights counts = tally(picks(policy, servers, kPicks), 3);
   EXPECT_EQ(counts[0], 0U);
   // P(1) = P(0 first, 1 second) + P(1 first); a tie of 1 and 2 goes to the first.
@@ -88,8 +79,8 @@ TEST(P2c, FewUsableServersKeepTheirShares) {
   expect_share(counts[10], 0.50, 10'000);
   expect_share(counts[500], 0.25, 10'000);
   expect_share(counts[999], 0.25, 10'000);
-  servers.load[10] = 1'000;
-  servers.load[500] = 2'000;
+  servers.busy[10] = 1'000;
+  servers.busy[500] = 2'000;
   EXPECT_EQ(tally(picks(policy, servers, 1'000), 1'000)[500], 0U);
 }
 
@@ -98,7 +89,7 @@ TEST(P2c, TheLastUsableServerIsChosen) {
     P2c policy(weights, 8);
     FakeServers servers(3);
     servers.up = {true, false, false};
-    servers.load[0] = 100;
+    servers.busy[0] = 100;
     for (const std::uint32_t server : picks(policy, servers, 200)) ASSERT_EQ(server, 0U);
   }
 }
@@ -121,7 +112,7 @@ TEST(P2c, NoServerNoChoice) {
 TEST(P2c, ARetryGoesElsewhere) {
   P2c policy(Weights{100, 1, 1}, 7);
   FakeServers servers(3);
-  servers.load = {0, 50, 90};
+  servers.busy = {0, 50, 90};
   for (int i = 0; i < 200; ++i) {
     ASSERT_EQ(policy.pick(servers, excluding({0})), 1U);
     ASSERT_EQ(policy.pick(servers, excluding({0, 1})), 2U);
@@ -151,8 +142,8 @@ TEST(P2c, WorkersChooseDifferently) {
 TEST(P2c, RequestsThatStaySpreadEvenly) {
   P2c policy(Weights(100, 1), 9);
   FakeServers servers(100);
-  for (int i = 0; i < 10'000; ++i) ++servers.load[policy.pick(servers, Attempt{}).value()];
-  EXPECT_LE(*std::max_element(servers.load.begin(), servers.load.end()), 104U);
+  for (int i = 0; i < 10'000; ++i) ++servers.busy[policy.pick(servers, Attempt{}).value()];
+  EXPECT_LE(*std::max_element(servers.busy.begin(), servers.busy.end()), 104U);
 }
 
 }  // namespace
