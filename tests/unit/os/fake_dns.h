@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -92,9 +93,8 @@ class FakeDns {
   FakeDns(const FakeDns&) = delete;
   FakeDns& operator=(const FakeDns&) = delete;
 
-  [[nodiscard]] std::string address() const {
-    return "127.0.0.1:" + std::to_string(bound_port(udp_));
-  }
+  [[nodiscard]] std::uint16_t port() const { return bound_port(udp_); }
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port()); }
   void set(const std::string& name, RecordType type, Reply reply) {
     const std::lock_guard lock(mutex_);
     replies_[{wire_name(name), type}] = std::move(reply);
