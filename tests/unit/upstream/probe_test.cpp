@@ -78,6 +78,12 @@ class ProbeTest : public testing::TestWithParam<loop::Trigger>, public ProbeOwne
       return bytes.empty() || outcome_;
     }));
   }
+  // Until the probe has read it.
+  void answer_and_wait(std::string_view bytes) {
+    const std::uint64_t all = traffic_.bytes_received.read() + bytes.size();
+    answer(bytes);
+    EXPECT_TRUE(loop_.turn_until([&] { return traffic_.bytes_received.read() == all; }));
+  }
   void answer_and_close(std::string_view bytes) {
     answer(bytes);
     far_.reset();
@@ -195,9 +201,7 @@ TEST_P(ProbeTest, TakesAnAnswerByteByByte) {
       "T: 1\r\n\r\n";
   for (const char& byte : bytes) {
     EXPECT_FALSE(outcome_);
-    answer({&byte, 1});
-    ASSERT_TRUE(os::test::wait_delivered(far_));
-    loop_.turn_now();
+    answer_and_wait({&byte, 1});
   }
   EXPECT_TRUE(outcome().passed());
   EXPECT_EQ(outcome_->body, " ready!");
@@ -453,9 +457,7 @@ TEST_P(ProbeTest, FindsWhatIsExpectedAcrossPieces) {
   EXPECT_EQ(request("\r\n"), "PING\r\n");
   for (const std::string_view piece : {"-LOADING\r\n+P", "O", "NG\r\n"}) {
     EXPECT_FALSE(outcome_);
-    answer(piece);
-    ASSERT_TRUE(os::test::wait_delivered(far_));
-    loop_.turn_now(2);
+    answer_and_wait(piece);
   }
   EXPECT_TRUE(outcome().passed());
 }
