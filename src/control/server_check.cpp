@@ -17,6 +17,10 @@ using upstream::ProbeResult;
 // A report counts for so many intervals after it came.
 constexpr std::uint64_t kReportIntervals = 3;
 
+static_assert(static_cast<std::uint8_t>(Wish::none) == 0 &&
+                  static_cast<std::uint8_t>(Active::State::unknown) == 0,
+              "a new ServerState is zero");
+
 std::uint32_t in_ms(config::Milliseconds duration) {
   return static_cast<std::uint32_t>(duration.count());
 }
@@ -163,7 +167,8 @@ void ServerCheck::forget_report() {
   state_.report_at_ms.store(0, std::memory_order_release);
   state_.agent_percent.store(100, std::memory_order_relaxed);
   state_.agent_limit.store(0, std::memory_order_relaxed);
-  state_.agent.store(static_cast<std::uint8_t>(Wish::none), std::memory_order_relaxed);
+  const auto wish = static_cast<Wish>(state_.agent.exchange(0, std::memory_order_relaxed));
+  if (wish != Wish::none) say("asks no longer for " + std::string(health::to_string(wish)));
 }
 
 }  // namespace weir::control
