@@ -8,12 +8,6 @@
 namespace weir::upstream {
 namespace {
 
-bool is_given(const config::HealthCheck& check, std::string_view lower_case_name) {
-  return std::ranges::any_of(check.headers, [&](const config::HeaderField& field) {
-    return http::scan::equals_lower(field.name, lower_case_name);
-  });
-}
-
 // RFC 9112 3.2. A server that was given by name is asked for by name, like any client would.
 std::string host_of(const config::HealthCheck& check, const config::Server& server,
                     const config::Endpoint& endpoint) {
@@ -25,20 +19,23 @@ std::string host_of(const config::HealthCheck& check, const config::Server& serv
   return endpoint.text();
 }
 
+// Of the fields that weir sets, a configuration may only give its own User-Agent.
 std::string request_text(const config::HealthCheck& check, const std::string& host,
                          std::string_view user_agent) {
-  std::string text = check.method + " " + check.path + " HTTP/1.1\r\n";
+  std::string text = check.method + " " + check.path + " HTTP/1.1\r\nHost: " + host + "\r\n";
   const auto add = [&](std::string_view name, std::string_view value) {
     text.append(name).append(": ").append(value).append("\r\n");
   };
-  if (!is_given(check, "host")) add("Host", host);
-  if (!is_given(check, "user-agent")) add("User-Agent", user_agent);
+  const bool named = std::ranges::any_of(check.headers, [](const config::HeaderField& field) {
+    return http::scan::equals_lower(field.name, "user-agent");
+  });
+  if (!named) add("User-Agent", user_agent);
   for (const config::HeaderField& field : check.headers) add(field.name, field.value);
   // RFC 9110 8.6: the methods that mean a body say that there is none.
   const bool means_body =
       check.method == "POST" || check.method == "PUT" || check.method == "PATCH";
-  if (means_body && !is_given(check, "content-length")) add("Content-Length", "0");
-  if (!is_given(check, "connection")) add("Connection", "close");
+  if (means_body) add("Content-Length", "0");
+  add("Connection", "close");
   return text + "\r\n";
 }
 
