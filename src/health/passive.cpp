@@ -154,8 +154,9 @@ std::string_view to_string(Passive::Cause cause) {
   return "?";
 }
 
-PassiveChange apply(std::atomic<std::uint64_t>& word, Passive::Event event, std::uint64_t now_ms,
-                    std::uint32_t random, const PassiveSettings& settings, Reporter reporter) {
+PassiveChange apply_slowly(std::atomic<std::uint64_t>& word, Passive::Event event,
+                           std::uint64_t now_ms, std::uint32_t random,
+                           const PassiveSettings& settings, Reporter reporter) {
   // Relaxed: the word guards no other memory.
   std::uint64_t seen = word.load(std::memory_order_relaxed);
   for (;;) {

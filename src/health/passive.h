@@ -152,10 +152,19 @@ struct PassiveChange {
   Passive after;
 };
 
-// Steps the shared word. Writes only when something changes. The caller logs and counts by
-// comparing the two states.
-PassiveChange apply(std::atomic<std::uint64_t>& word, Passive::Event event, std::uint64_t now_ms,
-                    std::uint32_t random, const PassiveSettings& settings, Reporter reporter = {});
+PassiveChange apply_slowly(std::atomic<std::uint64_t>& word, Passive::Event event,
+                           std::uint64_t now_ms, std::uint32_t random,
+                           const PassiveSettings& settings, Reporter reporter);
+
+// Steps the shared word. Writes only when something changes; one load where a healthy server did
+// well. The caller logs and counts by comparing the two states.
+inline PassiveChange apply(std::atomic<std::uint64_t>& word, Passive::Event event,
+                           std::uint64_t now_ms, std::uint32_t random,
+                           const PassiveSettings& settings, Reporter reporter = {}) {
+  const bool well = event == Passive::Event::answered || event == Passive::Event::succeeded;
+  if (well && word.load(std::memory_order_relaxed) == 0) return {};
+  return apply_slowly(word, event, now_ms, random, settings, reporter);
+}
 
 enum class Admission : std::uint8_t {
   normal,   // The server is up.
