@@ -1,6 +1,7 @@
 // Waiting, one thread: every order of release, delivery and leaving is played by hand.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <vector>
 
@@ -157,16 +158,14 @@ TEST_F(GateQueue, EveryEighthGrantGoesToTheOldestOfAll) {
   Request& lower = waiter(0, 3);
   std::vector<int> low_grants;
   for (int grant = 1; grant <= 16; ++grant) {
-    Request& high = waiter(0, 0);
+    waiter(0, 0);
     waiter(0, 0);  // More than can be served.
     holding->release(0);
     deliver();
     for (Request* request : {&low, &lower}) {
       if (request->holding()) low_grants.push_back(grant);
     }
-    const auto now_holding = [](const Request& request) { return request.holding(); };
-    holding = &*std::ranges::find_if(requests, now_holding);
-    static_cast<void>(high);
+    holding = &*std::ranges::find_if(requests, &Request::holding);
   }
   EXPECT_EQ(low_grants, (std::vector<int>{8, 16}));
   holding->release(0);
@@ -463,8 +462,9 @@ TEST_F(GateQueue, AStandingQueueDropsWhoWaitedTooLong) {
   const auto turn = [&](std::uint64_t now_us) {
     holding->release(now_us);
     deliver();
-    holding = &*std::ranges::find_if(requests, [](const Request& r) { return r.holding(); });
-    return holding - &requests[0];
+    const auto next = std::ranges::find_if(requests, &Request::holding);
+    holding = &*next;
+    return next - requests.begin();
   };
   EXPECT_EQ(turn(500), 1);  // 500 is too long; the interval begins.
   EXPECT_EQ(turn(1'499), 2);

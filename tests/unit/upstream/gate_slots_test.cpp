@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "gate_world.h"
+#include "health/state.h"
 
 namespace weir::upstream {
 namespace {
@@ -152,6 +153,19 @@ TEST_F(GateChoice, NotOneThatIsAvoidedUnlessAllAre) {
   EXPECT_EQ(chosen(), 1u);
 }
 
+TEST_F(GateChoice, NotOneThatWantsNoneEvenIfAllOthersAreAvoided) {
+  servers.states[0]->administrative = static_cast<std::uint8_t>(health::Wish::maintenance);
+  servers.states[1]->agent = static_cast<std::uint8_t>(health::Wish::drain);
+  put(2, 3);
+  servers.avoid(2, 9'000);
+  EXPECT_EQ(chosen(), 2u);
+  servers.states[2]->passive = 0;
+  servers.states[2]->active = static_cast<std::uint8_t>(health::Active::State::down);
+  EXPECT_EQ(chosen(), 2u) << "down for the check is a last resort";
+  servers.states[1]->agent = 0;
+  EXPECT_EQ(chosen(), 1u);
+}
+
 TEST_F(GateChoice, ABackupOnlyWhenNobodyBetterIsUsable) {
   plan.servers[0].priority = 1;
   put(1, 1);
@@ -169,7 +183,9 @@ TEST_F(GateChoice, ABackupOnlyWhenNobodyBetterIsUsable) {
 }
 
 TEST_F(GateChoice, ThePlanSaysWhatIsUsable) {
-  plan.usable = [](const ServerState& server, std::uint64_t) { return server.name() == "2"; };
+  plan.standing = [](const ServerState& server, std::uint64_t) {
+    return server.name() == "2" ? Standing::usable : Standing::last_resort;
+  };
   put(2, 3);
   EXPECT_EQ(chosen(), 2u);
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "health/passive.h"
 #include "upstream/gate.h"
 
 namespace weir::upstream::test {
@@ -103,7 +104,10 @@ struct FakeServers {
   }
   // Passive health leaves the server alone until then.
   void avoid(std::size_t server, std::uint64_t until_ms) {
-    states[server]->passive.store(until_ms << 16 | 1);
+    const health::PassiveSettings settings{.backoff_ms = static_cast<std::uint32_t>(until_ms),
+                                           .backoff_ms_max = 1'000'000};
+    states[server]->passive = 0;
+    health::apply(states[server]->passive, health::Passive::Event::failed, 0, 0, settings);
   }
 
   std::vector<std::unique_ptr<ServerState>> states;
