@@ -8,9 +8,9 @@
 //
 // A new key in a full bucket takes over the place of the smallest tat. When that has not passed
 // yet, the key that had it begins afresh, and that is counted: a full table allows too much, and
-// never refuses for want of room. With keys_max / 2 keys that all are in debt about one in 200 loses
-// its state; keys that are not in debt cost nobody anything. Two keys of one bucket with equal tags
-// share their limit: for one key in 65,536 if its bucket has one other.
+// never refuses for want of room. With keys_max / 2 keys in debt at the same time about one in 200
+// loses its state; keys that are not in debt cost nobody anything. Two keys of one bucket with
+// equal tags share their limit: for one key in 65,536 if its bucket has one other.
 //
 // Hashes must be salted with a secret of the process, or a client could choose whose limit it
 // uses up.

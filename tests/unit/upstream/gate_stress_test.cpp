@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
-#include <deque>
 #include <thread>
+#include <vector>
 
 #include "base/prng.h"
 #include "gate_world.h"
+#include "os/process.h"
 
 namespace weir::upstream {
 namespace {
@@ -40,7 +42,7 @@ struct Load {
   std::uint32_t limit_of_all = 0;
   unsigned busy_threads = kThreads;
   std::uint32_t at_once = 16;  // Requests under way per thread.
-  std::uint32_t requests = 30'000;
+  std::uint32_t requests = 10'000;
   std::uint32_t queue_size = 1'000;
   bool leaving = false;  // Some give up.
   bool choosy = false;   // Some have tried a server.
@@ -198,7 +200,7 @@ TEST(GateStress, TheLimitIsExactAndIsReached) {
 }
 
 TEST(GateStress, TheLimitIsExactWithAllLoadOnOneWorker) {
-  Stress stress(Load{.busy_threads = 1, .requests = 100'000});
+  Stress stress(Load{.busy_threads = 1, .requests = 30'000});
   stress.run();
   EXPECT_EQ(stress.most(0), 3u);
 }
@@ -208,6 +210,94 @@ TEST(GateStress, OneSlotIsHandedRound) {
   Stress stress(Load{.limit = 1, .at_once = 4});
   stress.run();
   EXPECT_EQ(stress.most(0), 1u);
+}
+
+// Nobody waits, so that all slots are taken without the mutex. The counts themselves never say more
+// than the limit, not for an instant.
+TEST(GateStress, TheLimitIsExactWithoutAQueue) {
+  FakeServers servers(2);
+  GatePlan plan = servers.plan(2);
+  plan.limit_of_all = 3;
+  Gate gate;
+  std::array<std::atomic<std::uint32_t>, 3> most{};  // The last one: of both servers.
+  const auto see = [](std::atomic<std::uint32_t>& highest, std::uint32_t now) {
+    if (now > highest.load()) highest.store(now);
+  };
+  std::atomic<unsigned> ready{0};
+  const auto work = [&](unsigned index) {
+    ready.fetch_add(1);
+    while (ready.load() < kThreads) std::this_thread::yield();
+    for (std::uint32_t i = 0; i < 100'000; ++i) {
+      const std::uint32_t server = (i + index) % 2;
+      if (!gate.take(plan, server, 0)) continue;
+      see(most[server], servers.in_flight(server));
+      see(most[2], gate.in_flight());
+      if (i % 256 == 0) std::this_thread::yield();
+      gate.release(plan, server, 0);
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < kThreads; ++i) threads.emplace_back(work, i);
+  }
+  EXPECT_EQ(most[0].load(), 2u);
+  EXPECT_EQ(most[1].load(), 2u);
+  EXPECT_EQ(most[2].load(), 3u);
+  EXPECT_EQ(servers.in_flight(0) + servers.in_flight(1) + gate.in_flight(), 0u);
+}
+
+// Spends a few cycles per unit, so that two threads meet a little differently each time.
+void pause_for(std::uint64_t units) {
+  for (; units > 0; --units) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // Or the loop would be removed.
+  }
+}
+
+// The last slot is released while somebody lines up for it, at every distance of the two. When both
+// calls are over the slot is the waiter's: there and then, or by a message that has been posted.
+TEST(GateStress, EitherTheReleaseSeesTheWaiterOrTheWaiterTheSlot) {
+  constexpr std::uint64_t kTrials = 100'000;
+  FakeServers servers(1);
+  const GatePlan plan = servers.plan(1);
+  Gate gate;
+  FakeWorker worker;
+  std::atomic<std::uint64_t> begun{0};
+  std::atomic<std::uint64_t> released{0};
+  const std::vector<int> cpus = os::usable_cpus();  // Two of them, or there is no race to see.
+  os::Thread releaser = os::start_thread("releaser", cpus.front(), [&] {
+    for (std::uint64_t trial = 1; trial <= kTrials; ++trial) {
+      for (int spins = 0; begun.load() != trial;) {
+        if (++spins > 2'000) std::this_thread::yield();
+      }
+      pause_for(trial % 64 * 4);
+      gate.release(plan, 0, 0);
+      released.store(trial);
+    }
+  });
+  std::uint64_t lost = 0;
+  os::Thread waiter = os::start_thread("waiter", cpus.back(), [&] {
+    test::Request first(gate, plan, worker);
+    EXPECT_TRUE(first.take(0, 0));
+    for (std::uint64_t trial = 1; trial <= kTrials; ++trial) {
+      begun.store(trial);
+      pause_for(trial / 64 % 64 * 4);
+      test::Request request(gate, plan, worker);
+      static_cast<void>(request.enter(0));
+      for (int spins = 0; released.load() != trial;) {
+        if (++spins > 2'000) std::this_thread::yield();
+      }
+      worker.mailbox.deliver_all();
+      if (request.holding()) continue;
+      ++lost;
+      gate.poke(0);  // So that the test goes on.
+      worker.mailbox.deliver_all();
+    }
+    gate.release(plan, 0, 0);
+  });
+  waiter.join();
+  EXPECT_EQ(lost, 0u);
+  EXPECT_EQ(servers.in_flight(0), 0u);
+  EXPECT_GT(gate.counters().granted.read(), 0u) << "it never waited";
 }
 
 TEST(GateStress, ServerAndBackendLimitsHoldTogether) {
