@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "health/state.h"
 
 namespace weir::upstream {
 namespace {
@@ -27,6 +28,20 @@ Choices choices(const GatePlan& plan, const balance::Attempt& tried) {
 }
 
 }  // namespace
+
+Standing standing_of(const ServerState& server, std::uint64_t now_ms) {
+  const auto wish = [](const std::atomic<std::uint8_t>& word) {
+    return static_cast<health::Wish>(word.load(std::memory_order_relaxed));
+  };
+  if (health::stricter(wish(server.administrative), wish(server.agent)) != health::Wish::none) {
+    return Standing::out;
+  }
+  const auto active =
+      static_cast<health::Active::State>(server.active.load(std::memory_order_relaxed));
+  const std::uint64_t passive = server.passive.load(std::memory_order_relaxed);
+  const bool takes = health::takes_new_requests(active, passive, health::Wish::none, now_ms);
+  return takes ? Standing::usable : Standing::last_resort;
+}
 
 bool Gate::Lane::empty() {
   const auto is_empty = [](Line& line) { return line.empty(); };
@@ -206,8 +221,9 @@ std::optional<std::uint32_t> Gate::room_for(const Ticket& ticket, std::uint64_t 
   for (std::uint32_t server = 0; server < plan.servers.size(); ++server) {
     if (!may_ever_use(plan, ticket.tried_, server)) continue;
     const GatePlan::Server& candidate = plan.servers[server];
-    const std::uint32_t priority =
-        plan.usable(*candidate.state, now_ms) ? candidate.priority : kLastResort;
+    const Standing standing = plan.standing(*candidate.state, now_ms);
+    if (standing == Standing::out) continue;
+    const std::uint32_t priority = standing == Standing::usable ? candidate.priority : kLastResort;
     if (priority > best_priority) continue;
     if (priority < best_priority) best.reset();
     best_priority = priority;

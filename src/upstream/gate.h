@@ -37,16 +37,22 @@
 
 #include "base/counter.h"
 #include "base/histogram.h"
-#include "health/passive.h"
 #include "limit/codel.h"
 #include "upstream/server_state.h"
 #include "upstream/ticket.h"
 
 namespace weir::upstream {
 
-[[nodiscard]] inline bool takes_requests(const ServerState& server, std::uint64_t now_ms) {
-  return health::takes_requests(server.passive.load(std::memory_order_relaxed), now_ms);
-}
+// Whether a waiter may be sent to a server.
+enum class Standing : std::uint8_t {
+  usable,
+  last_resort,  // When none of its servers is usable.
+  out,          // Never.
+};
+
+// Out when the operator or the server wants no requests. Ejected, or down for the active check, is
+// a last resort: a preference is no reason to refuse a client.
+[[nodiscard]] Standing standing_of(const ServerState& server, std::uint64_t now_ms);
 
 // Part of a snapshot; immutable, and alive as long as a slot or a ticket of it is.
 struct GatePlan {
@@ -60,8 +66,7 @@ struct GatePlan {
   std::uint32_t limit_of_all = 0;  // Of the servers together; 0: none.
   std::uint32_t queue_size = 0;    // Most that wait, over all workers.
   limit::CodelSettings codel;
-  // Whether a waiter may be sent there. When that is none of its servers, any will do.
-  bool (*usable)(const ServerState&, std::uint64_t now_ms) = takes_requests;
+  Standing (*standing)(const ServerState&, std::uint64_t now_ms) = standing_of;
 
   // What limits `server` now: the plan, the server itself (its agent), or neither: 0.
   [[nodiscard]] std::uint32_t limit_now(const Server& server) const {
