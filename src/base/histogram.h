@@ -81,6 +81,13 @@ class HistogramCounts {
     sum_us_ += other.sum_us_;
   }
 
+  // Leaves what was counted after `earlier`, an older state of the same source.
+  void subtract(const HistogramCounts& earlier) {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] -= earlier.buckets_[i];
+    count_ -= earlier.count_;
+    sum_us_ -= earlier.sum_us_;
+  }
+
   [[nodiscard]] std::uint64_t count() const { return count_; }
   [[nodiscard]] std::uint64_t sum_us() const { return sum_us_; }
 

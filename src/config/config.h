@@ -250,6 +250,8 @@ struct RateLimit {
   Milliseconds per{1'000};  // ... in this time,
   std::uint32_t burst = 0;  // and so many at once: at least 1.
   std::uint32_t keys_max = 65'536;
+
+  bool operator==(const RateLimit&) const = default;
 };
 
 struct RouteBackend {

@@ -30,7 +30,9 @@
 
 namespace weir::control {
 
-class Prober final : private loop::Source, private upstream::ProbeOwner {
+class Prober final : public upstream::ProbeCallee,
+                     private loop::Source,
+                     private upstream::ProbeOwner {
  public:
   static constexpr std::size_t kProbesMax = 64;
 
@@ -45,7 +47,7 @@ class Prober final : private loop::Source, private upstream::ProbeOwner {
   void watch(std::vector<CheckedServer> servers);
 
   // `every_requests` more have been sent to the server: checks it soon. Ignored when unknown.
-  void asked(upstream::ServerState& server);
+  void asked(upstream::ServerState& server) override;
 
   // Null when the server is not checked.
   [[nodiscard]] const CheckHistory* history(const upstream::ServerState& server) const;

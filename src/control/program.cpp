@@ -32,6 +32,23 @@ loop::Trigger trigger_of(config::Trigger trigger) {
 }
 
 constexpr int kAdminBacklog = 128;
+// A start waits this long for the names of servers; then it goes on without them.
+constexpr std::uint64_t kNamesAtStartMs = 1'000;
+
+std::vector<CheckedServer> checked_servers(const config::Config& config,
+                                           const proxy::Snapshot& snapshot, Prober& prober) {
+  std::vector<CheckedServer> checked;
+  for (std::size_t i = 0; i < config.backends.size(); ++i) {
+    const config::Backend& backend = config.backends[i];
+    if (backend.health.type == config::HealthCheck::Type::none) continue;
+    for (std::size_t j = 0; j < backend.servers.size(); ++j) {
+      upstream::ServerState* state = snapshot.backends()[i].gate.servers[j].state;
+      state->probe_callee = &prober;
+      checked.push_back({state, backend.servers[j], backend.health, backend.slow_start});
+    }
+  }
+  return checked;
+}
 
 std::uint64_t unix_seconds() { return os::wall_clock_ns() / 1'000'000'000; }
 
@@ -119,6 +136,7 @@ Result<std::unique_ptr<Program>, std::string> Program::start(config::Config conf
   if (error.empty()) error = program->give_up_rights();
   if (!error.empty()) return Err(std::move(error));
   program->signals_ = std::make_unique<SignalSource>(*program, std::move(signals));
+  program->start_watches();
   program->publish(given);
   program->logs_->start();
   program->workers_->start();
@@ -145,6 +163,16 @@ std::string Program::give_up_rights() {
   if (!error.empty() || runtime.user.empty()) return error;
   for (const std::string& lost : lost_rights(config_, config_path_)) say(lost);
   return {};
+}
+
+void Program::start_watches() {
+  const auto log = [this](const std::string& line) { say(line); };
+  names_ = std::make_unique<NameService>(
+      loop_, [this] { publish_expanded(); }, log);
+  prober_ = std::make_unique<Prober>(loop_, log, os::random_seed());
+  backend_watch_ = std::make_unique<BackendWatch>(loop_, log, os::random_seed());
+  names_->follow(config_);
+  names_->settle(kNamesAtStartMs);
 }
 
 int Program::run(std::function<bool()> watch) {
@@ -219,8 +247,18 @@ void Program::reload() {
 void Program::publish(config::Config config) {
   config_metrics_.last_success_unix_s = unix_seconds();
   config_ = keep_fixed_parts(config_, std::move(config));
-  publisher_->publish(config_, *workers_);
-  config_metrics_.generation = publisher_->generation();
+  names_->follow(config_);
+  ++config_metrics_.generation;
+  publish_expanded();
+}
+
+// The configuration with addresses instead of names, as they are known now.
+void Program::publish_expanded() {
+  if (phase_ == Phase::draining) return;
+  const config::Config expanded = names_->expand(config_);
+  publisher_->publish(expanded, *workers_);
+  backend_watch_->watch(expanded, publisher_->newest());
+  prober_->watch(checked_servers(expanded, publisher_->newest(), *prober_));
 }
 
 std::string Program::metrics() const {

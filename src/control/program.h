@@ -16,9 +16,12 @@
 
 #include "config/config.h"
 #include "control/admin.h"
+#include "control/backend_watch.h"
 #include "control/local_http.h"
 #include "control/log_writer.h"
 #include "control/metrics.h"
+#include "control/name_service.h"
+#include "control/prober.h"
 #include "control/publisher.h"
 #include "control/worker_set.h"
 #include "loop/loop.h"
@@ -57,8 +60,10 @@ class Program final {
   void shut_down();
   void reload();
   void publish(config::Config config);
+  void publish_expanded();
   [[nodiscard]] std::string metrics() const;
   [[nodiscard]] std::string start_admin();
+  void start_watches();
   [[nodiscard]] std::string give_up_rights();
 
   // The order is the order of construction: what comes first outlives what follows.
@@ -71,6 +76,9 @@ class Program final {
   std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<LogWriter> logs_;
   std::unique_ptr<WorkerSet> workers_;
+  std::unique_ptr<NameService> names_;
+  std::unique_ptr<Prober> prober_;
+  std::unique_ptr<BackendWatch> backend_watch_;
   std::optional<os::SocketFile> admin_file_;
   std::unique_ptr<LocalHttpServer> admin_;
   std::unique_ptr<SignalSource> signals_;

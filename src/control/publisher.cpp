@@ -5,7 +5,7 @@ namespace weir::control {
 void Publisher::publish(const config::Config& config, const WorkerSet& workers) {
   proxy::SnapshotOwner& owner = *this;
   snapshots_.push_back(std::make_unique<proxy::Snapshot>(
-      config, ++generation_, workers.listener_names(), registry_, owner, workers.workers()));
+      config, ++generation_, workers.listener_names(), shared_, owner, workers.workers()));
   snapshots_.back()->publish();
 }
 
@@ -22,7 +22,7 @@ void Publisher::released(proxy::Snapshot& snapshot) {
   for (const auto& each : snapshots_) {
     used.insert(used.end(), each->servers().begin(), each->servers().end());
   }
-  registry_.keep_only(used);
+  shared_.servers.keep_only(used);
 }
 
 }  // namespace weir::control

@@ -13,8 +13,8 @@
 
 #include "config/config.h"
 #include "control/worker_set.h"
+#include "os/os.h"
 #include "proxy/snapshot.h"
-#include "upstream/server_registry.h"
 
 namespace weir::control {
 
@@ -22,7 +22,7 @@ class Publisher final : private proxy::SnapshotOwner {
  public:
   // `adopted` is told when every worker serves by the newest snapshot.
   Publisher(unsigned workers, std::function<void()> adopted)
-      : registry_(workers), adopted_(std::move(adopted)) {}
+      : shared_(workers, os::random_seed()), adopted_(std::move(adopted)) {}
 
   void publish(const config::Config& config, const WorkerSet& workers);
 
@@ -37,7 +37,7 @@ class Publisher final : private proxy::SnapshotOwner {
   void adopted(proxy::Snapshot& snapshot) override;
   void released(proxy::Snapshot& snapshot) override;
 
-  upstream::ServerRegistry registry_;
+  proxy::SharedState shared_;
   std::vector<std::unique_ptr<proxy::Snapshot>> snapshots_;  // The last one is the newest.
   std::function<void()> adopted_;
   std::uint64_t generation_ = 0;

@@ -225,6 +225,7 @@ void write_response_options(HeadCopier& lines, const ResponseOptions& options) {
   if (!options.date.empty() && !lines.head().present().contains(FieldId::date)) {
     lines.put("Date: ", options.date, "\r\n");
   }
+  lines.put(options.set_cookie);
   if (options.via) write_via(lines);
 }
 

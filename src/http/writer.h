@@ -43,6 +43,7 @@ struct ResponseOptions {
   bool close = false;       // This is the connection's last answer.
   bool keep_alive = false;  // Say so: for HTTP/1.0 clients that asked.
   bool via = false;
+  std::string_view set_cookie;  // A whole line of at most kSetCookieMax bytes, CRLF included.
   std::string_view
       date;  // IMF-fixdate, added when the server sent none (RFC 9110 6.6.1); or empty.
 };
@@ -55,6 +56,8 @@ struct ResponseOptions {
 // The fields of a trailer section that may be forwarded (RFC 9110 6.5.1), and the CRLF that ends
 // the message. Goes after kLastChunkLine.
 [[nodiscard]] std::size_t write_trailers(char* out, std::size_t room, const HeadParser& trailers);
+
+inline constexpr std::size_t kSetCookieMax = 384;
 
 // More than a head can grow: one blank per field line (128), the authority twice again (2 x 261),
 // the names of the lines weir adds (under 200), and the option strings (an address of at most 45

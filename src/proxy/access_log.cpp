@@ -132,6 +132,7 @@ void log_outcome(net::Buffer& line, const LoggedOutcome& outcome) {
   if (!outcome.backend.empty()) append_text(line, "backend", outcome.backend, kShortBytes);
   if (!outcome.server.empty()) append_text(line, "server", outcome.server, kShortBytes);
   append_named_seconds(line, "dur", outcome.duration_us);
+  if (outcome.queue_us > 0) append_named_seconds(line, "t_queue", outcome.queue_us);
   if (outcome.attempts > 0) {
     append_named_seconds(line, "t_connect", outcome.connect_us);
     append_named_seconds(line, "t_ttfb", outcome.first_byte_us);

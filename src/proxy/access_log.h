@@ -34,6 +34,7 @@ struct LoggedOutcome {
   std::string_view backend;
   std::string_view server;
   std::uint64_t duration_us = 0;     // First byte of the request to the end of the exchange.
+  std::uint64_t queue_us = 0;        // Waited for a server that was not full.
   std::uint64_t connect_us = 0;      // Of the last attempt; 0 on a kept connection.
   std::uint64_t first_byte_us = 0;   // Start of the last attempt to the first byte of its answer.
   std::uint64_t bytes_received = 0;  // Body bytes from the client.

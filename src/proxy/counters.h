@@ -49,6 +49,7 @@ struct WorkerCounters {
   Counter retries_fresh_connection;  // A kept connection turned out to be closed.
   Counter retries_budgeted;          // A broken server's idempotent request went to another.
   Counter retry_budget_exhausted;    // Such a request was not repeated for lack of budget.
+  Counter hash_keys_missing;         // Keyed requests without the field: by address instead.
   Counter discard_max_hit;           // An unwanted request body was larger than weir reads on.
   Counter log_lines_dropped;         // The log writer did not keep up.
   Histogram request_us;              // First byte of the head to the last byte of the answer.

@@ -43,6 +43,15 @@ constexpr std::array kRows = {
     Row{E::head_too_large_to_forward, 431, "head_too_large_to_forward",
         "The request head is too large to forward."},
     Row{E::shutting_down, 503, "shutting_down", "The proxy is shutting down."},
+    Row{E::rate_limited, 429, "rate_limited", "Too many requests; try again later."},
+    Row{E::queue_full, 503, "queue_full", "The servers are busy, and too many requests wait."},
+    Row{E::queue_timeout, 503, "queue_timeout", "No server became free in time."},
+    Row{E::queue_dropped, 503, "queue_dropped", "The servers are busy, and the wait is too long."},
+    Row{E::request_timeout, 504, "request_timeout", "The request took longer than it may."},
+    Row{E::circuit_open, 503, "circuit_open",
+        "Too many connections to the servers are being opened, or too many requests repeated."},
+    Row{E::upstream_status, 502, "upstream_status",
+        "The server answered with an error, and no other server can be asked."},
 };
 static_assert(kRows.size() == kProxyErrorCount);
 

@@ -35,9 +35,16 @@ enum class ProxyError : std::uint8_t {
   request_truncated,
   head_too_large_to_forward,
   shutting_down,
+  rate_limited,
+  queue_full,
+  queue_timeout,
+  queue_dropped,
+  request_timeout,
+  circuit_open,
+  upstream_status,
 };
 inline constexpr std::size_t kProxyErrorCount =
-    static_cast<std::size_t>(ProxyError::shutting_down) + 1;
+    static_cast<std::size_t>(ProxyError::upstream_status) + 1;
 
 // All words: first those of http::ParseError, then those of ProxyError.
 inline constexpr std::size_t kErrorWordCount = http::kParseErrorCount + kProxyErrorCount;

@@ -89,6 +89,11 @@ Exchange::Outcome Exchange::expire() {
     }
     return step();
   }
+  if (request_timeout_ms() <= now_ms()) {
+    if (attempt_.pick && attempt_.connected) attempt_erred(ProxyError::request_timeout);
+    answer(refusal(ProxyError::request_timeout));
+    return step();
+  }
   switch (core_.request()) {
     case RequestState::head:
       if (request_parser_.untouched()) return Outcome::gone;
@@ -98,6 +103,11 @@ Exchange::Outcome Exchange::expire() {
       break;
     case RequestState::ready:
       if (attempt_.connection != nullptr) attempt_connect_failed(os::IoStatus::timed_out);
+      if (ticket_ != nullptr) {
+        leave_queue(upstream::Gate::Leaving::timed_out);
+        last_failure_ = ProxyError::queue_timeout;
+        answer_no_server();
+      }
       break;
     case RequestState::sending:
       if (!request_stall_.client) {
@@ -125,11 +135,30 @@ std::uint64_t Exchange::deadline_ms() const {
 }
 
 std::uint64_t Exchange::request_deadline_ms() const {
+  return std::min(step_deadline_ms(), request_timeout_ms());
+}
+
+// Of the whole request, until its answer begins.
+std::uint64_t Exchange::request_timeout_ms() const {
+  const bool limited = plan_ != nullptr && plan_->request_timeout_ms > 0;
+  if (!limited || core_.response() != ResponseState::none) return loop::Timer::kNever;
+  return started_ms_ + plan_->request_timeout_ms;
+}
+
+// Of one attempt, until its answer begins.
+std::uint64_t Exchange::try_timeout_ms() const {
+  if (plan_->retry.try_timeout_ms == 0) return loop::Timer::kNever;
+  return attempt_.started_ms + plan_->retry.try_timeout_ms;
+}
+
+// Of what is waited for now.
+std::uint64_t Exchange::step_deadline_ms() const {
   switch (core_.request()) {
     case RequestState::head: return started_ms_ + listener_plan().client_head_timeout_ms;
     case RequestState::ready:
+      if (ticket_ != nullptr) return queue_since_ms_ + plan_->queue_timeout_ms;
       if (attempt_.connection == nullptr) return retry_at_ms_;
-      return attempt_.started_ms + plan_->connect_timeout_ms;
+      return std::min(attempt_.started_ms + plan_->connect_timeout_ms, try_timeout_ms());
     case RequestState::sending:
       // A server that takes no more is only listened to; the response has its own deadline.
       if (attempt_.write_broken && core_.response() != ResponseState::none) {
@@ -139,7 +168,7 @@ std::uint64_t Exchange::request_deadline_ms() const {
     case RequestState::discarding: return stall_deadline_ms(request_stall_);
     case RequestState::complete:
       if (core_.response() != ResponseState::none) return loop::Timer::kNever;
-      return request_sent_us_ / 1000 + plan_->response_head_timeout_ms;
+      return std::min(request_sent_us_ / 1000 + plan_->response_head_timeout_ms, try_timeout_ms());
     case RequestState::ended: return loop::Timer::kNever;
   }
   return loop::Timer::kNever;
@@ -208,6 +237,7 @@ void Exchange::count_and_log() {
   outcome.first_byte_us = first_byte_us_;
   outcome.bytes_received = request_flow_.body_bytes();
   outcome.bytes_sent = response_flow_.body_bytes();
+  outcome.queue_us = queued_us_;
   outcome.attempts = attempts_;
   outcome.reused = attempt_.reused;
   log_outcome(log_line_, outcome);

@@ -19,6 +19,7 @@
 #include "proxy/body_flow.h"
 #include "proxy/counters.h"
 #include "proxy/exchange_core.h"
+#include "proxy/rate_limiter.h"
 #include "proxy/router.h"
 #include "upstream/backend.h"
 
@@ -28,7 +29,7 @@ class HttpSession;
 class Worker;
 struct SnapshotUse;
 
-class Exchange {
+class Exchange final : public upstream::TicketOwner {
  public:
   Exchange(Worker& worker, HttpSession& session);
   ~Exchange();
@@ -50,6 +51,10 @@ class Exchange {
   [[nodiscard]] bool in_head() const { return core_.request() == RequestState::head; }
   // Ends now, whatever goes on: the client is gone or the program leaves.
   void abandon(ProxyError error);
+
+  // From the queue of the backend, in the publish phase.
+  void granted(std::uint32_t server, std::uint64_t waited_us) override;
+  void dropped(upstream::DropReason reason) override;
 
   // Milliseconds of the loop's clock.
   [[nodiscard]] std::uint64_t deadline_ms() const;
@@ -78,6 +83,10 @@ class Exchange {
   void head_ended();
   void understand_head();
   void route_request();
+  [[nodiscard]] std::optional<RateVerdict> choose_backend();
+  [[nodiscard]] std::uint64_t hash_key();
+  [[nodiscard]] std::optional<std::uint32_t> server_of_cookie() const;
+  [[nodiscard]] std::uint8_t queue_priority() const;
   bool write_outgoing_head();
   Progress send_request();
   Progress server_left();
@@ -86,15 +95,36 @@ class Exchange {
 
   // exchange_attempt.cpp: which server, connecting, trying again.
   Progress attempt_server();
-  [[nodiscard]] bool attempt_begin();
+  enum class Found : std::uint8_t {
+    server,
+    place_in_queue,
+    nothing,
+  };
+  [[nodiscard]] Found attempt_begin();
+  [[nodiscard]] Found find_server();
+  [[nodiscard]] Found enter_queue();
+  void leave_queue(upstream::Gate::Leaving why);
+  // The next attempt follows one that failed for the server's sake.
+  [[nodiscard]] bool is_retry() const {
+    return retry_ == Retry::other_server || retry_ == Retry::other_within_budget;
+  }
   [[nodiscard]] bool retry_charge();
+  [[nodiscard]] bool retry_withdraw();
+  [[nodiscard]] bool retries_left() const;
+  void retry_later();
   [[nodiscard]] Retry retry_within_bounds(Retry retry, std::uint32_t failed_server);
+  [[nodiscard]] AttemptFacts attempt_facts() const;
   void attempt_adopt(upstream::ServerConnection& connection, bool connected);
   void attempt_connected();
   void attempt_connect_failed(os::IoStatus status);
   void attempt_failed(ProxyError error, bool timed_out = false);
   void answer_no_server();
+  void attempt_answered(std::uint16_t status);
+  void attempt_erred(ProxyError error);
+  void note_answer(bool bad);
   void attempt_report(health::Passive::Event event);
+  void attempt_conclude(health::Passive::Event event);
+  void attempt_not_pending();
   void attempt_end();  // Gives the connection up and the pick back.
   [[nodiscard]] bool sent_to_server() const;
 
@@ -105,6 +135,8 @@ class Exchange {
   Progress relay_head();
   Progress relay_interim(const http::ResponseInfo& info);
   Progress relay_final(const http::ResponseInfo& info);
+  [[nodiscard]] bool tries_another(std::uint16_t status) const;
+  [[nodiscard]] bool keeps_cookie() const;
   [[nodiscard]] std::optional<CloseReason> response_closes(const http::ResponseInfo& info,
                                                            bool chunked) const;
   void decide_persistence(std::optional<CloseReason> reason);
@@ -128,6 +160,9 @@ class Exchange {
   void log_head();
   static void touch(Stall& stall, bool client, bool progressed, std::uint64_t now_ms);
   [[nodiscard]] std::uint64_t request_deadline_ms() const;
+  [[nodiscard]] std::uint64_t request_timeout_ms() const;
+  [[nodiscard]] std::uint64_t try_timeout_ms() const;
+  [[nodiscard]] std::uint64_t step_deadline_ms() const;
   [[nodiscard]] std::uint64_t response_deadline_ms() const;
   [[nodiscard]] std::uint64_t stall_deadline_ms(const Stall& stall) const;
   [[nodiscard]] const struct ListenerPlan& listener_plan() const;
@@ -148,7 +183,8 @@ class Exchange {
     bool answer_begun = false;
     bool write_broken = false;  // It takes no more bytes, but may have answered before.
     bool was_reset = false;     // A send met the reset: no receive will.
-    bool reported = false;      // The picker knows whether the server lives.
+    bool reported = false;      // The picker knows how it ended.
+    bool pending = false;       // Counted among the server's connections being opened.
   };
 
   Worker& worker_;
@@ -168,12 +204,21 @@ class Exchange {
   upstream::Backend* backend_ = nullptr;
   ServerAttempt attempt_;
   balance::Attempt tried_;
+  std::optional<std::uint32_t> bound_server_;  // That the client's cookie names.
+  std::optional<upstream::Pick> granted_;      // Handed over by the queue, for the next attempt.
+  upstream::Ticket* ticket_ = nullptr;         // Waits in the queue.
+  std::uint64_t queue_since_ms_ = 0;
+  std::uint64_t queued_us_ = 0;
+  std::uint8_t priority_ = 0;
+  bool dropped_ = false;  // By the queue.
   const upstream::ServerState* last_server_ = nullptr;
   ProxyError last_failure_ = ProxyError::no_healthy_server;
   http::ParseError broken_rule_ = http::ParseError::none;  // By the last answer that was no HTTP.
   Retry retry_ = Retry::none;                              // What the next attempt will be.
   std::uint32_t attempts_ = 0;
-  std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor: not before this time.
+  std::uint32_t retries_ = 0;      // Of them, after a failure that another server may not have.
+  bool retry_paid_ = false;        // The budget has been charged for the next attempt.
+  std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor, or backing off: not before this time.
   std::uint64_t descriptors_waited_ms_ = 0;
   std::uint8_t silent_servers_ = 0;  // Whose timeout this request has waited for.
   bool fresh_only_ = false;          // A kept connection failed: no more of those.

@@ -3,8 +3,11 @@
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
+
+#include "upstream/backend_state.h"
 
 namespace weir::proxy {
 namespace {
@@ -28,6 +31,12 @@ constexpr std::uint64_t kDescriptorWaitMs = 1'000;
 // A client is not kept waiting for more silent servers than this: each costs a whole timeout.
 constexpr std::uint8_t kSilentServersMax = 2;
 
+// No server can be asked: the backend may name another status for that.
+bool is_about_servers(ProxyError error) {
+  return error == ProxyError::no_healthy_server || error == ProxyError::connect_refused ||
+         error == ProxyError::connect_unreachable;
+}
+
 // Ours to solve, not the server's fault.
 bool is_local(ProxyError error) {
   return error == ProxyError::descriptors_exhausted || error == ProxyError::buffers_exhausted;
@@ -47,10 +56,11 @@ Exchange::Progress Exchange::attempt_server() {
     }
     return Progress::moved;
   }
-  if (now_ms() < retry_at_ms_) return Progress::blocked;
-  if (!attempt_begin()) {
-    answer_no_server();
-    return Progress::moved;
+  if (ticket_ != nullptr || now_ms() < retry_at_ms_) return Progress::blocked;
+  switch (attempt_begin()) {
+    case Found::server: break;
+    case Found::place_in_queue: return Progress::blocked;
+    case Found::nothing: answer_no_server(); return Progress::moved;
   }
   upstream::ServerPool& pool = *attempt_.pick->pool;
   upstream::ServerConnection* kept =
@@ -69,20 +79,79 @@ Exchange::Progress Exchange::attempt_server() {
   return attempt_.connected ? Progress::moved : Progress::blocked;
 }
 
-// False when no server may be asked.
-bool Exchange::attempt_begin() {
+Exchange::Found Exchange::attempt_begin() {
   attempt_ = ServerAttempt{};
-  attempt_.pick = backend_->pick(tried_, now_ms());
-  if (!attempt_.pick) return false;
-  upstream::ServerState& server = attempt_.pick->pool->state();
-  server.in_flight.fetch_add(1, std::memory_order_relaxed);
+  const Found found = find_server();
+  if (found != Found::server) return found;
   attempt_.started_ms = now_ms();
   attempt_.started_us = now_us();
-  if (!retry_charge()) return false;
+  if (!retry_charge()) return Found::nothing;
   ++attempts_;
-  last_server_ = &server;
-  return true;
+  last_server_ = &attempt_.pick->pool->state();
+  return Found::server;
 }
+
+Exchange::Found Exchange::find_server() {
+  if (dropped_) return Found::nothing;
+  if (granted_) {
+    attempt_.pick = std::exchange(granted_, std::nullopt);
+    return Found::server;
+  }
+  const upstream::Backend::Picked picked =
+      backend_->pick(*plan_, {tried_, bound_server_, is_retry()}, now_us());
+  switch (picked.outcome) {
+    case upstream::Backend::Outcome::picked: attempt_.pick = picked.pick; return Found::server;
+    case upstream::Backend::Outcome::full: return enter_queue();
+    case upstream::Backend::Outcome::broken: last_failure_ = ProxyError::circuit_open; break;
+    case upstream::Backend::Outcome::none: break;
+  }
+  return Found::nothing;
+}
+
+// --- The queue -----------------------------------------------------------------------------------
+
+Exchange::Found Exchange::enter_queue() {
+  const upstream::Gate::Entry entry =
+      plan_->state->gate.enter(worker_.tickets(), *this, plan_->gate, tried_, priority_, now_us());
+  switch (entry.admission) {
+    case upstream::Gate::Admission::granted:
+      attempt_.pick = backend_->adopt(*plan_, entry.server, is_retry(), now_us());
+      return Found::server;
+    case upstream::Gate::Admission::waiting:
+      ticket_ = entry.ticket;
+      queue_since_ms_ = now_ms();
+      return Found::place_in_queue;
+    case upstream::Gate::Admission::refused: break;
+  }
+  if (attempts_ == 0) last_failure_ = ProxyError::queue_full;
+  return Found::nothing;
+}
+
+void Exchange::granted(std::uint32_t server, std::uint64_t waited_us) {
+  ticket_ = nullptr;
+  queued_us_ += waited_us;
+  granted_ = backend_->adopt(*plan_, server, is_retry(), now_us());
+  worker_.loop().schedule(client_);
+}
+
+void Exchange::dropped(upstream::DropReason reason) {
+  ticket_ = nullptr;
+  dropped_ = true;
+  last_failure_ = reason == upstream::DropReason::displaced ? ProxyError::queue_full
+                                                            : ProxyError::queue_dropped;
+  worker_.loop().schedule(client_);
+}
+
+// Safe to call at any time. A slot that was handed over in the meantime goes on.
+void Exchange::leave_queue(upstream::Gate::Leaving why) {
+  if (ticket_ != nullptr) {
+    plan_->state->gate.leave(*std::exchange(ticket_, nullptr), why, now_us());
+  }
+  if (granted_) backend_->release(*plan_, *granted_, now_us());
+  granted_.reset();
+}
+
+// --- Trying again --------------------------------------------------------------------------------
 
 // Counts the retry that this attempt is, now that there is a server for it. False when it is
 // beyond the budget.
@@ -90,11 +159,20 @@ bool Exchange::retry_charge() {
   WorkerCounters& counters = worker_.counters();
   switch (std::exchange(retry_, Retry::none)) {
     case Retry::none: return true;
-    case Retry::other_server: counters.retries_other_server.add(); return true;
     case Retry::fresh_connection: counters.retries_fresh_connection.add(); return true;
+    case Retry::other_server:
+      ++retries_;
+      counters.retries_other_server.add();
+      return true;
     case Retry::other_within_budget: break;
   }
-  if (!backend_->retry_budget().withdraw(now_ms())) {
+  ++retries_;
+  return std::exchange(retry_paid_, false) || retry_withdraw();
+}
+
+bool Exchange::retry_withdraw() {
+  WorkerCounters& counters = worker_.counters();
+  if (plan_->retry.budget_percent == 0 || !backend_->retry_budget().withdraw(now_ms())) {
     counters.retry_budget_exhausted.add();
     return false;
   }
@@ -102,21 +180,43 @@ bool Exchange::retry_charge() {
   return true;
 }
 
+// The first retry goes elsewhere at once. Further ones wait, and what waits is charged already, so
+// that a crowd of them cannot gather.
+void Exchange::retry_later() {
+  if (retry_ != Retry::other_within_budget || retries_ == 0) return;
+  if (!backend_->has_other(*plan_, tried_, now_us())) return;
+  retry_paid_ = retry_withdraw();
+  if (!retry_paid_) {
+    retry_ = Retry::none;
+    return;
+  }
+  const upstream::RetryPlan& plan = plan_->retry;
+  const std::uint32_t doublings = std::min(retries_ - 1, 16U);
+  const std::uint64_t wait_ms = std::min(plan.backoff_ms << doublings, plan.backoff_max_ms);
+  retry_at_ms_ = now_ms() + wait_ms - (wait_ms / 2 * backend_->random() >> 32);
+}
+
 void Exchange::attempt_adopt(upstream::ServerConnection& connection, bool connected) {
   attempt_.connection = &connection;
   worker_.loop().redirect(connection, &client_);
   connection.out = std::move(outgoing_);
   response_parser_.begin(http::HeadParser::Mode::response, {});
-  if (connected) attempt_connected();
+  if (connected) return attempt_connected();
+  attempt_.pending = true;
+  attempt_.pick->pool->state().pending.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Exchange::attempt_connected() {
   attempt_.connected = true;
+  attempt_not_pending();
   if (!attempt_.reused) {
     connect_us_ = now_us() - attempt_.started_us;
     attempt_report(health::Passive::Event::succeeded);
   }
   attempt_.pick->pool->counters().requests.add();
+  if (plan_->probe_every > 0) {
+    attempt_.pick->pool->state().count_towards_probe(plan_->probe_every, worker_.control());
+  }
   request_stall_ = {};
   core_.enter(RequestState::sending);
 }
@@ -134,26 +234,30 @@ void Exchange::attempt_connect_failed(os::IoStatus status) {
     return;
   }
   attempt_.pick->pool->counters().connects_failed.add();
-  attempt_report(health::Passive::Event::failed);
+  attempt_conclude(health::Passive::Event::failed);
   attempt_end();
   if (last_failure_ == ProxyError::connect_timeout) ++silent_servers_;
   retry_ = retry_within_bounds(retry_after(AttemptFacts{}), server);
   if (retry_ == Retry::none) answer_no_server();
 }
 
-// What the table allows, within what one client may wait for and how many servers it may bother.
+// What the table allows, within what the configuration allows, one client may wait for, and one
+// request may bother.
 Retry Exchange::retry_within_bounds(Retry retry, std::uint32_t failed_server) {
   if (silent_servers_ >= kSilentServersMax) return Retry::none;
   const bool elsewhere = retry == Retry::other_server || retry == Retry::other_within_budget;
-  return elsewhere && !tried_.exclude(failed_server) ? Retry::none : retry;
+  if (!elsewhere) return retry;
+  return retries_left() && tried_.exclude(failed_server) ? retry : Retry::none;
 }
+
+bool Exchange::retries_left() const { return plan_->retry.enabled && retries_ < plan_->retry.max; }
 
 // No server is left to be asked: the last failure tells why.
 void Exchange::answer_no_server() {
   Refusal cause = refusal(last_failure_, broken_rule_);
-  if (cause.status == 503 && !is_local(last_failure_)) {
+  if (cause.status == 503) cause.retry_after_s = 1;
+  if (cause.status == 503 && is_about_servers(last_failure_)) {
     cause.status = plan_->unavailable_status;
-    cause.retry_after_s = 1;
   }
   answer(cause);
 }
@@ -164,6 +268,25 @@ void Exchange::attempt_failed(ProxyError error, bool timed_out) {
     break_response(refusal(error, broken_rule_));
     return;
   }
+  AttemptFacts facts = attempt_facts();
+  facts.timed_out = timed_out;
+  attempt_.pick->pool->counters().errors.add();
+  if (timed_out) ++silent_servers_;
+  const bool stale = attempt_.reused && !attempt_.answer_begun && !timed_out;
+  if (!stale) attempt_erred(error);
+  retry_ = retry_within_bounds(retry_after(facts), attempt_.pick->server);
+  last_failure_ = error;
+  retry_later();
+  if (retry_ == Retry::none) {
+    answer(refusal(error, broken_rule_));
+    return;
+  }
+  fresh_only_ = true;
+  attempt_end();
+  core_.enter(RequestState::ready);
+}
+
+AttemptFacts Exchange::attempt_facts() const {
   AttemptFacts facts;
   facts.connected = true;
   facts.reused = attempt_.reused;
@@ -172,45 +295,66 @@ void Exchange::attempt_failed(ProxyError error, bool timed_out) {
   facts.held = request_flow_.repeatable();
   facts.whole = facts.held && request_flow_.decoded();
   facts.idempotent = http::is_idempotent(request_.method);
-  facts.timed_out = timed_out;
-  attempt_.pick->pool->counters().errors.add();
-  if (timed_out) ++silent_servers_;
-  retry_ = retry_within_bounds(retry_after(facts), attempt_.pick->server);
-  if (retry_ == Retry::none) {
-    answer(refusal(error, broken_rule_));
-    return;
-  }
-  last_failure_ = error;
-  fresh_only_ = true;
-  attempt_end();
-  core_.enter(RequestState::ready);
+  return facts;
 }
 
 bool Exchange::sent_to_server() const {
   return attempt_.connection->out.consumed() > 0 || !request_flow_.repeatable();
 }
 
-void Exchange::attempt_report(health::Passive::Event event) {
+// --- What is told about the server ---------------------------------------------------------------
+
+// Errors that say something about the server, not about the request.
+void Exchange::attempt_answered(std::uint16_t status) {
+  const bool bad = status == 500 || status == 502 || status == 503 || status == 504;
+  note_answer(bad);
+  attempt_conclude(bad ? health::Passive::Event::erred : health::Passive::Event::answered);
+}
+
+void Exchange::attempt_erred(ProxyError error) {
+  note_answer(true);
+  last_failure_ = error;
+  attempt_conclude(health::Passive::Event::erred);
+}
+
+void Exchange::note_answer(bool bad) {
   if (attempt_.reported) return;
-  attempt_.reported = true;
-  if (!backend_->report(*attempt_.pick, event, now_ms())) return;
+  upstream::ServerCounters& counters = attempt_.pick->pool->counters();
+  counters.answers.add();
+  if (bad) counters.answers_bad.add();
+  backend_->observe(*attempt_.pick, now_us(), bad);
+}
+
+void Exchange::attempt_conclude(health::Passive::Event event) {
+  if (std::exchange(attempt_.reported, true)) return;
+  attempt_report(event);
+}
+
+void Exchange::attempt_report(health::Passive::Event event) {
+  if (!backend_->report(*plan_, *attempt_.pick, event, now_us())) return;
   const upstream::ServerState& server = attempt_.pick->pool->state();
   std::string text = "server " + server.backend() + "/" + server.name();
-  if (event == health::Passive::Event::failed) {
-    text += " is avoided for a while: ";
-    text += refusal(last_failure_).word;
-  } else {
-    text += " takes connections again";
+  switch (event) {
+    case health::Passive::Event::failed:
+      text += " is ejected for a while: ";
+      text += refusal(last_failure_).word;
+      break;
+    case health::Passive::Event::erred:
+      text += attempt_.pick->trial ? " stays ejected: its trial failed"
+                                   : " is ejected for a while: errors in a row";
+      break;
+    default: text += " takes requests again"; break;
   }
   worker_.log_event(text);
 }
 
 // Safe to call at any time. The outgoing bytes come back for the next attempt.
 void Exchange::attempt_end() {
+  leave_queue(upstream::Gate::Leaving::abandoned);
   if (!attempt_.pick) return;
-  if (!attempt_.reported) attempt_report(health::Passive::Event::abandoned);
+  attempt_conclude(health::Passive::Event::abandoned);
+  attempt_not_pending();
   upstream::ServerPool& pool = *attempt_.pick->pool;
-  pool.state().in_flight.fetch_sub(1, std::memory_order_relaxed);
   if (upstream::ServerConnection* connection = attempt_.connection) {
     outgoing_ = std::move(connection->out);
     outgoing_.rewind();
@@ -221,8 +365,14 @@ void Exchange::attempt_end() {
       pool.close(*connection);
     }
   }
+  backend_->release(*plan_, *attempt_.pick, now_us());
   attempt_.pick.reset();
   attempt_.connection = nullptr;
+}
+
+void Exchange::attempt_not_pending() {
+  if (!std::exchange(attempt_.pending, false)) return;
+  attempt_.pick->pool->state().pending.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace weir::proxy

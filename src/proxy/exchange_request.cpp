@@ -5,9 +5,13 @@
 #include <cstring>
 #include <string>
 
+#include "balance/hash_key.h"
+#include "http/scan.h"
 #include "http/writer.h"
 #include "proxy/exchange.h"
+#include "proxy/request_key.h"
 #include "proxy/worker.h"
+#include "upstream/sticky_plan.h"
 
 namespace weir::proxy {
 namespace {
@@ -106,16 +110,17 @@ void Exchange::route_request() {
   if (http::is_idempotent(request_.method)) request_flow_.hold();
   route_ = use_.snapshot->router().match(client_.listener(), head.view(request_.host),
                                          request_.path(head), head.method());
-  if (route_ != nullptr) {
-    plan_ = &use_.snapshot->backends()[route_->backend];
-    backend_ = use_.backends[route_->backend];
-  }
+  const std::optional<RateVerdict> over = route_ != nullptr ? choose_backend() : std::nullopt;
   const bool written = route_ != nullptr && write_outgoing_head();
   client_.in.consume(head.head_bytes());
   if (client_.in.empty()) client_.in.release();
   core_.enter(RequestState::ready);
   if (route_ == nullptr) {
     answer(refusal(ProxyError::no_route));
+  } else if (over) {
+    Refusal cause = refusal(ProxyError::rate_limited);
+    cause.retry_after_s = over->retry_after_s;
+    answer(cause);
   } else if (request_.max_forwards == 0) {
     answer_options();
   } else if (!outgoing_.leased()) {
@@ -123,8 +128,54 @@ void Exchange::route_request() {
   } else if (!written) {
     answer(refusal(ProxyError::head_too_large_to_forward));
   } else {
-    backend_->retry_budget().deposit();
+    backend_->retry_budget().deposit(plan_->retry.budget_percent);
   }
+}
+
+// What has to be known of the head for choosing a server later on. A verdict when a limit of the
+// route has been reached.
+std::optional<RateVerdict> Exchange::choose_backend() {
+  const std::uint32_t index =
+      route_->backends.pick(route_->backends.single() ? 0 : worker_.random());
+  plan_ = &use_.snapshot->backends()[index];
+  backend_ = use_.backends[index];
+  for (const std::uint32_t limit : route_->limits) {
+    const std::optional<RateVerdict> over = use_.snapshot->limits()[limit]->refuses(
+        client_.peer(), &request_parser_, worker_.loop().now_ns());
+    if (over) return over;
+  }
+  if (plan_->hash_source != upstream::HashSource::none) tried_ = balance::Attempt(hash_key());
+  if (plan_->sticky != nullptr) bound_server_ = server_of_cookie();
+  priority_ = queue_priority();
+  return std::nullopt;
+}
+
+// Of the keyed field, or of the client's address where the request has no such field.
+std::uint64_t Exchange::hash_key() {
+  if (const auto value = hash_value(*plan_, request_parser_, request_)) {
+    return balance::hash_key(*value);
+  }
+  if (plan_->hash_source != upstream::HashSource::address) {
+    worker_.counters().hash_keys_missing.add();
+  }
+  const std::string_view address = address_bytes(client_.peer());
+  return address.empty() ? worker_.random() : balance::hash_key(address);
+}
+
+std::optional<std::uint32_t> Exchange::server_of_cookie() const {
+  const http::HeadParser& head = request_parser_;
+  for (const http::Field& field : head.fields()) {
+    if (!http::scan::equals_lower(head.name(field), "cookie")) continue;
+    if (const auto server = plan_->sticky->server_of(head.value(field))) return server;
+  }
+  return std::nullopt;
+}
+
+std::uint8_t Exchange::queue_priority() const {
+  if (plan_->priority_header.empty()) return route_->priority;
+  const std::optional<std::string_view> value = find_field(request_parser_, plan_->priority_header);
+  const bool valid = value && value->size() == 1 && (*value)[0] >= '0' && (*value)[0] <= '3';
+  return valid ? static_cast<std::uint8_t>((*value)[0] - '0') : route_->priority;
 }
 
 bool Exchange::write_outgoing_head() {

@@ -7,6 +7,7 @@
 #include "http/writer.h"
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
+#include "upstream/sticky_plan.h"
 
 namespace weir::proxy {
 namespace {
@@ -113,6 +114,11 @@ Exchange::Progress Exchange::relay_interim(const http::ResponseInfo& info) {
 
 Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   using Kind = http::BodyFraming::Kind;
+  if (tries_another(info.status)) {
+    attempt_failed(ProxyError::upstream_status);
+    return Progress::moved;
+  }
+  attempt_answered(info.status);
   const bool delimited = info.body.kind == Kind::none || info.body.kind == Kind::length;
   const bool chunked = !delimited && !request_.http10;
   ends_by_close_ = !delimited && !chunked;
@@ -124,6 +130,9 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   options.keep_alive = client_persists_ && request_.http10;
   options.via = listener_plan().forwarded.via;
   options.date = worker_.date();
+  if (plan_->sticky != nullptr && !keeps_cookie()) {
+    options.set_cookie = plan_->sticky->set_cookie(attempt_.pick->server);
+  }
   const std::size_t written = http::write_response_head(client_.out.room_at(), client_.out.room(),
                                                         response_parser_, info, options);
   if (written == 0) return answer_broken(http::ParseError::head_too_large);
@@ -138,10 +147,26 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   upstream::ServerCounters& counters = attempt_.pick->pool->counters();
   counters.responses.add();
   counters.first_byte_us.record(first_byte_us_);
-  if (attempt_.reused) attempt_report(health::Passive::Event::succeeded);
   core_.enter(ResponseState::relaying);
   if (core_.request() == RequestState::complete) server.out.release();
   return Progress::moved;
+}
+
+// Whether the answer is one that the configuration would rather have from another server, and the
+// request can go there.
+bool Exchange::tries_another(std::uint16_t status) const {
+  const std::vector<std::uint16_t>& statuses = plan_->retry.statuses;
+  if (statuses.empty() || !std::ranges::binary_search(statuses, status)) return false;
+  const AttemptFacts facts = attempt_facts();
+  if (!facts.whole || !facts.idempotent || !retries_left()) return false;
+  balance::Attempt others = tried_;
+  return others.exclude(attempt_.pick->server) && backend_->has_other(*plan_, others, now_us());
+}
+
+// The client has its cookie, or its server is only full for the moment.
+bool Exchange::keeps_cookie() const {
+  if (!bound_server_) return false;
+  return *bound_server_ == attempt_.pick->server || backend_->takes_bound(*plan_, *bound_server_);
 }
 
 // Whether this is the last answer on the client's connection. `reason`: why the answer itself

@@ -17,11 +17,25 @@ std::uint32_t backend_index(const config::Config& config, const std::string& nam
   return static_cast<std::uint32_t>(at - config.backends.begin());
 }
 
+std::uint32_t limit_index(const config::Config& config, const std::string& name) {
+  const auto at = std::find_if(config.limits.begin(), config.limits.end(),
+                               [&](const config::RateLimit& limit) { return limit.name == name; });
+  CHECK(at != config.limits.end(), "a route names a limit that was not validated");
+  return static_cast<std::uint32_t>(at - config.limits.begin());
+}
+
 Route compile(const config::Config& config, const config::Route& from, std::size_t number) {
   Route route;
   route.label =
       from.line > 0 ? "line " + std::to_string(from.line) : "route " + std::to_string(number);
-  route.backend = backend_index(config, from.backends.front().backend);
+  for (const config::RouteBackend& share : from.backends) {
+    route.backends.add(backend_index(config, share.backend), share.weight);
+  }
+  if (from.mirror) {
+    route.mirror = {backend_index(config, from.mirror->backend), from.mirror->percent};
+  }
+  for (const std::string& limit : from.limits) route.limits.push_back(limit_index(config, limit));
+  route.priority = static_cast<std::uint8_t>(from.priority);
   for (const std::string& host : from.hosts) {
     if (host.starts_with("*.")) {
       route.hosts_suffix.push_back(host.substr(1));
@@ -36,6 +50,20 @@ Route compile(const config::Config& config, const config::Route& from, std::size
 }
 
 }  // namespace
+
+void Split::add(std::uint32_t backend, std::uint32_t weight) {
+  if (weight == 0) return;
+  shares_.push_back({backend, weight + (shares_.empty() ? 0 : shares_.back().weight_up_to)});
+}
+
+std::uint32_t Split::pick(std::uint32_t random) const {
+  CHECK(!shares_.empty(), "a route without a backend was not validated");
+  const std::uint64_t sum = shares_.back().weight_up_to;
+  const auto point = static_cast<std::uint32_t>(sum * random >> 32);
+  return std::find_if(shares_.begin(), shares_.end(),
+                      [&](const Share& share) { return point < share.weight_up_to; })
+      ->backend;
+}
 
 bool Route::takes_host(std::string_view lower_host) const {
   if (hosts_exact.empty() && hosts_suffix.empty()) return true;

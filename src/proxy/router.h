@@ -14,9 +14,34 @@
 
 namespace weir::proxy {
 
+// The backends of a route and how they share its requests.
+class Split {
+ public:
+  Split() = default;
+  void add(std::uint32_t backend, std::uint32_t weight);
+  [[nodiscard]] bool single() const { return shares_.size() == 1; }
+  // `random`: any 32 random bits; of no use when single().
+  [[nodiscard]] std::uint32_t pick(std::uint32_t random) const;
+
+ private:
+  struct Share {
+    std::uint32_t backend;
+    std::uint32_t weight_up_to;  // Running sum.
+  };
+  std::vector<Share> shares_;
+};
+
+struct MirrorPlan {
+  std::uint32_t backend = 0;
+  std::uint32_t percent = 0;  // Of the requests; 0: no mirror.
+};
+
 struct Route {
   std::string label;  // For logs: "line 12" of the file, or "route 1" without a file.
-  std::uint32_t backend = 0;
+  Split backends;
+  MirrorPlan mirror;
+  std::vector<std::uint32_t> limits;      // By index in the snapshot.
+  std::uint8_t priority = 1;              // In a backend's queue.
   std::vector<std::string> hosts_exact;   // Lower case.
   std::vector<std::string> hosts_suffix;  // ".example.com" for *.example.com.
   std::string path;

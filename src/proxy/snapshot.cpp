@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "proxy/backend_compiler.h"
 #include "proxy/worker.h"
 
 namespace weir::proxy {
@@ -12,41 +13,18 @@ std::uint64_t ms(config::Milliseconds duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
 
-balance::Algorithm algorithm_of(config::Balance balance) {
-  switch (balance) {
-    case config::Balance::round_robin: return balance::Algorithm::round_robin;
-    case config::Balance::least_connections: return balance::Algorithm::least_connections;
-    case config::Balance::p2c: return balance::Algorithm::p2c;
-    default: return balance::Algorithm::p2c;
-  }
-  return balance::Algorithm::round_robin;
-}
-
-upstream::BackendPlan compile(const config::Backend& from, upstream::ServerRegistry& registry) {
-  upstream::BackendPlan plan;
-  plan.name = from.name;
-  plan.algorithm = algorithm_of(from.balance);
-  plan.connect_timeout_ms = ms(from.timeouts.connect);
-  plan.response_head_timeout_ms = ms(from.timeouts.response_head);
-  plan.response_body_timeout_ms = ms(from.timeouts.response_body);
-  plan.idle_timeout_ms = ms(from.timeouts.idle);
-  plan.unavailable_status = from.unavailable_status;
-  for (const config::Server& server : from.servers) {
-    plan.servers.push_back(&registry.find_or_create(from.name, server));
-    plan.weights.push_back(server.weight);
-  }
-  return plan;
-}
-
 ListenerPlan compile(const config::Listener& from) {
-  return {from.forwarded, ms(from.timeouts.client_head), ms(from.timeouts.client_idle),
-          ms(from.timeouts.client_body)};
+  return {from.forwarded,
+          ms(from.timeouts.client_head),
+          ms(from.timeouts.client_idle),
+          ms(from.timeouts.client_body),
+          {}};
 }
 
 }  // namespace
 
 Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
-                   const std::vector<std::string>& listeners, upstream::ServerRegistry& registry,
+                   const std::vector<std::string>& listeners, SharedState& shared,
                    SnapshotOwner& owner, const std::vector<Worker*>& workers)
     : generation_(generation),
       router_(config, listeners),
@@ -56,16 +34,22 @@ Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
       releases_(workers.size()),
       adopting_(workers.size()),
       users_(workers.size()) {
+  for (const config::RateLimit& limit : config.limits) limits_.push_back(shared.limit(limit));
   for (const std::string& name : listeners) {
     const auto at = std::find_if(config.listeners.begin(), config.listeners.end(),
                                  [&](const config::Listener& l) { return l.name == name; });
     CHECK(at != config.listeners.end(), "a running listener without a configuration");
     listeners_.push_back(compile(*at));
+    for (const std::string& limit : at->limits) {
+      listeners_.back().limits.push_back(find_limit(config, limit).get());
+    }
   }
   for (const config::Backend& backend : config.backends) {
-    backends_.push_back(compile(backend, registry));
-    const std::vector<upstream::ServerState*>& named = backends_.back().servers;
-    servers_.insert(servers_.end(), named.begin(), named.end());
+    backend_states_.push_back(shared.backend(backend.name));
+    backends_.push_back(compile_backend(backend, shared.servers, *backend_states_.back()));
+    for (const upstream::GatePlan::Server& server : backends_.back().gate.servers) {
+      servers_.push_back(server.state);
+    }
   }
   for (std::size_t i = 0; i < workers.size(); ++i) {
     offers_[i].snapshot = this;
@@ -73,6 +57,14 @@ Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
     adoptions_[i].snapshot = this;
     releases_[i].snapshot = this;
   }
+}
+
+std::shared_ptr<RateLimiter> Snapshot::find_limit(const config::Config& config,
+                                                  const std::string& name) const {
+  const auto at = std::find_if(config.limits.begin(), config.limits.end(),
+                               [&](const config::RateLimit& limit) { return limit.name == name; });
+  CHECK(at != config.limits.end(), "a listener names a limit that was not validated");
+  return limits_[static_cast<std::size_t>(at - config.limits.begin())];
 }
 
 void Snapshot::publish() {

@@ -14,8 +14,8 @@
 #include "config/config.h"
 #include "loop/mailbox.h"
 #include "proxy/router.h"
+#include "proxy/shared_state.h"
 #include "upstream/backend.h"
-#include "upstream/server_registry.h"
 
 namespace weir::proxy {
 
@@ -27,6 +27,7 @@ struct ListenerPlan {
   std::uint64_t client_head_timeout_ms = 10'000;
   std::uint64_t client_idle_timeout_ms = 60'000;
   std::uint64_t client_body_timeout_ms = 30'000;
+  std::vector<RateLimiter*> limits;  // For new connections.
 };
 
 // Told on the control thread.
@@ -46,13 +47,14 @@ class Snapshot {
   // `listeners`: the names of the running listeners, by index. `config` describes each of them;
   // routes may name others, which wait for a restart.
   Snapshot(const config::Config& config, std::uint64_t generation,
-           const std::vector<std::string>& listeners, upstream::ServerRegistry& registry,
-           SnapshotOwner& owner, const std::vector<Worker*>& workers);
+           const std::vector<std::string>& listeners, SharedState& shared, SnapshotOwner& owner,
+           const std::vector<Worker*>& workers);
 
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
   [[nodiscard]] const Router& router() const { return router_; }
   [[nodiscard]] const std::vector<ListenerPlan>& listeners() const { return listeners_; }
   [[nodiscard]] const std::vector<upstream::BackendPlan>& backends() const { return backends_; }
+  [[nodiscard]] const std::vector<std::shared_ptr<RateLimiter>>& limits() const { return limits_; }
   // Every server named, for keeping and dropping pools.
   [[nodiscard]] const std::vector<upstream::ServerState*>& servers() const { return servers_; }
 
@@ -78,9 +80,14 @@ class Snapshot {
     Snapshot* snapshot = nullptr;
   };
 
+  [[nodiscard]] std::shared_ptr<RateLimiter> find_limit(const config::Config& config,
+                                                        const std::string& name) const;
+
   std::uint64_t generation_;
   Router router_;
   std::vector<ListenerPlan> listeners_;
+  std::vector<std::shared_ptr<RateLimiter>> limits_;
+  std::vector<std::shared_ptr<upstream::BackendState>> backend_states_;
   std::vector<upstream::BackendPlan> backends_;
   std::vector<upstream::ServerState*> servers_;
   SnapshotOwner& owner_;

@@ -47,6 +47,11 @@ struct Worker::ListenerSlot final : net::Acceptor {
   void nobody_accepted() override { state.connections.fetch_sub(1, std::memory_order_relaxed); }
 
   void accepted(os::Fd fd, const os::Peer& peer) override {
+    if (worker.connection_refused(index, peer)) {
+      state.counters[worker.index()].rate_limited.add();
+      os::close_with_reset(fd);
+      return nobody_accepted();
+    }
     HttpSession* session = worker.session_slab_.create(worker, index, std::move(fd), peer);
     if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
     worker.spare_sessions_[index].others.push_back(*session);
@@ -80,6 +85,8 @@ struct Worker::ListenerSlot final : net::Acceptor {
 Worker::Worker(const WorkerSetup& setup)
     : setup_(setup),
       loop_(setup.trigger),
+      prng_(setup.seed + setup.index),
+      tickets_(loop_.mailbox()),
       upstreams_(loop_, buffers_, counters_.upstream, setup.index),
       spare_sessions_(setup.listeners.size()) {
   if (setup.workers == nullptr) return;
@@ -125,21 +132,29 @@ void Worker::take_snapshot(Snapshot& snapshot) {
   for (const auto& slot : listeners_) (void)slot->listener.start();
 }
 
+bool Worker::connection_refused(std::uint32_t listener, const os::Peer& peer) {
+  const std::vector<RateLimiter*>& limits = listener_plan(listener).limits;
+  return std::any_of(limits.begin(), limits.end(), [&](RateLimiter* limit) {
+    return limit->refuses(peer, nullptr, loop_.now_ns()).has_value();
+  });
+}
+
 // A Backend of the present snapshot goes on where nothing changed for it.
 upstream::Backend* Worker::backend_for(const upstream::BackendPlan& plan) {
   if (current_ != nullptr) {
     const std::vector<upstream::BackendPlan>& plans = current_->snapshot->backends();
     for (std::size_t i = 0; i < plans.size(); ++i) {
-      if (plans[i].name != plan.name || !plans[i].same_servers(plan)) continue;
-      current_->backends[i]->adopt(plan);
+      if (plans[i].name != plan.name || !upstream::same_servers(plans[i], plan)) continue;
       return current_->backends[i];
     }
   }
   std::vector<upstream::ServerPool*> pools;
-  for (upstream::ServerState* server : plan.servers) pools.push_back(&upstreams_.pool(*server));
+  for (const upstream::GatePlan::Server& server : plan.gate.servers) {
+    pools.push_back(&upstreams_.pool(*server.state));
+  }
   // Consecutive seeds per worker: the rotations of two workers start far apart.
   backends_.push_back(std::make_unique<upstream::Backend>(
-      std::move(pools), plan, setup_.seed + setup_.index, loop_.now_ms()));
+      std::move(pools), plan, setup_.seed + setup_.index, loop_.now_ns() / 1000));
   return backends_.back().get();
 }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/prng.h"
 #include "base/slab.h"
 #include "http/date.h"
 #include "loop/loop.h"
@@ -110,6 +111,10 @@ class Worker {
     return loop_.now_ms() <
            setup_.listeners[listener]->crowded_until_ms.load(std::memory_order_relaxed);
   }
+  // Any 32 random bits.
+  [[nodiscard]] std::uint32_t random() { return static_cast<std::uint32_t>(prng_() >> 32); }
+  // Where requests stand in the queues of backends.
+  [[nodiscard]] upstream::Tickets& tickets() { return tickets_; }
   // IMF-fixdate of this second.
   [[nodiscard]] std::string_view date();
 
@@ -152,6 +157,8 @@ class Worker {
   [[nodiscard]] static bool one_makes_room(IntrusiveList<HttpSession, SessionTag>& sessions);
   template <typename Visit>
   void for_each_session(Visit visit);
+  // A limit on new connections has been reached.
+  [[nodiscard]] bool connection_refused(std::uint32_t listener, const os::Peer& peer);
   void resume_listeners();
   [[nodiscard]] bool listening() const;
   void retire_old_snapshots();
@@ -163,6 +170,8 @@ class Worker {
   WorkerCounters counters_;
   net::BufferPool buffers_;
   loop::Loop loop_;
+  Prng prng_;
+  upstream::Tickets tickets_;
   upstream::Upstreams upstreams_;
   Slab<HttpSession> session_slab_;
   Slab<Exchange, 16> exchanges_;

@@ -3,77 +3,277 @@
 #include <algorithm>
 #include <utility>
 
+#include "health/ejection_floor.h"
+#include "health/slow_start.h"
+#include "upstream/backend_state.h"
+#include "upstream/condition.h"
+
 namespace weir::upstream {
 namespace {
 
-// What a policy may know about the servers. `take_avoided`: nobody else is left.
-struct View {
-  const std::vector<ServerPool*>& pools;
-  std::uint64_t now_ms;
-  bool take_avoided;
+constexpr std::uint32_t kAnyTier = UINT32_MAX;
 
-  [[nodiscard]] bool usable(std::uint32_t server) const {
-    if (take_avoided) return true;
-    const std::uint64_t word = pools[server]->state().passive.load(std::memory_order_relaxed);
-    return health::takes_requests(word, now_ms);
-  }
-  [[nodiscard]] std::uint32_t in_flight(std::uint32_t server) const {
-    return pools[server]->state().in_flight.load(std::memory_order_relaxed);
-  }
-};
+std::vector<std::uint32_t> weights_of(const BackendPlan& plan) {
+  std::vector<std::uint32_t> weights;
+  for (const GatePlan::Server& server : plan.gate.servers) weights.push_back(server.weight);
+  return weights;
+}
 
-void trace(health::Passive::State before, health::Passive::State after) {
-  if (before != after) os::trace_transition(os::Machine::passive, before, after);
+void trace(const health::PassiveChange& change) {
+  if (change.before.state() == change.after.state()) return;
+  os::trace_transition(os::Machine::passive, change.before.state(), change.after.state());
 }
 
 }  // namespace
 
-Backend::Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::uint64_t seed,
-                 std::uint64_t now_ms)
-    : pools_(std::move(pools)),
-      balancer_(plan.algorithm, plan.weights, seed),
-      retry_budget_(now_ms),
-      prng_(~seed) {
-  adopt(plan);
-}
+// What a policy may know about the servers in one pick.
+class Backend::View {
+ public:
+  View(const Backend& backend, const BackendPlan& plan, bool retry, std::uint64_t now_us,
+       std::uint32_t roll)
+      : backend_(backend), plan_(plan), now_us_(now_us), roll_(roll), retry_(retry) {}
 
-void Backend::adopt(const BackendPlan& plan) {
-  // Above the connect timeout, so that a trial which is only slow is not doubled.
-  passive_settings_.trial_ms_max =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(plan.connect_timeout_ms, 3'600'000)) +
-      1'000;
-}
-
-std::optional<Pick> Backend::pick(const balance::Attempt& attempt, std::uint64_t now_ms) {
-  // Losing the race for a trial is rare, and each round can lose it at another server only.
-  for (int round = 0; round < 3; ++round) {
-    const balance::Choice choice = balancer_.pick(View{pools_, now_ms, false}, attempt);
-    if (!choice) break;
-    ServerPool* pool = pools_[*choice];
-    const health::Admission admission =
-        health::admit(pool->state().passive, now_ms, passive_settings_);
-    if (admission == health::Admission::refused) continue;
-    const bool trial = admission == health::Admission::trial;
-    if (trial) trace(health::Passive::State::ejected, health::Passive::State::trial);
-    return Pick{pool, *choice, trial};
+  void only_tier(std::uint32_t tier) { tier_ = tier; }
+  // Nobody healthy is left: whoever is not out of service will do.
+  void take_unhealthy() {
+    tier_ = kAnyTier;
+    unhealthy_too_ = true;
   }
-  const balance::Choice choice = balancer_.pick(View{pools_, now_ms, true}, attempt);
-  if (!choice) return std::nullopt;
-  return Pick{pools_[*choice], *choice, false};
+  [[nodiscard]] bool breaker_hit() const { return breaker_hit_; }
+
+  [[nodiscard]] bool usable(std::uint32_t index) const {
+    const GatePlan::Server& server = plan_.gate.servers[index];
+    if (tier_ != kAnyTier && server.priority != tier_) return false;
+    const ServerState& state = *server.state;
+    if (unhealthy_too_ ? !in_service(state, plan_.fail_open)
+                       : !is_healthy(state, now_us_ / 1000) || !has_share(state, index)) {
+      return false;
+    }
+    if (plan_.limited && !Gate::has_room(plan_.gate, index)) return false;
+    return passes_breakers(state, index);
+  }
+  [[nodiscard]] std::uint32_t in_flight(std::uint32_t server) const {
+    return state(server).in_flight.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t latency_us(std::uint32_t server) const {
+    const std::uint64_t word = state(server).latency.load(std::memory_order_relaxed);
+    return std::max(balance::PeakEwma::unpack(word).read(now_us_ / 1000),
+                    backend_.unfinished_[server].mean_age_us(now_us_));
+  }
+  [[nodiscard]] balance::ReportedLoad load(std::uint32_t server) const {
+    const ServerState& state = this->state(server);
+    if (state.report_at_ms.load(std::memory_order_relaxed) == 0) return {};
+    const std::uint64_t report = state.report.load(std::memory_order_relaxed);
+    return {true, static_cast<std::uint32_t>(report >> 32), static_cast<std::uint32_t>(report),
+            state.sent_since_report.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  [[nodiscard]] const ServerState& state(std::uint32_t server) const {
+    return *plan_.gate.servers[server].state;
+  }
+
+  // During slow start, and when it asks for less than its weight, a server stands for election only
+  // in a share of the picks. The same answer throughout one pick.
+  [[nodiscard]] bool has_share(const ServerState& state, std::uint32_t index) const {
+    const std::uint64_t since_ms = state.up_since_ms.load(std::memory_order_relaxed);
+    const std::uint32_t percent = state.agent_percent.load(std::memory_order_relaxed);
+    if (since_ms == 0 && percent >= 100) return true;
+    const std::uint32_t share =
+        health::slow_start_share(now_us_ / 1000, since_ms, plan_.slow_start_ms);
+    const std::uint32_t lot = (roll_ ^ (index * 0x9E37'79B9U)) * 0x85EB'CA6BU >> 22;
+    return lot < share * std::min(percent, 100U) / 100;
+  }
+
+  [[nodiscard]] bool passes_breakers(const ServerState& state, std::uint32_t index) const {
+    const bool passes =
+        state.pending.load(std::memory_order_relaxed) < plan_.pending_limit &&
+        (!retry_ || state.retries.load(std::memory_order_relaxed) < plan_.retry_limit);
+    if (!passes) {
+      backend_.pools_[index]->counters().breaker_hit.add();
+      breaker_hit_ = true;
+    }
+    return passes;
+  }
+
+  const Backend& backend_;
+  const BackendPlan& plan_;
+  std::uint64_t now_us_;
+  std::uint32_t roll_;
+  std::uint32_t tier_ = kAnyTier;
+  bool retry_;
+  bool unhealthy_too_ = false;
+  mutable bool breaker_hit_ = false;
+};
+
+Backend::Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::uint64_t seed,
+                 std::uint64_t now_us)
+    : pools_(std::move(pools)),
+      balancer_(plan.balance, weights_of(plan), seed),
+      retry_budget_(now_us / 1000),
+      prng_(~seed) {
+  if (plan.balance.algorithm == balance::Algorithm::ewma) unfinished_.resize(pools_.size());
 }
 
-bool Backend::report(const Pick& pick, health::Passive::Event event, std::uint64_t now_ms) {
+Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std::uint64_t now_us) {
+  const std::uint64_t now_ms = now_us / 1000;
+  if (wanted.bound && !wanted.tried.excludes(*wanted.bound) && takes_bound(plan, *wanted.bound) &&
+      take(plan, *wanted.bound, now_us)) {
+    return {Outcome::picked, begin(plan, *wanted.bound, false, wanted.retry, now_us)};
+  }
+  View view(*this, plan, wanted.retry, now_us, random());
+  if (!plan.state->panic.load(std::memory_order_relaxed)) {
+    if (plan.tiered) view.only_tier(lowest_tier(plan, wanted.tried, now_ms).value_or(kAnyTier));
+    const Picked picked = pick_healthy(plan, view, wanted.tried, now_us);
+    if (picked.outcome == Outcome::picked) {
+      return {Outcome::picked,
+              begin(plan, picked.pick.server, picked.pick.trial, wanted.retry, now_us)};
+    }
+    if (plan.limited && has_other(plan, wanted.tried, now_us)) return {Outcome::full};
+  }
+  view.take_unhealthy();
+  const balance::Choice choice = balancer_.pick(view, wanted.tried);
+  if (choice && take(plan, *choice, now_us)) {
+    return {Outcome::picked, begin(plan, *choice, false, wanted.retry, now_us)};
+  }
+  if (choice) return {Outcome::full};
+  return {view.breaker_hit() ? Outcome::broken : plan.limited ? Outcome::full : Outcome::none};
+}
+
+// Losing the race for a trial or a slot is rare, and each round can lose it at another server only.
+Backend::Picked Backend::pick_healthy(const BackendPlan& plan, View& view,
+                                      const balance::Attempt& tried, std::uint64_t now_us) {
+  for (int round = 0; round < 3; ++round) {
+    const balance::Choice choice = balancer_.pick(view, tried);
+    if (!choice) break;
+    if (!take(plan, *choice, now_us)) continue;
+    std::atomic<std::uint64_t>& passive = pools_[*choice]->state().passive;
+    const health::Admission admission = health::admit(passive, now_us / 1000, plan.passive);
+    if (admission != health::Admission::refused) {
+      return {Outcome::picked, {nullptr, *choice, 0, admission == health::Admission::trial}};
+    }
+    plan.state->gate.release(plan.gate, *choice, now_us);
+  }
+  return {};
+}
+
+Pick Backend::adopt(const BackendPlan& plan, std::uint32_t server, bool retry,
+                    std::uint64_t now_us) {
+  const health::Admission admission =
+      health::admit(pools_[server]->state().passive, now_us / 1000, plan.passive);
+  return begin(plan, server, admission == health::Admission::trial, retry, now_us);
+}
+
+bool Backend::has_other(const BackendPlan& plan, const balance::Attempt& tried,
+                        std::uint64_t now_us) const {
+  for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
+    const GatePlan::Server& server = plan.gate.servers[i];
+    if (server.weight == 0 || tried.excludes(i)) continue;
+    if (is_healthy(*server.state, now_us / 1000)) return true;
+  }
+  return false;
+}
+
+// Draining is no reason: that is what the cookie is for.
+bool Backend::takes_bound(const BackendPlan& plan, std::uint32_t server) const {
+  const ServerState& state = *plan.gate.servers[server].state;
+  const health::Wish wish = wish_of(state);
+  return (wish == health::Wish::none || wish == health::Wish::drain) && !is_down(state) &&
+         health::is_up(state.passive.load(std::memory_order_relaxed));
+}
+
+std::optional<std::uint32_t> Backend::lowest_tier(const BackendPlan& plan,
+                                                  const balance::Attempt& tried,
+                                                  std::uint64_t now_ms) const {
+  std::optional<std::uint32_t> lowest;
+  for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
+    const GatePlan::Server& server = plan.gate.servers[i];
+    if (server.weight == 0 || (lowest && server.priority >= *lowest) || tried.excludes(i)) continue;
+    if (is_healthy(*server.state, now_ms)) lowest = server.priority;
+  }
+  return lowest;
+}
+
+bool Backend::take(const BackendPlan& plan, std::uint32_t server, std::uint64_t now_us) {
+  if (plan.limited) return plan.state->gate.take(plan.gate, server, now_us);
+  pools_[server]->state().in_flight.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+Pick Backend::begin(const BackendPlan& plan, std::uint32_t server, bool trial, bool retry,
+                    std::uint64_t now_us) {
+  ServerState& state = pools_[server]->state();
+  if (retry) state.retries.fetch_add(1, std::memory_order_relaxed);
+  if (plan.reports_load) state.sent_since_report.fetch_add(1, std::memory_order_relaxed);
+  if (!unfinished_.empty()) unfinished_[server].add(now_us);
+  if (trial) {
+    os::trace_transition(os::Machine::passive, health::Passive::State::ejected,
+                         health::Passive::State::trial);
+  }
+  return {pools_[server], server, now_us, trial, retry, unfinished_.empty()};
+}
+
+void Backend::release(const BackendPlan& plan, Pick& pick, std::uint64_t now_us) {
+  ServerState& state = pick.pool->state();
+  if (!std::exchange(pick.measured, true)) unfinished_[pick.server].remove(pick.started_us);
+  if (pick.retry) state.retries.fetch_sub(1, std::memory_order_relaxed);
+  if (plan.limited) {
+    plan.state->gate.release(plan.gate, pick.server, now_us);
+  } else {
+    state.in_flight.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+bool Backend::report(const BackendPlan& plan, const Pick& pick, health::Passive::Event event,
+                     std::uint64_t now_us) {
   using Event = health::Passive::Event;
   if (event == Event::abandoned && !pick.trial) return false;
+  std::atomic<std::uint64_t>& word = pick.pool->state().passive;
   // By far the most frequent case: a healthy server did well.
-  const std::atomic<std::uint64_t>& word = pick.pool->state().passive;
-  if (event == Event::succeeded && word.load(std::memory_order_relaxed) == 0) return false;
+  const bool good = event == Event::succeeded || event == Event::answered;
+  if (good && word.load(std::memory_order_relaxed) == 0) return false;
+  if (event == Event::erred && !plan.ejects) return false;
+  const std::uint64_t now_ms = now_us / 1000;
   const health::PassiveChange change =
-      health::apply(pick.pool->state().passive, event, now_ms, static_cast<std::uint32_t>(prng_()),
-                    passive_settings_);
-  trace(change.before.state(), change.after.state());
-  return (change.before.state() == health::Passive::State::up) !=
-         (change.after.state() == health::Passive::State::up);
+      event == Event::erred
+          ? apply_error(plan, pick, now_ms)
+          : health::apply(word, event, now_ms, random(), plan.passive, {pick.trial, false});
+  trace(change);
+  using State = health::Passive::State;
+  if (change.before.state() == State::up && change.after.state() == State::ejected) {
+    pick.pool->counters().ejections.add();
+  }
+  return (change.before.state() == State::up) != (change.after.state() == State::up);
+}
+
+// An error in the answer ejects the server if that leaves enough of the others. Servers are counted
+// only for the error that may be the last straw.
+health::PassiveChange Backend::apply_error(const BackendPlan& plan, const Pick& pick,
+                                           std::uint64_t now_ms) {
+  std::atomic<std::uint64_t>& word = pick.pool->state().passive;
+  const auto now = health::Passive::unpack(word.load(std::memory_order_relaxed));
+  const bool decides = pick.trial || now.errors() + 1U >= plan.passive.consecutive_errors;
+  if (!decides) return health::apply(word, health::Passive::Event::erred, now_ms, 0, plan.passive);
+  const std::lock_guard lock(plan.state->ejecting);
+  const std::uint32_t room =
+      health::ejection_room(count_servers(plan.gate, now_ms), plan.max_ejected_percent);
+  return health::apply(word, health::Passive::Event::erred, now_ms, random(), plan.passive,
+                       {pick.trial, room > 0});
+}
+
+void Backend::observe(Pick& pick, std::uint64_t now_us, bool failed) {
+  if (std::exchange(pick.measured, true)) return;
+  unfinished_[pick.server].remove(pick.started_us);
+  balance::observe(pick.pool->state().latency, now_us - pick.started_us, failed, now_us / 1000);
+}
+
+bool same_servers(const BackendPlan& one, const BackendPlan& other) {
+  const auto same = [](const GatePlan::Server& a, const GatePlan::Server& b) {
+    return a.state == b.state && a.weight == b.weight;
+  };
+  return std::ranges::equal(one.gate.servers, other.gate.servers, same) &&
+         one.balance.algorithm == other.balance.algorithm &&
+         one.balance.hash_load_percent == other.balance.hash_load_percent;
 }
 
 }  // namespace weir::upstream

@@ -1,70 +1,101 @@
 // Backend: one worker's view of a named set of servers: whom to ask next, and what became of it.
 //
-// BackendPlan is the compiled, immutable description inside a snapshot. Backend is the worker's
-// own part: the balancing position, the retry budget and the pools. A reload that does not change
-// servers, weights or algorithm keeps the Backend with all of it.
+// The balancing position, the retry budget and the pools are the worker's own. What all workers
+// must agree on is in BackendState and ServerState. What the configuration says is in the
+// BackendPlan that every call names, because an exchange keeps to the snapshot it began with. A
+// reload that leaves same_servers() keeps the Backend with all of it.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "balance/balancer.h"
+#include "balance/peak_ewma.h"
 #include "base/prng.h"
 #include "health/passive.h"
+#include "upstream/backend_plan.h"
 #include "upstream/retry_budget.h"
 #include "upstream/server_pool.h"
 
 namespace weir::upstream {
 
-struct BackendPlan {
-  std::string name;
-  std::vector<ServerState*> servers;
-  std::vector<std::uint32_t> weights;
-  balance::Algorithm algorithm = balance::Algorithm::round_robin;
-  std::uint64_t connect_timeout_ms = 5'000;
-  std::uint64_t response_head_timeout_ms = 60'000;
-  std::uint64_t response_body_timeout_ms = 30'000;
-  std::uint64_t idle_timeout_ms = 4'000;
-  std::uint16_t unavailable_status = 503;
-
-  // Whether a Backend made for `other` fits this plan as well.
-  [[nodiscard]] bool same_servers(const BackendPlan& other) const {
-    return servers == other.servers && weights == other.weights && algorithm == other.algorithm;
-  }
-};
-
-// A server chosen for one attempt.
+// A server chosen for one attempt, with a slot of its limit taken.
 struct Pick {
   ServerPool* pool = nullptr;
   std::uint32_t server = 0;  // Index in the plan.
-  bool trial = false;        // The one request that finds out whether an avoided server is back.
+  std::uint64_t started_us = 0;
+  bool trial = false;  // The one request that finds out whether an ejected server is back.
+  bool retry = false;
+  bool measured = false;  // Its latency is known, or never will be.
+};
+
+// What an attempt asks for.
+struct Wanted {
+  const balance::Attempt& tried;
+  std::optional<std::uint32_t> bound = {};  // The server that a cookie names.
+  bool retry = false;
 };
 
 class Backend {
  public:
+  enum class Outcome : std::uint8_t {
+    picked,
+    full,    // Servers that may be asked are at their limits: Gate::enter().
+    broken,  // Only circuit breakers are in the way.
+    none,    // All were tried, or none takes requests.
+  };
+  struct Picked {
+    Outcome outcome = Outcome::none;
+    Pick pick = {};
+  };
+
   Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::uint64_t seed,
-          std::uint64_t now_ms);
+          std::uint64_t now_us);
 
-  // A reload has changed what does not need another Backend: the timeouts.
-  void adopt(const BackendPlan& plan);
+  // The next server for this attempt: the bound one if it takes requests, else one of the lowest
+  // tier that has a healthy one, else any that is left (a preference is no reason to refuse a
+  // client).
+  [[nodiscard]] Picked pick(const BackendPlan& plan, const Wanted& wanted, std::uint64_t now_us);
+  // The same for a server whose slot the gate has handed over.
+  [[nodiscard]] Pick adopt(const BackendPlan& plan, std::uint32_t server, bool retry,
+                           std::uint64_t now_us);
+  // Whether pick() would find another server that is healthy, now or when it has room.
+  [[nodiscard]] bool has_other(const BackendPlan& plan, const balance::Attempt& tried,
+                               std::uint64_t now_us) const;
+  // The attempt is over: gives the slot to whoever waits for one.
+  void release(const BackendPlan& plan, Pick& pick, std::uint64_t now_us);
+  // Whether a client that the cookie binds to the server may go there.
+  [[nodiscard]] bool takes_bound(const BackendPlan& plan, std::uint32_t server) const;
 
-  // The next server for this attempt: one that is not avoided if there is any, else an avoided one
-  // (a preference is no reason to refuse a client); empty when all were tried.
-  [[nodiscard]] std::optional<Pick> pick(const balance::Attempt& attempt, std::uint64_t now_ms);
-
-  // What became of the connection attempt of a pick. Returns whether the server's state changed.
-  bool report(const Pick& pick, health::Passive::Event event, std::uint64_t now_ms);
+  // What became of the pick. Returns whether the server's state changed between up and ejected.
+  bool report(const BackendPlan& plan, const Pick& pick, health::Passive::Event event,
+              std::uint64_t now_us);
+  // The answer's head has come; or, `failed`, an error, or nothing will come.
+  void observe(Pick& pick, std::uint64_t now_us, bool failed);
 
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
+  [[nodiscard]] std::uint32_t random() { return static_cast<std::uint32_t>(prng_() >> 32); }
 
  private:
+  class View;
+
+  [[nodiscard]] Picked pick_healthy(const BackendPlan& plan, View& view,
+                                    const balance::Attempt& tried, std::uint64_t now_us);
+  [[nodiscard]] std::optional<std::uint32_t> lowest_tier(const BackendPlan& plan,
+                                                         const balance::Attempt& tried,
+                                                         std::uint64_t now_ms) const;
+  [[nodiscard]] bool take(const BackendPlan& plan, std::uint32_t server, std::uint64_t now_us);
+  [[nodiscard]] Pick begin(const BackendPlan& plan, std::uint32_t server, bool trial, bool retry,
+                           std::uint64_t now_us);
+  [[nodiscard]] health::PassiveChange apply_error(const BackendPlan& plan, const Pick& pick,
+                                                  std::uint64_t now_ms);
+
   std::vector<ServerPool*> pools_;
   balance::Balancer balancer_;
   RetryBudget retry_budget_;
   Prng prng_;
-  health::PassiveSettings passive_settings_;
+  std::vector<balance::Unfinished> unfinished_;  // By server; only for ewma.
 };
 
 }  // namespace weir::upstream

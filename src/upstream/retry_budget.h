@@ -14,8 +14,10 @@ class RetryBudget {
  public:
   explicit RetryBudget(std::uint64_t now_ms) : refilled_ms_(now_ms) {}
 
-  // A new request, not a retry.
-  void deposit() { tokens_ = std::min(tokens_ + kTokensPerRequest, kTokensMax); }
+  // A new request, not a retry. `percent`: how many retries a hundred of them pay for, 0..100.
+  void deposit(std::uint32_t percent) {
+    tokens_ = std::min(tokens_ + percent * (kTokensPerRetry / 100), kTokensMax);
+  }
 
   // Takes the price of one retry. False when the budget is used up.
   [[nodiscard]] bool withdraw(std::uint64_t now_ms) {
@@ -28,8 +30,7 @@ class RetryBudget {
 
  private:
   static constexpr std::uint64_t kTokensPerRetry = 1000;
-  static constexpr std::uint64_t kTokensPerRequest = 200;  // One retry for five requests.
-  static constexpr std::uint64_t kTokensPerMs = 10;        // Ten retries a second besides.
+  static constexpr std::uint64_t kTokensPerMs = 10;  // Ten retries a second besides.
   static constexpr std::uint64_t kTokensMax = 500 * kTokensPerRetry;
 
   std::uint64_t tokens_ = 100 * kTokensPerRetry;

@@ -13,6 +13,7 @@
 
 #include "base/counter.h"
 #include "base/histogram.h"
+#include "loop/mailbox.h"
 #include "os/address.h"
 
 namespace weir::upstream {
@@ -29,7 +30,23 @@ struct alignas(64) ServerCounters {
   Counter connections_idle;
   Counter idle_poisoned;    // Kept connections dropped because bytes arrived on them.
   Counter idle_max_hit;     // Connections not kept because enough were.
+  Counter answers;          // Attempts that say something about the server: answered, or broken.
+  Counter answers_bad;      // Of those: 500, 502, 503, 504, resets, timeouts, broken HTTP.
+  Counter ejections;        // For errors in a row.
+  Counter breaker_hit;      // Picks that passed it over for pending connections or retries.
   Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.
+};
+
+class ServerState;
+
+// The control thread's prober, as a server sees it.
+class ProbeCallee {
+ public:
+  // So many requests were sent that the server is to be probed.
+  virtual void asked(ServerState& server) = 0;
+
+ protected:
+  ~ProbeCallee() = default;
 };
 
 class ServerState {
@@ -41,7 +58,8 @@ class ServerState {
         address_(address),
         address_text_(std::move(address_text)),
         worker_count_(worker_count),
-        counters_(std::make_unique<ServerCounters[]>(worker_count)) {}
+        counters_(std::make_unique<ServerCounters[]>(worker_count)),
+        probe_call_(*this) {}
 
   [[nodiscard]] const std::string& backend() const { return backend_; }
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -51,11 +69,24 @@ class ServerState {
   [[nodiscard]] ServerCounters& counters(unsigned worker) { return counters_[worker]; }
   [[nodiscard]] const ServerCounters& counters(unsigned worker) const { return counters_[worker]; }
 
+  // A request has been sent. Every `every` of them the prober is told, through its mailbox.
+  void count_towards_probe(std::uint32_t every, loop::Mailbox& control) {
+    if (sent_since_probe_.fetch_add(1, std::memory_order_relaxed) + 1 < every) return;
+    if (probe_call_.under_way.exchange(true, std::memory_order_acq_rel)) return;
+    sent_since_probe_.store(0, std::memory_order_relaxed);
+    control.post(probe_call_);
+  }
+  // Control thread: who is told; null for nobody.
+  ProbeCallee* probe_callee = nullptr;
+
   // Read at every pick: what workers and the control thread have found out.
   // A packed health::Passive. Workers and the control thread.
   alignas(64) std::atomic<std::uint64_t> passive{0};
-  // Requests under way over all workers.
+  // Requests under way over all workers; of them, those that wait for their connection, and those
+  // that are a request's second attempt or later.
   std::atomic<std::uint32_t> in_flight{0};
+  std::atomic<std::uint32_t> pending{0};
+  std::atomic<std::uint32_t> retries{0};
   // The active check's verdict (health/active.h). Control thread.
   std::atomic<std::uint8_t> active{0};
   // What an operator asks for, and what the server asks for itself (health/state.h). Control
@@ -77,12 +108,24 @@ class ServerState {
   std::atomic<std::uint32_t> agent_limit{0};
 
  private:
+  struct ProbeCall final : loop::Message {
+    explicit ProbeCall(ServerState& of) : server(of) {}
+    void deliver() override {
+      under_way.store(false, std::memory_order_release);
+      if (server.probe_callee != nullptr) server.probe_callee->asked(server);
+    }
+    ServerState& server;
+    std::atomic<bool> under_way{false};
+  };
+
   std::string backend_;
   std::string name_;
   os::Address address_;
   std::string address_text_;
   unsigned worker_count_;
   std::unique_ptr<ServerCounters[]> counters_;
+  std::atomic<std::uint32_t> sent_since_probe_{0};
+  ProbeCall probe_call_;
 };
 
 }  // namespace weir::upstream

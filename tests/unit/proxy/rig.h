@@ -125,7 +125,7 @@ class Origin {
   for (const std::uint16_t port : ports) {
     backend.servers.push_back({endpoint(port).text(), endpoint(port), 1});
   }
-  config.routes.emplace_back().backend = "app";
+  config.routes.emplace_back().backends = {{"app"}};
   return config;
 }
 

@@ -12,7 +12,7 @@ class RouterTest : public testing::Test {
   }
   config::Route& route(const std::string& backend) {
     config::Route& added = config.routes.emplace_back();
-    added.backend = backend;
+    added.backends = {{backend}};
     return added;
   }
   // The name of the backend that takes the request; empty without a route.
@@ -20,7 +20,7 @@ class RouterTest : public testing::Test {
                                      std::string_view method = "GET", std::uint32_t listener = 0) {
     const Router router(config, {"web", "internal"});
     const Route* match = router.match(listener, host, path, method);
-    return match == nullptr ? "" : config.backends[match->backend].name;
+    return match == nullptr ? "" : config.backends[match->backends.pick(0)].name;
   }
 
   config::Config config;

@@ -22,9 +22,9 @@ TEST(RetryBudget, ANewOneGrantsAHundred) {
 TEST(RetryBudget, FiveRequestsPayForOneRetry) {
   RetryBudget budget(kNow);
   (void)drain(budget, kNow);
-  for (int i = 0; i < 4; ++i) budget.deposit();
+  for (int i = 0; i < 4; ++i) budget.deposit(20);
   EXPECT_FALSE(budget.withdraw(kNow));
-  budget.deposit();
+  budget.deposit(20);
   EXPECT_TRUE(budget.withdraw(kNow));
   EXPECT_FALSE(budget.withdraw(kNow));
 }
@@ -40,7 +40,7 @@ TEST(RetryBudget, TenASecondComeByThemselves) {
 
 TEST(RetryBudget, NeverGrantsMoreThanItsMaximumAtOnce) {
   RetryBudget rich(kNow);
-  for (int i = 0; i < 100'000; ++i) rich.deposit();
+  for (int i = 0; i < 100'000; ++i) rich.deposit(20);
   EXPECT_EQ(drain(rich, kNow), 500u);
   RetryBudget old(kNow);
   EXPECT_EQ(drain(old, kNow + 365ull * 86'400'000), 500u);
@@ -52,7 +52,7 @@ TEST(RetryBudget, UnderTotalFailureRetriesStayAFifth) {
   (void)drain(budget, kNow);
   unsigned retries = 0;
   for (int i = 0; i < 10'000; ++i) {
-    budget.deposit();
+    budget.deposit(20);
     if (budget.withdraw(kNow)) ++retries;
   }
   EXPECT_EQ(retries, 2'000u);

@@ -1,0 +1,134 @@
+#include "control/backend_watch.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "health/ejection_floor.h"
+#include "upstream/backend_state.h"
+#include "upstream/condition.h"
+
+namespace weir::control {
+namespace {
+
+constexpr std::uint64_t kLookMs = 1'000;
+
+std::uint64_t ms(config::Milliseconds duration) {
+  return static_cast<std::uint64_t>(duration.count());
+}
+
+}  // namespace
+
+BackendWatch::BackendWatch(loop::Loop& loop, std::function<void(const std::string&)> say,
+                           std::uint64_t seed)
+    : Source(loop::SourceKind::none), loop_(loop), say_(std::move(say)), random_(seed) {}
+
+void BackendWatch::watch(const config::Config& config, const proxy::Snapshot& snapshot) {
+  std::map<std::string, Watched> watched;
+  for (std::size_t i = 0; i < config.backends.size(); ++i) {
+    const config::Backend& from = config.backends[i];
+    const auto known = backends_.find(from.name);
+    Watched& backend = watched[from.name];
+    if (known != backends_.end()) backend = std::move(known->second);
+    backend.plan = &snapshot.backends()[i];
+    backend.ejection = from.ejection;
+    backend.panic_percent = from.panic_percent;
+    if (backend.window_ends_ms == 0) {
+      backend.window_ends_ms = loop_.now_ms() + ms(from.ejection.window);
+    }
+    std::erase_if(backend.before, [&](const auto& entry) {
+      return std::ranges::none_of(backend.plan->gate.servers,
+                                  [&](const auto& server) { return server.state == entry.first; });
+    });
+  }
+  backends_ = std::move(watched);
+  loop_.set_deadline(*this, loop_.now_ms() + kLookMs);
+}
+
+void BackendWatch::expire() {
+  look();
+  loop_.set_deadline(*this, loop_.now_ms() + kLookMs);
+}
+
+void BackendWatch::look() {
+  for (auto& [name, backend] : backends_) {
+    look_at(backend);
+    if (loop_.now_ms() < backend.window_ends_ms) continue;
+    backend.window_ends_ms = loop_.now_ms() + ms(backend.ejection.window);
+    look_for_outliers(backend);
+  }
+}
+
+// Whether so few are healthy that all are used; and whoever waits for a server may find one that an
+// ejection, which ends by time alone, has given back.
+void BackendWatch::look_at(Watched& backend) {
+  upstream::BackendState& state = *backend.plan->state;
+  const health::ServerCounts counts = upstream::count_servers(backend.plan->gate, loop_.now_ms());
+  const bool panic = counts.usable > 0 && std::uint64_t{counts.usable} * 100 <
+                                              std::uint64_t{counts.servers} * backend.panic_percent;
+  if (state.panic.exchange(panic, std::memory_order_relaxed) != panic) {
+    if (panic) ++counters_.panics;
+    say_("backend " + state.name() + ": " + std::to_string(counts.usable) + " of " +
+         std::to_string(counts.servers) + " servers are healthy, " +
+         (panic ? "fewer than panic_percent: all are used" : "the others are left alone again"));
+  }
+  state.gate.poke(loop_.now_ns() / 1000);
+}
+
+void BackendWatch::look_for_outliers(Watched& backend) {
+  if (!backend.ejection.enabled) return;
+  const std::vector<upstream::GatePlan::Server>& servers = backend.plan->gate.servers;
+  std::vector<health::ServerWindow> windows;
+  for (const upstream::GatePlan::Server& server : servers) {
+    windows.push_back(window_of(backend, *server.state));
+    windows.back().judged = server.weight > 0 &&
+                            upstream::is_healthy(*server.state, loop_.now_ms()) &&
+                            health::is_up(server.state->passive.load(std::memory_order_relaxed));
+  }
+  const std::lock_guard lock(backend.plan->state->ejecting);
+  const health::ServerCounts counts = upstream::count_servers(backend.plan->gate, loop_.now_ms());
+  health::OutlierSettings settings;
+  settings.error_percent = backend.ejection.error_percent;
+  settings.latency_factor = backend.ejection.latency_factor;
+  settings.min_requests = backend.ejection.min_requests;
+  settings.max_ejected_percent = backend.ejection.max_ejected_percent;
+  for (const health::Outlier& outlier : health::find_outliers(windows, counts, settings)) {
+    eject(backend, outlier);
+  }
+}
+
+health::ServerWindow BackendWatch::window_of(Watched& backend,
+                                             const upstream::ServerState& server) const {
+  Before now;
+  for (unsigned worker = 0; worker < server.worker_count(); ++worker) {
+    const upstream::ServerCounters& counters = server.counters(worker);
+    now.answers += counters.answers.read();
+    now.errors += counters.answers_bad.read();
+    now.latencies.add(counters.first_byte_us);
+  }
+  Before& before = backend.before[&server];
+  HistogramCounts latencies = now.latencies;
+  latencies.subtract(before.latencies);
+  health::ServerWindow window;
+  window.answers = now.answers - before.answers;
+  window.errors = now.errors - before.errors;
+  window.latencies = latencies.count();
+  window.median_us = latencies.quantile_us(0.5);
+  before = std::move(now);
+  return window;
+}
+
+void BackendWatch::eject(const Watched& backend, const health::Outlier& outlier) {
+  upstream::ServerState& server = *backend.plan->gate.servers[outlier.server].state;
+  const health::PassiveChange change = health::apply(
+      server.passive, health::Passive::Event::ejected, loop_.now_ms(),
+      static_cast<std::uint32_t>(random_() >> 32), backend.plan->passive, {false, true});
+  if (change.after.state() == change.before.state()) return;
+  ++(outlier.reason == health::Outlier::Reason::latency ? counters_.ejected_latency
+                                                        : counters_.ejected_error_rate);
+  os::trace_transition(os::Machine::passive, change.before.state(), change.after.state());
+  say_("server " + server.backend() + "/" + server.name() +
+       " is ejected for a while: " + health::describe(outlier));
+}
+
+}  // namespace weir::control

@@ -1,0 +1,74 @@
+// BackendWatch: what only shows when the workers' counts are looked at together, once a second:
+// servers that err or are slow beside the others of their backend, and backends with so few
+// healthy servers that all are used.
+//
+// Control thread. The data path pays nothing for it: the numbers are the workers' own counters,
+// taken as the difference between two looks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/histogram.h"
+#include "config/config.h"
+#include "health/outliers.h"
+#include "loop/loop.h"
+#include "proxy/snapshot.h"
+
+namespace weir::control {
+
+struct BackendWatchCounters {
+  std::uint64_t ejected_error_rate = 0;
+  std::uint64_t ejected_latency = 0;
+  std::uint64_t panics = 0;  // Times a backend had too few healthy servers.
+};
+
+class BackendWatch final : private loop::Source {
+ public:
+  // `say` takes one line for the log.
+  BackendWatch(loop::Loop& loop, std::function<void(const std::string&)> say, std::uint64_t seed);
+
+  // From now on the backends of this snapshot, which must outlive the next call. `config`: what it
+  // was made of.
+  void watch(const config::Config& config, const proxy::Snapshot& snapshot);
+  // Something about a server has changed.
+  void look();
+
+  [[nodiscard]] const BackendWatchCounters& counters() const { return counters_; }
+
+ private:
+  // The counts of a server when the window began.
+  struct Before {
+    std::uint64_t answers = 0;
+    std::uint64_t errors = 0;
+    HistogramCounts latencies;
+  };
+  struct Watched {
+    const upstream::BackendPlan* plan = nullptr;
+    config::Ejection ejection;
+    std::uint32_t panic_percent = 0;
+    std::uint64_t window_ends_ms = 0;
+    std::unordered_map<const upstream::ServerState*, Before> before;
+  };
+
+  void run() override {}
+  void expire() override;
+  void look_at(Watched& backend);
+  void look_for_outliers(Watched& backend);
+  [[nodiscard]] health::ServerWindow window_of(Watched& backend,
+                                               const upstream::ServerState& server) const;
+  void eject(const Watched& backend, const health::Outlier& outlier);
+
+  loop::Loop& loop_;
+  std::function<void(const std::string&)> say_;
+  Prng random_;
+  std::map<std::string, Watched> backends_;
+  BackendWatchCounters counters_;
+};
+
+}  // namespace weir::control

@@ -1,0 +1,59 @@
+// What the parts of a ServerState say together, for those who pick.
+#pragma once
+
+#include <cstdint>
+
+#include "health/ejection_floor.h"
+#include "health/state.h"
+#include "upstream/gate.h"
+#include "upstream/server_state.h"
+
+namespace weir::upstream {
+
+[[nodiscard]] inline health::Wish wish_of(const ServerState& state) {
+  return health::stricter(
+      static_cast<health::Wish>(state.administrative.load(std::memory_order_relaxed)),
+      static_cast<health::Wish>(state.agent.load(std::memory_order_relaxed)));
+}
+
+[[nodiscard]] inline health::Active::State active_of(const ServerState& state) {
+  return static_cast<health::Active::State>(state.active.load(std::memory_order_relaxed));
+}
+
+[[nodiscard]] inline bool is_down(const ServerState& state) {
+  return active_of(state) == health::Active::State::down;
+}
+
+// Takes new requests.
+[[nodiscard]] inline bool is_healthy(const ServerState& state, std::uint64_t now_ms) {
+  return health::takes_new_requests(active_of(state), state.passive.load(std::memory_order_relaxed),
+                                    wish_of(state), now_ms);
+}
+
+// May be asked when nobody healthy is left. `down_too`: the active check may be wrong.
+[[nodiscard]] inline bool in_service(const ServerState& state, bool down_too) {
+  return wish_of(state) == health::Wish::none && (down_too || !is_down(state));
+}
+
+[[nodiscard]] inline health::ServerCondition condition_of(const ServerState& state) {
+  return health::condition_of(active_of(state), state.passive.load(std::memory_order_relaxed),
+                              wish_of(state));
+}
+
+[[nodiscard]] inline health::ServerCounts count_servers(const GatePlan& plan,
+                                                        std::uint64_t now_ms) {
+  health::ServerCounts counts;
+  for (const GatePlan::Server& server : plan.servers) {
+    if (server.weight == 0) continue;
+    ++counts.servers;
+    const std::uint64_t passive = server.state->passive.load(std::memory_order_relaxed);
+    if (!health::is_up(passive)) {
+      ++counts.ejected;
+    } else if (is_healthy(*server.state, now_ms)) {
+      ++counts.usable;
+    }
+  }
+  return counts;
+}
+
+}  // namespace weir::upstream

@@ -1,0 +1,77 @@
+#include "upstream/sticky_plan.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <array>
+
+#include "balance/hash_key.h"
+#include "base/check.h"
+
+namespace weir::upstream {
+namespace {
+
+constexpr std::size_t kSignatureBytes = 16;  // Of HMAC-SHA-256: RFC 2104 section 5.
+
+std::string signature(std::string_view secret, std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> mac{};
+  const unsigned char* made =
+      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+           reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), nullptr);
+  CHECK(made != nullptr, "no HMAC-SHA-256");
+  std::string hex;
+  for (std::size_t i = 0; i < kSignatureBytes; ++i) hex += fmt::format("{:02x}", mac[i]);
+  return hex;
+}
+
+std::string cookie_value(const config::Sticky& settings, const ServerState& server) {
+  const std::string identity =
+      server.backend() + '\n' + server.name() + '\n' + server.address_text();
+  const std::string id = fmt::format("{:016x}", balance::hash_key(identity));
+  return settings.secret.empty() ? id : id + "." + signature(settings.secret, identity);
+}
+
+}  // namespace
+
+StickyPlan::StickyPlan(const config::Sticky& settings, std::span<ServerState* const> servers)
+    : name_(settings.cookie) {
+  std::string attributes = "; Path=/; HttpOnly; SameSite=Lax";
+  if (settings.secure) attributes += "; Secure";
+  if (settings.max_age) {
+    attributes += fmt::format("; Max-Age={}", settings.max_age->count() / 1000);
+  }
+  for (std::uint32_t i = 0; i < servers.size(); ++i) {
+    const std::string value = cookie_value(settings, *servers[i]);
+    by_value_.emplace(value, i);
+    set_cookies_.push_back("Set-Cookie: " + name_ + "=" + value + attributes + "\r\n");
+  }
+}
+
+std::optional<std::uint32_t> StickyPlan::server_of(std::string_view cookies) const {
+  const std::optional<std::string_view> value = find_cookie(cookies, name_);
+  if (!value) return std::nullopt;
+  const auto at = by_value_.find(std::string(*value));
+  return at == by_value_.end() ? std::nullopt : std::optional(at->second);
+}
+
+std::optional<std::string_view> find_cookie(std::string_view cookies, std::string_view name) {
+  while (!cookies.empty()) {
+    const std::size_t end = std::min(cookies.find(';'), cookies.size());
+    const std::string_view pair = cookies.substr(0, end);
+    const std::size_t begin = std::min(pair.find_first_not_of(" \t"), pair.size());
+    const std::string_view one = pair.substr(begin);
+    if (one.size() > name.size() && one.starts_with(name) && one[name.size()] == '=') {
+      std::string_view value = one.substr(name.size() + 1);
+      while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+      if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+        value = value.substr(1, value.size() - 2);
+      }
+      return value;
+    }
+    cookies.remove_prefix(std::min(end + 1, cookies.size()));
+  }
+  return std::nullopt;
+}
+
+}  // namespace weir::upstream
