@@ -113,7 +113,7 @@ def configurations() -> Iterator[bytes]:
     additions = {"+listener": '[listener.web]\nbind = "8080"\n',
                  "+route": '[[route]]\nbackend = "app"\n',
                  "+backend": '[backend.app]\nservers = ["9001"]\n'}
-    for name in ("findings.txt", "renderings.txt"):
+    for name in ("findings.txt", "policies.txt", "renderings.txt"):
         for case in re.split(r"(?m)^=== ", (VECTORS / "config" / name).read_text())[1:]:
             title, _, rest = case.partition("\n")
             text = rest.split("---\n")[0]

@@ -218,11 +218,23 @@ void check_shadows(const Draft& draft, Report& report) {
 void check_unused(const Draft& draft, Report& report) {
   std::set<std::string_view> backends;
   std::set<std::string_view> listeners;
+  std::set<std::string_view> limits;
   bool every_listener = false;
   for (const Route& route : draft.config.routes) {
     for (const RouteBackend& share : route.backends) backends.insert(share.backend);
+    if (route.mirror) backends.insert(route.mirror->backend);
+    limits.insert(route.limits.begin(), route.limits.end());
     listeners.insert(route.listeners.begin(), route.listeners.end());
     every_listener |= route.listeners.empty();
+  }
+  for (const Listener& listener : draft.config.listeners) {
+    limits.insert(listener.limits.begin(), listener.limits.end());
+  }
+  for (const auto& [name, span] : draft.limits) {
+    if (limits.contains(name)) continue;
+    report.add(
+        Code::unused_limit, span, "nothing uses the limit " + in_backticks(name),
+        "add limits = [\"" + printable(name) + "\"] to a [[route]] or listener, or remove it");
   }
   for (const auto& [name, span] : draft.backends) {
     if (backends.contains(name)) continue;

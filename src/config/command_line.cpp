@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <set>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "config/arguments.h"
 #include "config/command_line_help.h"
 #include "config/endpoint.h"
+#include "config/server_address.h"
 #include "config/table_reader.h"
 #include "config/text.h"
 
@@ -25,6 +27,7 @@ constexpr std::uint32_t kWorkersMax = 256;
 constexpr std::uint32_t kRequestsMax = 1'000'000'000;
 constexpr std::uint32_t kServerLimitMax = 1'000'000;
 constexpr std::uint16_t kClassicUnavailable = 500;
+constexpr std::uint32_t kClassicCheckRequests = 5;
 
 constexpr auto kVerbs =
     std::to_array<std::string_view>({"proxy", "run", "validate", "demo", "version", "help"});
@@ -126,6 +129,10 @@ std::optional<Problem> read_common(const Arguments& arguments, Config& config) {
       return Problem{"unknown --balance " + in_backticks(**balance),
                      "choose one of " + joined(names)};
     }
+    if (!hashed_part(known->value).empty()) {
+      return Problem{"--balance " + std::string(known->text) + " needs a hash_key",
+                     "write a file for weir run -c FILE"};
+    }
     config.backends.front().balance = known->value;
   }
 
@@ -152,21 +159,20 @@ Config skeleton() {
 }
 
 std::optional<Problem> add_servers(Words texts, Backend& backend) {
+  std::set<std::string> names;
   for (const std::string& text : texts) {
-    const auto endpoint = parse_endpoint(text, Use::server);
-    if (!endpoint) {
-      auto [what, fix] = endpoint.error();
+    auto server = parse_server(text);
+    if (!server) {
+      auto [what, fix] = server.error();
       if (text.find(',') != std::string::npos) fix = "servers are separated by spaces";
       const bool named = what.find(in_backticks(text)) != std::string::npos;
       return Problem{(named ? "server: " : "server " + in_backticks(text) + ": ") + what, fix};
     }
-    const bool twice = std::ranges::any_of(
-        backend.servers, [&](const Server& other) { return other.address == *endpoint; });
-    if (twice) return Problem{"server " + endpoint->text() + " is given twice", "remove one"};
-    Server server;
-    server.name = endpoint->text();
-    server.address = *endpoint;
-    backend.servers.push_back(std::move(server));
+    // Without names of their own they are called what they are.
+    if (!names.insert(server->name).second) {
+      return Problem{"server " + server->name + " is given twice", "remove one"};
+    }
+    backend.servers.push_back(std::move(*server));
   }
   return std::nullopt;
 }
@@ -186,7 +192,7 @@ std::optional<Problem> check_addresses(const Config& config) {
       }
     }
     for (const Server& server : config.backends.front().servers) {
-      if (reaches(server.address, bound[i])) {
+      if (!server.host && reaches(server.address, bound[i])) {
         return Problem{"server " + server.address.text() + " is weir itself",
                        "requests would go round in a circle; choose another port"};
       }
@@ -224,6 +230,20 @@ Parsed version() {
   return command;
 }
 
+// The servers are asked what they have to do; whatever they answer, they are up.
+void classic_defaults(Config& config) {
+  config.runtime.workers = kClassicWorkers;
+  Backend& backend = config.backends.front();
+  backend.unavailable_status = kClassicUnavailable;
+  backend.balance = Balance::least_load;
+  HealthCheck& health = backend.health;
+  health.type = HealthCheck::Type::http;
+  health.path = "/healthcheck";
+  health.expect_status = {};
+  health.load_report = true;
+  health.every_requests = kClassicCheckRequests;
+}
+
 Parsed parse_classic(Words words) {
   const auto arguments = Arguments::split(words, kClassicOptions);
   if (!arguments) {
@@ -246,13 +266,12 @@ Parsed parse_classic(Words words) {
   Command command;
   command.verb = Command::Verb::classic;
   command.config = skeleton();
-  command.config.runtime.workers = kClassicWorkers;
+  classic_defaults(command.config);
   Backend& backend = command.config.backends.front();
-  backend.unavailable_status = kClassicUnavailable;
   if (auto problem = read_common(*arguments, command.config)) return Err(std::move(*problem));
   const auto requests = number(*arguments, kRequests, kRequestsMax);
   if (!requests) return Err(requests.error());
-  if (*requests) command.check_requests = **requests;
+  if (*requests) backend.health.every_requests = **requests;
   const auto limit = number(*arguments, kServerLimit, kServerLimitMax);
   if (!limit) return Err(limit.error());
   backend.server_limit = *limit;
@@ -279,7 +298,8 @@ Parsed parse_proxy(Words words) {
   if (!arguments->words().empty()) {
     const std::string& word = arguments->words().front();
     const bool listens = !arguments->has("--from");
-    const bool address = parse_endpoint(word, listens ? Use::listen : Use::server).has_value();
+    const bool address =
+        listens ? parse_endpoint(word, Use::listen).has_value() : parse_server(word).has_value();
     return Err(address ? Problem{in_backticks(word) + " belongs behind an option",
                                  (listens ? "write --from " : "write --to ") + printable(word)}
                        : unexpected_word("proxy", word));

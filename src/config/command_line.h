@@ -38,9 +38,6 @@ struct Command {
   std::string config_path;
   bool json = false;    // Diagnostics as JSON.
   bool strict = false;  // Warnings count as errors.
-  // Classic form: health checks after every so many requests. Parsed and checked; used by the
-  // health checks.
-  std::uint32_t check_requests = 5;
   // Port the demo listens on at 127.0.0.1; 0 means any free one, empty the default with fallback.
   std::optional<std::uint16_t> demo_port;
   std::string help;  // Complete text for standard output, ends with a line end.

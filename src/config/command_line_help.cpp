@@ -26,10 +26,12 @@ USAGE
 
 OPTIONS of weir PORT SERVER...
   -N, --workers N        worker threads, 1 to 256 (default 4)
-  -R, --requests R       check servers after every R requests (default 5)
+  -R, --requests R       ask servers for their load every 5 seconds, and after
+                         every R requests (default 5)
       --bind IP          address to listen on (default 0.0.0.0)
-      --balance NAME     round_robin (default), least_connections or p2c
-      --server-limit N   most requests at one time per server
+      --balance NAME     least_load (default), p2c, round_robin, random, first,
+                         least_connections, ewma, ip_hash or uri_hash
+      --server-limit N   most requests at one time per server; more wait
       --access-log PATH  log requests as JSON lines; - is standard output
       --admin ADDRESS    /healthz, /readyz and /metrics on this address
   -h, --help             this text
@@ -37,6 +39,7 @@ OPTIONS of weir PORT SERVER...
 ADDRESSES
   9001                   a port: of a server on 127.0.0.1, or to listen on
   127.0.0.1:9001         IPv4 address and port; localhost:9001 is the same
+  app.example.com:80     of a server: every address that the name stands for
   [::1]:9001             IPv6 address and port
   :8080 or *:8080        to listen on: every IPv4 address
   unix:/run/app.sock     a Unix domain socket
@@ -61,7 +64,8 @@ Spreads the requests that arrive at --from over the servers at --to.
   --from ADDRESS      where to listen; may be repeated
   --to ADDRESS        a server; repeat for more
   -N, --workers N     worker threads, 1 to 256 (default: one per core)
-  --balance NAME      round_robin (default), least_connections or p2c
+  --balance NAME      p2c (default), round_robin, least_connections, ewma,
+                      least_load, random, first, ip_hash or uri_hash
   --access-log PATH   log requests as JSON lines; - is standard output
   --admin ADDRESS     /healthz, /readyz and /metrics on this address
 
@@ -108,7 +112,8 @@ requests over them and shows live counters.
 
   --port PORT         port on 127.0.0.1; 0 takes any free one (default 8080)
   -N, --workers N     worker threads, 1 to 256 (default: one per core)
-  --balance NAME      round_robin (default), least_connections or p2c
+  --balance NAME      p2c (default), round_robin, least_connections, ewma,
+                      least_load, random, first, ip_hash or uri_hash
   --access-log PATH   log requests as JSON lines; - is standard output
   --admin ADDRESS     /healthz, /readyz and /metrics on this address
 

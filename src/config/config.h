@@ -256,12 +256,16 @@ struct RateLimit {
 
 struct RouteBackend {
   std::string backend;
-  std::uint32_t weight = 1;  // 0..1000
+  std::uint32_t weight = 1;  // 0..1000; at least one of a route has more than 0.
+
+  bool operator==(const RouteBackend&) const = default;
 };
 
 struct Mirror {
   std::string backend;
-  std::uint32_t percent = 100;
+  std::uint32_t percent = 100;  // 0..100
+
+  bool operator==(const Mirror&) const = default;
 };
 
 // One rule. A request takes the first route, in written order, whose every given part matches.

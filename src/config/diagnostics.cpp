@@ -18,13 +18,15 @@ constexpr std::array kAllCodes = {
     Code::missing_quotes,    Code::defined_twice,     Code::foreign_directive,
     Code::wrong_type,        Code::unknown_table,     Code::unknown_key,
     Code::misplaced_key,     Code::missing_key,       Code::bad_name,
-    Code::empty_value,       Code::listed_twice,      Code::bad_address,
-    Code::bad_duration,      Code::out_of_range,      Code::unknown_value,
-    Code::bad_host,          Code::bad_path,          Code::bad_method,
-    Code::bad_network,       Code::unknown_reference, Code::address_in_use,
+    Code::empty_value,       Code::listed_twice,      Code::conflict,
+    Code::bad_address,       Code::bad_duration,      Code::out_of_range,
+    Code::unknown_value,     Code::bad_host,          Code::bad_path,
+    Code::bad_method,        Code::bad_network,       Code::bad_rate,
+    Code::bad_field,         Code::unknown_reference, Code::address_in_use,
     Code::duplicate_server,  Code::nothing_to_do,     Code::too_many,
     Code::unreachable_route, Code::unused_backend,    Code::unrouted_listener,
     Code::no_weight,         Code::points_at_itself,  Code::trusts_everyone,
+    Code::unused_limit,
 };
 
 }  // namespace

@@ -35,6 +35,7 @@ enum class Code : std::uint16_t {
   bad_name = 15,
   empty_value = 16,
   listed_twice = 17,
+  conflict = 18,
   bad_address = 20,
   bad_duration = 21,
   out_of_range = 22,
@@ -43,6 +44,8 @@ enum class Code : std::uint16_t {
   bad_path = 25,
   bad_method = 26,
   bad_network = 27,
+  bad_rate = 28,
+  bad_field = 29,
   unknown_reference = 30,
   address_in_use = 31,
   duplicate_server = 32,
@@ -55,6 +58,7 @@ enum class Code : std::uint16_t {
   no_weight = 104,
   points_at_itself = 105,
   trusts_everyone = 106,
+  unused_limit = 107,
 };
 
 [[nodiscard]] Severity severity_of(Code code);

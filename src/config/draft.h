@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ struct Draft {
   bool has_backend_table = false;
   Names listeners;
   Names backends;
+  Names limits;
+  std::set<std::string, std::less<>> header_limits;  // Those counted per field value.
   std::vector<PlacedEndpoint> bound;  // In the order of the file, the admin address last.
   std::vector<PlacedEndpoint> servers;
   std::vector<Span> route_headers;  // Beside config.routes.
@@ -37,9 +40,11 @@ struct Draft {
 
 // One per table of the file; each reports what it finds. The member is the table's own.
 void load_runtime(const Member& member, Draft& draft, Report& report);
+// Before the tables that refer to limits.
+void load_limits(const Member& member, Draft& draft, Report& report);
 void load_listeners(const Member& member, Draft& draft, Report& report);
 void load_backends(const Member& member, Draft& draft, Report& report);
-// After the two above: routes refer to them.
+// After the three above: routes refer to them.
 void load_routes(const Member& member, Draft& draft, Report& report);
 void load_admin(const Member& member, Draft& draft, Report& report);
 void load_log(const Member& member, Draft& draft, Report& report);

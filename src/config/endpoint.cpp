@@ -125,7 +125,7 @@ Problem bad_host(std::string_view host) {
       std::string_view::npos) {
     return {in_backticks(host) + " is not an address", "write for example 127.0.0.1:8080"};
   }
-  return {"names such as " + in_backticks(host) + " are not resolved yet", "give an IP address"};
+  return {in_backticks(host) + " is a name; only servers may have one", "give an IP address"};
 }
 
 Result<Endpoint, Problem> parse_host_port(std::string_view host, std::string_view port_text,
@@ -188,8 +188,31 @@ Problem unbracketed_ipv6(std::string_view text) {
   return {in_backticks(text) + " is not an address", "write 127.0.0.1:8080 or [::1]:8080"};
 }
 
-// Strips "http://" and a final slash from a server's address. The port defaults to 80.
-Result<std::string, Problem> without_scheme(std::string_view text, std::size_t colon, Use use) {
+std::optional<Problem> foreign_bytes(std::string_view text) {
+  if (text.empty()) return Problem{"the address is empty", "write for example 127.0.0.1:8080"};
+  if (text.find_first_of(" \t") != std::string_view::npos) {
+    return Problem{in_backticks(text) + " has a space in it", "write one address, without spaces"};
+  }
+  const bool plain = std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
+  if (!plain)
+    return Problem{in_backticks(text) + " is not an address", "use ASCII characters only"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string Endpoint::text() const {
+  switch (family) {
+    case Family::ipv4: return host + ":" + std::to_string(port);
+    case Family::ipv6: return "[" + host + "]:" + std::to_string(port);
+    case Family::unix_path: break;
+  }
+  return "unix:" + host;
+}
+
+Result<std::string, Problem> without_scheme(std::string_view text, Use use) {
+  const std::size_t colon = text.find("://");
+  if (colon == std::string_view::npos) return std::string(text);
   const std::string scheme = lower(text.substr(0, colon));
   if (use != Use::server) {
     return Err(Problem{"an address to listen on has no " + in_backticks(scheme + "://"),
@@ -216,28 +239,6 @@ Result<std::string, Problem> without_scheme(std::string_view text, std::size_t c
   return std::string(rest) + (has_port ? "" : ":80");
 }
 
-std::optional<Problem> foreign_bytes(std::string_view text) {
-  if (text.empty()) return Problem{"the address is empty", "write for example 127.0.0.1:8080"};
-  if (text.find_first_of(" \t") != std::string_view::npos) {
-    return Problem{in_backticks(text) + " has a space in it", "write one address, without spaces"};
-  }
-  const bool plain = std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
-  if (!plain)
-    return Problem{in_backticks(text) + " is not an address", "use ASCII characters only"};
-  return std::nullopt;
-}
-
-}  // namespace
-
-std::string Endpoint::text() const {
-  switch (family) {
-    case Family::ipv4: return host + ":" + std::to_string(port);
-    case Family::ipv6: return "[" + host + "]:" + std::to_string(port);
-    case Family::unix_path: break;
-  }
-  return "unix:" + host;
-}
-
 Result<std::uint16_t, Problem> parse_port(std::string_view text) {
   if (text.empty()) return Err(Problem{"the port is missing", "use 1 to 65535"});
   if (!all_digits(text)) {
@@ -259,13 +260,9 @@ Result<std::uint16_t, Problem> parse_port(std::string_view text) {
 Result<Endpoint, Problem> parse_endpoint(std::string_view text, Use use) {
   if (auto problem = foreign_bytes(text)) return Err(std::move(*problem));
   if (text.starts_with("unix:")) return parse_unix(text);
-  std::string stripped;
-  if (const std::size_t colon = text.find("://"); colon != std::string_view::npos) {
-    auto rest = without_scheme(text, colon, use);
-    if (!rest) return Err(std::move(rest.error()));
-    stripped = std::move(*rest);
-    text = stripped;
-  }
+  const auto stripped = without_scheme(text, use);
+  if (!stripped) return Err(stripped.error());
+  text = *stripped;
   if (all_digits(text)) {
     const std::string_view host = use == Use::listen ? kAnyIpv4 : "127.0.0.1";
     return parse_host_port(host, text, use);

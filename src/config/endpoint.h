@@ -1,8 +1,8 @@
 // Addresses as people write them -> config::Endpoint and config::Network.
 //
-// Literals only: no name is resolved and no system call is made. Every result is canonical, so two
-// spellings of one address compare equal ("[::1]:80" and "[0:0:0:0:0:0:0:1]:80", "localhost:80"
-// and "127.0.0.1:80", "[::ffff:127.0.0.1]:80" and "127.0.0.1:80").
+// Literals only, names are server_address.h's; no system call is made. Every result is canonical,
+// so two spellings of one address compare equal ("[::1]:80" and "[0:0:0:0:0:0:0:1]:80",
+// "localhost:80" and "127.0.0.1:80", "[::ffff:127.0.0.1]:80" and "127.0.0.1:80").
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,9 @@ enum class Use : std::uint8_t {
 // Forms: PORT, :PORT, *:PORT, IPV4:PORT, [IPV6]:PORT, localhost:PORT (RFC 6761 6.3),
 // unix:/absolute/path (at most 107 bytes, what sockaddr_un holds).
 [[nodiscard]] Result<Endpoint, Problem> parse_endpoint(std::string_view text, Use use);
+
+// A server's address without "http://" and a final slash; the port is then 80 unless given.
+[[nodiscard]] Result<std::string, Problem> without_scheme(std::string_view text, Use use);
 
 // "8080" -> 8080, 1..65535.
 [[nodiscard]] Result<std::uint16_t, Problem> parse_port(std::string_view text);

@@ -14,7 +14,7 @@ constexpr std::string_view kWriteProxyPass =
     "servers = [\"127.0.0.1:9001\"] in [backend.NAME], backend = \"NAME\" in [[route]]";
 constexpr std::string_view kWriteHost = "host = \"example.com\" in [[route]]";
 constexpr std::string_view kWritePath = "path = \"/\" in [[route]]";
-constexpr std::string_view kWriteBalance = "balance = \"round_robin\" in [backend.NAME]";
+constexpr std::string_view kWriteBalance = "balance = \"p2c\" in [backend.NAME]";
 constexpr std::string_view kWriteWorkers = "workers = 4 in [runtime]";
 constexpr std::string_view kWriteMax = "max_connections = 10000 in [listener.NAME]";
 constexpr std::string_view kWriteConnect = "connect_timeout = \"5s\" in [backend.NAME]";
@@ -23,6 +23,11 @@ constexpr std::string_view kWriteClientIdle = "client_idle_timeout = \"60s\" in 
 constexpr std::string_view kWriteClientHead = "client_head_timeout = \"10s\" in [listener.NAME]";
 constexpr std::string_view kWriteAccess = "access = \"/var/log/weir/access.log\" in [log]";
 constexpr std::string_view kWriteAdmin = "bind = \"127.0.0.1:9900\" in [admin]";
+constexpr std::string_view kWriteLimit = "server_limit = 100 in [backend.NAME]";
+constexpr std::string_view kWriteHealth = "path = \"/healthz\" in [backend.NAME.health]";
+constexpr std::string_view kWriteInterval = "interval = \"5s\" in [backend.NAME.health]";
+constexpr std::string_view kWriteEjection = "consecutive_errors = 5 in [backend.NAME.ejection]";
+constexpr std::string_view kWriteRate = "rate = \"100/s\" in [limit.NAME]";
 constexpr std::string_view kWriteTimeouts =
     "one key per timeout, such as connect_timeout = \"5s\" in [backend.NAME]";
 
@@ -72,6 +77,24 @@ constexpr std::array kWords = std::to_array<ForeignWord>({
     {"algorithm", "balance", kWriteBalance},
     {"strategy", "balance", kWriteBalance},
     {"endpoints", "servers", kWriteServers},
+    {"max_fails", "consecutive_errors", kWriteEjection},
+    {"fail_timeout", "time", "time = \"10s\" in [backend.NAME.ejection]"},
+    {"max_conns", "server_limit", kWriteLimit},
+    {"proxy_next_upstream", "", "statuses = [503] in [backend.NAME.retry]"},
+    {"limit_req", "limits", kWriteRate},
+    {"limit_conn", "limits", kWriteRate},
+    {"resolver", "resolvers", "resolvers = [\"127.0.0.1:53\"] in [runtime]"},
+    {"nameserver", "resolvers", "resolvers = [\"127.0.0.1:53\"] in [runtime]"},
+    {"maxqueue", "size", "size = 1000 in [backend.NAME.queue]"},
+    {"retries", "max", "max = 3 in [backend.NAME.retry]"},
+    {"inter", "interval", kWriteInterval},
+    {"fastinter", "fast_interval", "fast_interval = \"1s\" in [backend.NAME.health]"},
+    {"httpchk", "", kWriteHealth},
+    {"healthcheck", "health", kWriteHealth},
+    {"health_check", "health", kWriteHealth},
+    {"health_uri", "path", kWriteHealth},
+    {"uri", "path", kWriteHealth},
+    {"outlier_detection", "ejection", kWriteEjection},
 });
 
 struct ForeignTable {
@@ -109,6 +132,13 @@ constexpr std::array kTables = std::to_array<ForeignTable>({
     {"logs", "[log]"},
     {"logging", "[log]"},
     {"access_log", "[log]"},
+    {"health", "[backend.NAME.health]"},
+    {"healthcheck", "[backend.NAME.health]"},
+    {"ejection", "[backend.NAME.ejection]"},
+    {"retry", "[backend.NAME.retry]"},
+    {"queue", "[backend.NAME.queue]"},
+    {"sticky", "[backend.NAME.sticky]"},
+    {"rate_limit", "[limit.NAME]"},
     {"defaults", "the timeouts into each [listener.NAME] and [backend.NAME]"},
 });
 

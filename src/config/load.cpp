@@ -51,14 +51,35 @@ void load_account(const TableReader& table, std::string_view key, std::string& o
   out = name->text;
 }
 
+// A name server: an IP address, of which 53 is the usual port.
+Result<std::string, Problem> parse_resolver(std::string_view text) {
+  constexpr std::uint16_t kDns = 53;
+  const auto bare = parse_bind_ip(text, kDns);
+  const auto endpoint = parse_endpoint(bare ? bare->text() : std::string(text), Use::server);
+  if (!endpoint) return Err(endpoint.error());
+  if (endpoint->family == Endpoint::Family::unix_path) {
+    return Err(Problem{"a name server has an IP address", "write for example 127.0.0.1:53"});
+  }
+  return endpoint->text();
+}
+
+void load_resolvers(const TableReader& table, Runtime& runtime) {
+  for (const std::string& text :
+       table.parsed_list("resolvers", Code::bad_address, parse_resolver)) {
+    runtime.resolvers.push_back(*parse_endpoint(text, Use::server));
+  }
+}
+
 using Loader = void (*)(const Member&, Draft&, Report&);
 struct Table {
   std::string_view name;
   Loader load;
 };
-// Routes refer to listeners and backends; the admin address is compared with the listeners'.
-constexpr std::array<Table, 6> kTables = {{
+// Listeners refer to limits, routes to limits, listeners and backends; the admin address is
+// compared with the listeners'.
+constexpr std::array<Table, 7> kTables = {{
     {"runtime", load_runtime},
+    {"limit", load_limits},
     {"listener", load_listeners},
     {"backend", load_backends},
     {"route", load_routes},
@@ -83,11 +104,12 @@ void load_runtime(const Member& member, Draft& draft, Report& report) {
     runtime.workers = table.number("workers", 1, kWorkersMax);
   }
   table.choice<Trigger>("trigger", kTriggers, runtime.trigger);
-  table.duration("shutdown_grace", runtime.shutdown_grace, true);
+  table.duration("shutdown_grace", runtime.shutdown_grace, Milliseconds{0});
   load_account(table, "user", runtime.user);
   load_account(table, "group", runtime.group);
   if (table.find("group") != nullptr) (void)table.require("user", "user = \"weir\"");
   table.boolean("core_dumps", runtime.core_dumps);
+  load_resolvers(table, runtime);
 }
 
 void load_admin(const Member& member, Draft& draft, Report& report) {

@@ -4,7 +4,9 @@
 
 #include "config/draft.h"
 #include "config/endpoint.h"
+#include "config/references.h"
 #include "config/table_reader.h"
+#include "config/text.h"
 
 namespace weir::config {
 namespace {
@@ -40,6 +42,17 @@ void load_trusted(const TableReader& table, ForwardedHeaders& forwarded) {
   }
 }
 
+// A header does not exist yet when a connection is accepted.
+void load_limits_of(const TableReader& table, const Draft& draft, Listener& listener) {
+  const auto known = one_of("limit", draft.limits);
+  const auto usable = [&](std::string_view text) -> Result<std::string, Problem> {
+    if (!draft.header_limits.contains(text)) return known(text);
+    return Err(Problem{in_backticks(text) + " counts per header, and a new connection has none yet",
+                       "name it in a [[route]], or use key = \"client\""});
+  };
+  listener.limits = table.parsed_list("limits", Code::unknown_reference, usable);
+}
+
 }  // namespace
 
 void load_listeners(const Member& member, Draft& draft, Report& report) {
@@ -55,6 +68,7 @@ void load_listeners(const Member& member, Draft& draft, Report& report) {
     table.boolean("forwarded", listener.forwarded.forwarded);
     table.boolean("via", listener.forwarded.via);
     load_trusted(table, listener.forwarded);
+    load_limits_of(table, draft, listener);
     table.duration("client_head_timeout", listener.timeouts.client_head);
     table.duration("client_idle_timeout", listener.timeouts.client_idle);
     table.duration("client_body_timeout", listener.timeouts.client_body);

@@ -1,94 +1,129 @@
-// [[route]]: which requests go to which backend.
+// [[route]]: which requests go to which backends.
 #include <algorithm>
-#include <functional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "config/draft.h"
+#include "config/http_words.h"
 #include "config/match_rules.h"
+#include "config/references.h"
 #include "config/table_reader.h"
-#include "config/text.h"
 
 namespace weir::config {
 namespace {
 
-// Names to look through for a suggestion; more would make a large file slow to refuse.
-constexpr std::size_t kCandidatesMax = 2000;
+constexpr std::uint32_t kWeightMax = 1000;
+constexpr std::uint32_t kPriorityMax = 3;
 
-Problem unknown_reference(std::string_view kind, std::string_view text, const Names& names) {
-  std::vector<std::string_view> known;
-  for (const auto& [name, span] : names) {
-    if (known.size() == kCandidatesMax) break;
-    known.push_back(name);
-  }
-  Problem problem = {"there is no " + std::string(kind) + " " + in_backticks(text), {}};
-  if (const auto meant = closest(text, known)) {
-    problem.fix = "did you mean " + in_backticks(*meant) + "?";
-  } else if (known.empty() || known.size() > 8) {
-    const std::string_view name = is_name(text) ? text : "NAME";
-    problem.fix = "add a table [" + std::string(kind) + "." + std::string(name) + "]";
-  } else {
-    problem.fix = "known are " + joined(known);
-  }
-  return problem;
+void reference(const TableReader& table, const Draft& draft, std::string& out) {
+  table.parsed("backend", Code::unknown_reference, one_of("backend", draft.backends), out);
 }
 
-using Parse = std::function<Result<std::string, Problem>(std::string_view)>;
-
-// The strings of one key through `parse`; repeated ones are reported.
-std::vector<std::string> patterns(const TableReader& table, std::string_view key, Code code,
-                                  const Parse& parse) {
-  std::set<std::string> seen;
-  std::vector<std::string> out;
-  for (const Value* value : table.strings(key)) {
-    if (table.report().full()) break;
-    auto pattern = parse(value->text);
-    if (!pattern) {
-      table.report().add(code, value->span, std::move(pattern.error()));
-    } else if (!seen.insert(*pattern).second) {
-      table.report().add(Code::listed_twice, value->span,
-                         in_backticks(*pattern) + " is listed twice in " + in_backticks(key),
-                         "remove one");
+// One of `backends`: a name, or a table with a weight.
+RouteBackend load_share(const Value& item, const TableReader& route, const Draft& draft) {
+  RouteBackend share;
+  if (item.type == Value::Type::string) {
+    auto name = one_of("backend", draft.backends)(item.text);
+    if (name) {
+      share.backend = std::move(*name);
     } else {
-      out.push_back(std::move(*pattern));
+      route.report().add(Code::unknown_reference, item.span, std::move(name.error()));
     }
+  } else if (item.type == Value::Type::table) {
+    const TableReader table(item, item.span, TableKind::route_backend, "a backend of [[route]]",
+                            route.report());
+    if (table.require("backend", "backend = \"NAME\"") != nullptr) {
+      reference(table, draft, share.backend);
+    }
+    table.number("weight", 0, kWeightMax, share.weight);
+  } else {
+    route.report().add(Code::wrong_type, item.span,
+                       "a backend of a route must be a string or a table, not " +
+                           std::string(type_name(item.type)),
+                       "write { backend = \"NAME\", weight = 10 }");
   }
-  return out;
+  return share;
 }
 
-Parse one_of(std::string_view kind, const Names& names) {
-  return [kind, &names](std::string_view text) -> Result<std::string, Problem> {
-    if (!names.contains(text)) return Err(unknown_reference(kind, text, names));
-    return std::string(text);
-  };
+void load_shares(const Value& list, const TableReader& table, const Draft& draft, Route& route) {
+  Report& report = table.report();
+  if (list.type != Value::Type::array) {
+    table.wrong_type("backends", list, "an array",
+                     "write [{ backend = \"NAME\", weight = 90 }, ...], or use `backend`");
+    return;
+  }
+  if (list.items.empty()) {
+    report.add(Code::empty_value, list.span, "`backends` is an empty array", "name at least one");
+  }
+  std::set<std::string> seen;
+  for (const Value& item : list.items) {
+    RouteBackend share = load_share(item, table, draft);
+    if (!share.backend.empty() && !seen.insert(share.backend).second) {
+      report.add(Code::listed_twice, item.span,
+                 "`" + share.backend + "` is listed twice in `backends`",
+                 "remove one, and give the other both weights");
+    }
+    route.backends.push_back(std::move(share));
+  }
+  if (!route.backends.empty() &&
+      std::ranges::all_of(route.backends, [](const RouteBackend& b) { return b.weight == 0; })) {
+    report.add(Code::out_of_range, list.span, "every backend of this route has weight 0",
+               "give one of them a weight of 1 or more");
+  }
+}
+
+void load_backends_of(const TableReader& table, const Draft& draft, Route& route) {
+  const Value* list = table.find("backends");
+  if (list == nullptr) {
+    const Value* one = table.require("backend", "backend = \"NAME\"");
+    if (one == nullptr) return;
+    if (one->type == Value::Type::array) {
+      table.wrong_type("backend", *one, "a string", "several stand in `backends`");
+      return;
+    }
+    std::string name;
+    reference(table, draft, name);
+    if (!name.empty()) route.backends = {{std::move(name)}};
+    return;
+  }
+  if (const Value* one = table.find("backend")) {
+    table.report().add(Code::conflict, one->span, "a route has `backend` or `backends`, not both",
+                       "keep one of them");
+  }
+  load_shares(*list, table, draft, route);
+}
+
+// "mirror = "m"" or "{ backend = "m", percent = 5 }".
+void load_mirror(const TableReader& table, const Draft& draft, Route& route) {
+  const Value* value = table.find("mirror");
+  if (value == nullptr) return;
+  Mirror mirror;
+  if (value->type == Value::Type::table) {
+    const TableReader inner(*value, value->span, TableKind::mirror, "mirror of [[route]]",
+                            table.report());
+    if (inner.require("backend", "backend = \"NAME\"") != nullptr) {
+      reference(inner, draft, mirror.backend);
+    }
+    inner.number("percent", 0, 100, mirror.percent);
+  } else {
+    table.parsed("mirror", Code::unknown_reference, one_of("backend", draft.backends),
+                 mirror.backend);
+  }
+  if (!mirror.backend.empty()) route.mirror = std::move(mirror);
 }
 
 Route load_route(const TableReader& table, const Draft& draft) {
-  Report& report = table.report();
   Route route;
-  route.listeners =
-      patterns(table, "listener", Code::unknown_reference, one_of("listener", draft.listeners));
-  route.hosts = patterns(table, "host", Code::bad_host, parse_host_pattern);
-  route.methods = patterns(table, "methods", Code::bad_method, parse_method);
-  if (const Value* path = table.string("path")) {
-    auto pattern = parse_path_pattern(path->text);
-    if (pattern) {
-      route.path = std::move(*pattern);
-    } else {
-      report.add(Code::bad_path, path->span, std::move(pattern.error()));
-    }
-  }
-  if (table.require("backend", "backend = \"NAME\"") == nullptr) return route;
-  if (const Value* backend = table.string("backend")) {
-    auto name = one_of("backend", draft.backends)(backend->text);
-    if (name) {
-      route.backends = {{std::move(*name)}};
-    } else {
-      report.add(Code::unknown_reference, backend->span, std::move(name.error()));
-    }
-  }
+  route.listeners = read_references(table, "listener", "listener", draft.listeners);
+  route.hosts = table.parsed_list("host", Code::bad_host, parse_host_pattern);
+  route.methods = table.parsed_list("methods", Code::bad_method, parse_method);
+  table.parsed("path", Code::bad_path, parse_path_pattern, route.path);
+  load_backends_of(table, draft, route);
+  load_mirror(table, draft, route);
+  route.limits = read_references(table, "limits", "limit", draft.limits);
+  table.number("priority", 0, kPriorityMax, route.priority);
   return route;
 }
 

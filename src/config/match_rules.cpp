@@ -1,9 +1,9 @@
 #include "config/match_rules.h"
 
 #include <algorithm>
-#include <array>
 
 #include "config/endpoint.h"
+#include "config/http_words.h"
 #include "config/text.h"
 
 namespace weir::config {
@@ -12,7 +12,6 @@ namespace {
 constexpr std::size_t kHostMax = 253;   // RFC 1035 2.3.4, as text.
 constexpr std::size_t kLabelMax = 63;   // RFC 1035 2.3.4.
 constexpr std::size_t kPathMax = 4096;  // Far above any prefix people route by.
-constexpr std::size_t kMethodMax = 32;
 
 bool is_alnum(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -63,31 +62,10 @@ Problem bad_host_pattern(std::string_view text) {
   return {what, "write for example \"example.com\""};
 }
 
-bool is_hex(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-// RFC 3986 3.3: pchar and "/".
-bool is_path_text(std::string_view path) {
-  for (std::size_t i = 0; i < path.size(); ++i) {
-    const char c = path[i];
-    if (c == '%') {
-      if (i + 2 >= path.size() || !is_hex(path[i + 1]) || !is_hex(path[i + 2])) return false;
-    } else if (!is_alnum(c) &&
-               std::string_view("-._~!$&'()*+,;=:@/").find(c) == std::string_view::npos) {
-      return false;
-    }
-  }
-  return true;
-}
-
 bool has_dot_segment(std::string_view path) {
   const std::string closed = std::string(path) + "/";
   return closed.find("/./") != std::string::npos || closed.find("/../") != std::string::npos;
 }
-
-constexpr auto kUsualMethods = std::to_array<std::string_view>(
-    {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"});
 
 }  // namespace
 
@@ -139,25 +117,6 @@ Result<std::string, Problem> parse_path_pattern(std::string_view text) {
   if (has_dot_segment(path)) {
     return Err(Problem{"the path " + in_backticks(text) + " has a `.` or `..` segment",
                        "write the path without it; clients resolve them before sending"});
-  }
-  return std::string(text);
-}
-
-Result<std::string, Problem> parse_method(std::string_view text) {
-  const bool token = !text.empty() && std::ranges::all_of(text, [](char c) {
-    return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
-  if (!token || text.size() > kMethodMax) {
-    return Err(Problem{in_backticks(text) + " is not a method", "write for example \"GET\""});
-  }
-  if (text == "*") {
-    return Err(Problem{"`*` is not a method", "to match every method, leave `methods` out"});
-  }
-  // RFC 9110 9.1: methods are case-sensitive, so "get" would never match.
-  for (std::string_view usual : kUsualMethods) {
-    if (lower(text) == lower(usual) && text != usual) {
-      return Err(Problem{"methods are case-sensitive", "write \"" + std::string(usual) + "\""});
-    }
   }
   return std::string(text);
 }

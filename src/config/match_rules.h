@@ -1,4 +1,4 @@
-// The three things a route can ask of a request, as text: host, path, method.
+// What a route can ask of a request, as text: host and path. (Methods are in http_words.h.)
 //
 // Hosts match the authority of the request without its port, in lower case. "*.example.com" is any
 // number of labels in front of example.com, not example.com itself. A path is a prefix that ends
@@ -18,8 +18,6 @@ namespace weir::config {
 // "Example.COM" -> "example.com".
 [[nodiscard]] Result<std::string, Problem> parse_host_pattern(std::string_view text);
 [[nodiscard]] Result<std::string, Problem> parse_path_pattern(std::string_view text);
-// A token (RFC 9110 9.1); the usual methods in lower case are taken for the slip they are.
-[[nodiscard]] Result<std::string, Problem> parse_method(std::string_view text);
 
 // True when every host (path) that `inner` matches is matched by `outer` too.
 [[nodiscard]] bool host_covers(std::string_view outer, std::string_view inner);

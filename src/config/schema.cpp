@@ -14,28 +14,71 @@ namespace {
 using Words = std::string_view;
 
 constexpr auto kRoot =
-    std::to_array<Words>({"runtime", "listener", "route", "backend", "admin", "log"});
-constexpr auto kRuntime =
-    std::to_array<Words>({"workers", "trigger", "shutdown_grace", "user", "group", "core_dumps"});
+    std::to_array<Words>({"runtime", "listener", "route", "backend", "limit", "admin", "log"});
+constexpr auto kRuntime = std::to_array<Words>(
+    {"workers", "trigger", "shutdown_grace", "user", "group", "core_dumps", "resolvers"});
 constexpr auto kListener = std::to_array<Words>(
-    {"bind", "max_connections", "x_forwarded", "forwarded", "via", "trusted_proxies",
+    {"bind", "max_connections", "limits", "x_forwarded", "forwarded", "via", "trusted_proxies",
      "client_head_timeout", "client_idle_timeout", "client_body_timeout"});
-constexpr auto kRoute = std::to_array<Words>({"listener", "host", "path", "methods", "backend"});
-constexpr auto kBackend = std::to_array<Words>(
-    {"servers", "balance", "connect_timeout", "response_head_timeout", "response_body_timeout",
-     "idle_timeout", "unavailable_status", "server_limit"});
-constexpr auto kServer = std::to_array<Words>({"address", "name", "weight"});
+constexpr auto kRoute = std::to_array<Words>(
+    {"listener", "host", "path", "methods", "backend", "backends", "mirror", "limits", "priority"});
+constexpr auto kRouteBackend = std::to_array<Words>({"backend", "weight"});
+constexpr auto kMirror = std::to_array<Words>({"backend", "percent"});
+constexpr auto kBackend = std::to_array<Words>({"servers",
+                                                "balance",
+                                                "hash_key",
+                                                "hash_load_percent",
+                                                "connect_timeout",
+                                                "response_head_timeout",
+                                                "response_body_timeout",
+                                                "idle_timeout",
+                                                "request_timeout",
+                                                "unavailable_status",
+                                                "server_limit",
+                                                "limit",
+                                                "server_pending_limit",
+                                                "server_retry_limit",
+                                                "slow_start",
+                                                "panic_percent",
+                                                "health",
+                                                "ejection",
+                                                "retry",
+                                                "queue",
+                                                "sticky"});
+constexpr auto kServer =
+    std::to_array<Words>({"address", "name", "weight", "priority", "backup", "limit"});
+constexpr auto kHealth =
+    std::to_array<Words>({"enabled", "type", "method", "path", "host", "headers", "expect_status",
+                          "expect_body", "send", "expect", "port", "interval", "fast_interval",
+                          "timeout", "rise", "fall", "every_requests", "load_report"});
+constexpr auto kEjection =
+    std::to_array<Words>({"enabled", "consecutive_errors", "error_percent", "latency_factor",
+                          "min_requests", "window", "time", "time_max", "max_ejected_percent"});
+constexpr auto kRetry = std::to_array<Words>(
+    {"enabled", "max", "statuses", "backoff", "backoff_max", "budget_percent", "try_timeout"});
+constexpr auto kQueue =
+    std::to_array<Words>({"size", "timeout", "target", "target_interval", "priority_header"});
+constexpr auto kSticky = std::to_array<Words>({"cookie", "secret", "secure", "max_age"});
+constexpr auto kLimit = std::to_array<Words>({"rate", "burst", "key", "keys_max"});
 constexpr auto kAdmin = std::to_array<Words>({"bind"});
 constexpr auto kLog = std::to_array<Words>({"access"});
 
 // In the order of TableKind.
-constexpr std::array<TableSchema, 8> kSchemas = {{
+constexpr std::array<TableSchema, 16> kSchemas = {{
     {"the top of the file", kRoot},
     {"[runtime]", kRuntime},
     {"[listener.NAME]", kListener},
     {"[[route]]", kRoute},
     {"[backend.NAME]", kBackend},
     {"{ address = ... } in servers", kServer},
+    {"{ backend = ... } in backends", kRouteBackend},
+    {"{ backend = ... } of mirror", kMirror},
+    {"[backend.NAME.health]", kHealth},
+    {"[backend.NAME.ejection]", kEjection},
+    {"[backend.NAME.retry]", kRetry},
+    {"[backend.NAME.queue]", kQueue},
+    {"[backend.NAME.sticky]", kSticky},
+    {"[limit.NAME]", kLimit},
     {"[admin]", kAdmin},
     {"[log]", kLog},
 }};
@@ -64,7 +107,8 @@ void unknown_table(const Member& member, Report& report) {
   }
   report.add(Code::unknown_table, member.key_span, "unknown table " + in_backticks(member.key),
              std::move(label),
-             "tables are [runtime], [listener.NAME], [[route]], [backend.NAME], [admin], [log]");
+             "tables are [runtime], [listener.NAME], [[route]], [backend.NAME], [limit.NAME], "
+             "[admin], [log]");
 }
 
 void unknown_key(const Member& member, TableKind kind, std::string_view title, Report& report) {
@@ -72,18 +116,21 @@ void unknown_key(const Member& member, TableKind kind, std::string_view title, R
   const std::string where = kind == TableKind::root ? "at " : "in ";
   const std::string message =
       "unknown key " + in_backticks(member.key) + " " + where + std::string(title);
-  if (const std::string titles = tables_with(member.key, kind); !titles.empty()) {
+  const auto foreign = foreign_word(member.key);
+  // Words such as `port` and `timeout` are keys of ours too, of quite another table.
+  const bool certain = foreign && (foreign->key.empty() || knows(schema, foreign->key));
+  if (const std::string titles = certain ? "" : tables_with(member.key, kind); !titles.empty()) {
     report.add(Code::misplaced_key, member.key_span,
                in_backticks(member.key) + " does not belong " + where + std::string(title),
                "it belongs in " + titles);
     return;
   }
-  if (const auto known = closest(member.key, schema.keys)) {
+  if (const auto known = closest(member.key, schema.keys); known && !certain) {
     report.add(Code::unknown_key, member.key_span, message,
                "did you mean " + in_backticks(*known) + "?");
     return;
   }
-  if (const auto foreign = foreign_word(member.key)) {
+  if (foreign) {
     const std::string label = knows(schema, foreign->key)
                                   ? "weir's name for it is " + in_backticks(foreign->key)
                                   : "weir's way: " + std::string(foreign->write);

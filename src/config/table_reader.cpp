@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "config/text.h"
@@ -25,6 +26,15 @@ constexpr auto kForeignValues = std::to_array<ForeignValue>({
     {"lc", "least_connections"},
     {"random_choose", "p2c"},
     {"power_of_two", "p2c"},
+    {"random_two", "p2c"},
+    {"least_time", "ewma"},
+    {"peak_ewma", "ewma"},
+    {"source", "ip_hash"},
+    {"client_ip_hash", "ip_hash"},
+    {"uri", "uri_hash"},
+    {"hdr", "header_hash"},
+    {"cookie", "cookie_hash"},
+    {"url_param", "query_hash"},
     {"et", "edge"},
     {"lt", "level"},
 });
@@ -33,7 +43,22 @@ std::string assignment(std::string_view key, std::string_view value) {
   return "write `" + std::string(key) + " = " + std::string(value) + "`";
 }
 
+std::string shortest_text(Milliseconds time) {
+  const auto count = time.count();
+  if (count % 3'600'000 == 0) return std::to_string(count / 3'600'000) + "h";
+  return count % 1'000 == 0 ? std::to_string(count / 1'000) + "s" : std::to_string(count) + "ms";
+}
+
 }  // namespace
+
+std::string_view hashed_part(Balance balance) {
+  switch (balance) {
+    case Balance::header_hash: return "header";
+    case Balance::cookie_hash: return "cookie";
+    case Balance::query_hash: return "query";
+    default: return {};
+  }
+}
 
 std::optional<std::string_view> foreign_value(std::string_view text) {
   const std::string wanted = lower(text);
@@ -46,13 +71,8 @@ std::optional<std::string_view> foreign_value(std::string_view text) {
 Problem not_among(std::string_view key, std::string_view text,
                   std::span<const std::string_view> texts) {
   Problem problem = {"unknown " + std::string(key) + " " + in_backticks(text), {}};
-  auto meant = closest(text, texts);
-  if (!meant) {
-    const auto ours = foreign_value(text);
-    for (std::string_view candidate : texts) {
-      if (ours == candidate) meant = candidate;
-    }
-  }
+  auto meant = foreign_value(text);
+  if (!meant || std::ranges::find(texts, *meant) == texts.end()) meant = closest(text, texts);
   problem.fix =
       meant ? "did you mean \"" + std::string(*meant) + "\"?" : "choose one of " + joined(texts);
   return problem;
@@ -122,7 +142,28 @@ std::optional<std::uint32_t> TableReader::number(std::string_view key, std::uint
   return static_cast<std::uint32_t>(value->integer);
 }
 
-void TableReader::duration(std::string_view key, Milliseconds& out, bool zero_allowed) const {
+void TableReader::number_or_zero(std::string_view key, std::uint32_t least, std::uint32_t most,
+                                 std::uint32_t& out) const {
+  const auto value = number(key, 0, most);
+  if (!value) return;
+  if (*value != 0 && *value < least) {
+    report_.add(Code::out_of_range, find(key)->span,
+                in_backticks(key) + " = " + std::to_string(*value) + " is out of range",
+                "use 0 or " + std::to_string(least) + " to " + std::to_string(most));
+    return;
+  }
+  out = *value;
+}
+
+void TableReader::duration(std::string_view key, std::optional<Milliseconds>& out,
+                           Milliseconds least, Milliseconds most) const {
+  Milliseconds value{-1};
+  duration(key, value, least, most);
+  if (value.count() >= 0) out = value;
+}
+
+void TableReader::duration(std::string_view key, Milliseconds& out, Milliseconds least,
+                           Milliseconds most) const {
   const Value* value = find(key);
   if (value == nullptr) return;
   if (value->type == Value::Type::integer && value->integer >= 0) {
@@ -135,17 +176,32 @@ void TableReader::duration(std::string_view key, Milliseconds& out, bool zero_al
     wrong_type(key, *value, "a duration", assignment(key, "\"5s\""));
     return;
   }
-  auto parsed = parse_duration(value->text);
+  auto parsed = parse_duration(value->text, most);
   if (!parsed) {
     report_.add(Code::bad_duration, value->span, std::move(parsed.error()));
     return;
   }
-  if (parsed->count() == 0 && !zero_allowed) {
-    report_.add(Code::bad_duration, value->span,
-                in_backticks(key) + " of zero would always be over", "use \"1ms\" to \"24h\"");
+  if (*parsed < least) {
+    const std::string what = parsed->count() == 0
+                                 ? in_backticks(key) + " of zero would always be over"
+                                 : in_backticks(key) + " = " + value->text + " is too short";
+    report_.add(Code::bad_duration, value->span, what,
+                "use \"" + shortest_text(least) + "\" to \"" + shortest_text(most) + "\"");
     return;
   }
   out = *parsed;
+}
+
+std::optional<TableReader> TableReader::table(std::string_view key, TableKind kind) const {
+  const Value* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  // "[backend.app]" -> "[backend.app.health]".
+  const std::string title = title_.substr(0, title_.size() - 1) + "." + std::string(key) + "]";
+  if (value->type != Value::Type::table) {
+    wrong_type(key, *value, "a table", "write " + title);
+    return std::nullopt;
+  }
+  return TableReader(*value, value->span, kind, title, report_);
 }
 
 const Value* TableReader::string(std::string_view key) const {
@@ -181,6 +237,37 @@ std::vector<const Value*> TableReader::strings(std::string_view key) const {
     report_.add(Code::wrong_type, item.span,
                 in_backticks(key) + " must hold strings, not " + std::string(type_name(item.type)),
                 std::move(fix));
+  }
+  return out;
+}
+
+void TableReader::parsed(std::string_view key, Code code, const Parse& parse,
+                         std::string& out) const {
+  const Value* value = string(key);
+  if (value == nullptr) return;
+  auto result = parse(value->text);
+  if (result) {
+    out = std::move(*result);
+  } else {
+    report_.add(code, value->span, std::move(result.error()));
+  }
+}
+
+std::vector<std::string> TableReader::parsed_list(std::string_view key, Code code,
+                                                  const Parse& parse) const {
+  std::set<std::string> seen;
+  std::vector<std::string> out;
+  for (const Value* value : strings(key)) {
+    if (report_.full()) break;
+    auto result = parse(value->text);
+    if (!result) {
+      report_.add(code, value->span, std::move(result.error()));
+    } else if (!seen.insert(*result).second) {
+      report_.add(Code::listed_twice, value->span,
+                  in_backticks(*result) + " is listed twice in " + in_backticks(key), "remove one");
+    } else {
+      out.push_back(std::move(*result));
+    }
   }
   return out;
 }

@@ -16,6 +16,7 @@
 #include "config/document.h"
 #include "config/report.h"
 #include "config/schema.h"
+#include "config/units.h"
 
 namespace weir::config {
 
@@ -39,12 +40,31 @@ class TableReader {
   // A whole number from `least` to `most`.
   [[nodiscard]] std::optional<std::uint32_t> number(std::string_view key, std::uint32_t least,
                                                     std::uint32_t most) const;
-  // More than zero unless `zero_allowed`, at most kDurationMax.
-  void duration(std::string_view key, Milliseconds& out, bool zero_allowed = false) const;
+  // The same into `out`, which keeps its default otherwise. Zero may be allowed beside a larger
+  // least.
+  template <typename Integer>
+  void number(std::string_view key, std::uint32_t least, std::uint32_t most, Integer& out) const {
+    if (const auto value = number(key, least, most)) out = static_cast<Integer>(*value);
+  }
+  void number_or_zero(std::string_view key, std::uint32_t least, std::uint32_t most,
+                      std::uint32_t& out) const;
+  // From `least` to `most`.
+  void duration(std::string_view key, Milliseconds& out, Milliseconds least = Milliseconds{1},
+                Milliseconds most = kDurationMax) const;
+  void duration(std::string_view key, std::optional<Milliseconds>& out,
+                Milliseconds least = Milliseconds{1}, Milliseconds most = kDurationMax) const;
+  // A table inside this one, "[backend.app.health]" in "[backend.app]"; its keys are checked.
+  [[nodiscard]] std::optional<TableReader> table(std::string_view key, TableKind kind) const;
   // A string, or nothing after a report.
   [[nodiscard]] const Value* string(std::string_view key) const;
   // The strings of a key that takes one string or an array of them; reports an empty array.
   [[nodiscard]] std::vector<const Value*> strings(std::string_view key) const;
+  // A string through `parse`, or a report of `code`.
+  using Parse = std::function<Result<std::string, Problem>(std::string_view)>;
+  void parsed(std::string_view key, Code code, const Parse& parse, std::string& out) const;
+  // The strings of a list through `parse`; repeated ones are reported.
+  [[nodiscard]] std::vector<std::string> parsed_list(std::string_view key, Code code,
+                                                     const Parse& parse) const;
 
   template <typename T>
   void choice(std::string_view key, std::span<const Choice<T>> choices, T& out) const {
@@ -89,6 +109,18 @@ inline constexpr Choice<Balance> kBalances[] = {
     {"round_robin", Balance::round_robin},
     {"least_connections", Balance::least_connections},
     {"p2c", Balance::p2c},
+    {"ewma", Balance::ewma},
+    {"least_load", Balance::least_load},
+    {"random", Balance::random},
+    {"first", Balance::first},
+    {"ip_hash", Balance::ip_hash},
+    {"uri_hash", Balance::uri_hash},
+    {"header_hash", Balance::header_hash},
+    {"cookie_hash", Balance::cookie_hash},
+    {"query_hash", Balance::query_hash},
 };
+
+// What a policy hashes when it needs a hash_key: "header", "cookie", "query"; else nothing.
+[[nodiscard]] std::string_view hashed_part(Balance balance);
 
 }  // namespace weir::config

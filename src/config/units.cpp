@@ -88,9 +88,9 @@ Problem unknown_unit(std::string_view text, Piece piece) {
 
 }  // namespace
 
-Result<Milliseconds, Problem> parse_duration(std::string_view text) {
+Result<Milliseconds, Problem> parse_duration(std::string_view text, Milliseconds most) {
   if (auto problem = malformed(text)) return Err(std::move(*problem));
-  constexpr auto kMax = static_cast<std::uint64_t>(kDurationMax.count());
+  const auto limit = static_cast<std::uint64_t>(most.count());
   std::uint64_t total = 0;
   std::size_t next_unit = 0;
   for (std::string_view rest = text; !rest.empty();) {
@@ -109,12 +109,38 @@ Result<Milliseconds, Problem> parse_duration(std::string_view text) {
     next_unit = unit + 1;
     const auto number = whole_number(piece.number);
     const std::uint64_t factor = kUnits[unit].factor;
-    if (!number || *number > kMax / factor || total + *number * factor > kMax) {
-      return Err(Problem{in_backticks(text) + " is too long", "the most is \"24h\""});
+    if (!number || *number > limit / factor || total + *number * factor > limit) {
+      return Err(
+          Problem{in_backticks(text) + " is too long",
+                  "the most is " + in_quotes(std::to_string(limit / kUnits[0].factor), "h")});
     }
     total += *number * factor;
   }
   return Milliseconds{static_cast<Milliseconds::rep>(total)};
+}
+
+Result<Rate, Problem> parse_rate(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const std::string_view digits = text.substr(0, slash);
+  if (slash == std::string_view::npos || !all_digits(digits)) {
+    return Err(Problem{in_backticks(text) + " is not a rate",
+                       "write for example \"100/s\", \"600/min\" or \"100/10s\""});
+  }
+  const auto count = whole_number(digits);
+  if (!count || *count == 0 || *count > kRateMax) {
+    return Err(Problem{"the count of " + in_backticks(text) + " is out of range",
+                       "use 1 to " + std::to_string(kRateMax)});
+  }
+  std::string_view period = text.substr(slash + 1);
+  const bool bare = !period.empty() && (period.front() < '0' || period.front() > '9');
+  if (period == "min") period = "m";
+  const auto per = parse_duration(bare ? "1" + std::string(period) : std::string(period));
+  if (!per || per->count() == 0) {
+    return Err(Problem{"the time of " + in_backticks(text) + " cannot be used",
+                       "write for example \"" + std::string(digits.substr(0, 8)) +
+                           "/s\"; units are ms, s, min and h, the most is 24h"});
+  }
+  return Rate{static_cast<std::uint32_t>(*count), *per};
 }
 
 }  // namespace weir::config

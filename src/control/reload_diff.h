@@ -19,7 +19,8 @@ namespace weir::control {
 [[nodiscard]] std::string describe_changes(const config::Config& running,
                                            const config::Config& next);
 
-// `next` with the parts of `running` that only a restart changes.
+// `next` with the parts of `running` that only a restart changes. Every name in it is declared in
+// it.
 [[nodiscard]] config::Config keep_fixed_parts(const config::Config& running, config::Config next);
 
 [[nodiscard]] const char* to_string(config::Balance balance);

@@ -36,7 +36,6 @@ std::string refusal(std::vector<const char*> arguments) {
 TEST(Classic, HasItsDefaults) {
   const Command command = must_parse({"8080", "9001", "9002"});
   EXPECT_EQ(command.verb, Command::Verb::classic);
-  EXPECT_EQ(command.check_requests, 5u);
   const Config& config = command.config;
   EXPECT_EQ(config.runtime.workers, 4u);
   EXPECT_EQ(config.admin, std::nullopt);
@@ -47,14 +46,23 @@ TEST(Classic, HasItsDefaults) {
   EXPECT_EQ(config.listeners[0].bind[0].text(), "0.0.0.0:8080");
   ASSERT_EQ(config.backends.size(), 1u);
   EXPECT_EQ(config.backends[0].name, "servers");
-  EXPECT_EQ(config.backends[0].balance, Balance::round_robin);
+  EXPECT_EQ(config.backends[0].balance, Balance::least_load);
+  HealthCheck health;
+  health.type = HealthCheck::Type::http;
+  health.path = "/healthcheck";
+  health.expect_status = {};
+  health.load_report = true;
+  health.every_requests = 5;
+  EXPECT_EQ(config.backends[0].health, health);
+  EXPECT_EQ(health.interval, Milliseconds{5'000});
   EXPECT_EQ(config.backends[0].unavailable_status, 500);
   EXPECT_EQ(config.backends[0].server_limit, std::nullopt);
   ASSERT_EQ(config.backends[0].servers.size(), 2u);
   EXPECT_EQ(config.backends[0].servers[0].name, "127.0.0.1:9001");
   EXPECT_EQ(config.backends[0].servers[1].address.text(), "127.0.0.1:9002");
   ASSERT_EQ(config.routes.size(), 1u);
-  EXPECT_EQ(config.routes[0].backend, "servers");
+  ASSERT_EQ(config.routes[0].backends.size(), 1u);
+  EXPECT_EQ(config.routes[0].backends[0].backend, "servers");
 }
 
 TEST(Classic, TakesEveryOption) {
@@ -79,7 +87,8 @@ TEST(Classic, TakesEveryOption) {
                                       "unix:/run/app.sock",
                                       "http://10.0.0.1/"});
   EXPECT_EQ(command.config.runtime.workers, 2u);
-  EXPECT_EQ(command.check_requests, 7u);
+  EXPECT_EQ(command.config.backends[0].health.every_requests, 7u);
+  EXPECT_EQ(command.config.backends[0].health.path, "/healthcheck");
   EXPECT_EQ(command.config.listeners[0].bind[0].text(), "[::1]:8080");
   EXPECT_EQ(command.config.backends[0].balance, Balance::p2c);
   EXPECT_EQ(command.config.backends[0].server_limit, 9u);
@@ -87,6 +96,14 @@ TEST(Classic, TakesEveryOption) {
   EXPECT_EQ(command.config.admin->text(), "127.0.0.1:9900");
   ASSERT_EQ(command.config.backends[0].servers.size(), 5u);
   EXPECT_EQ(command.config.backends[0].servers[4].name, "10.0.0.1:80");
+}
+
+TEST(Classic, TakesHostNames) {
+  const Command command = must_parse({"8080", "app.Example.com:80", "srv:_http._tcp.example.com"});
+  ASSERT_EQ(command.config.backends[0].servers.size(), 2u);
+  EXPECT_EQ(command.config.backends[0].servers[0].name, "app.example.com:80");
+  EXPECT_EQ(command.config.backends[0].servers[0].host, (HostName{"app.example.com", 80}));
+  EXPECT_EQ(command.config.backends[0].servers[1].host, (HostName{"_http._tcp.example.com", 0}));
 }
 
 TEST(Classic, TakesOptionsAnywhereAndInEverySpelling) {
@@ -115,8 +132,11 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
             "weir: server `127.0.0.1:99999`: port 99999 is out of range; use 1 to 65535");
   EXPECT_EQ(refusal({"8080", "9001,9002"}),
             "weir: server: `9001,9002` is not an address; servers are separated by spaces");
-  EXPECT_EQ(refusal({"8080", "app:80"}),
-            "weir: server `app:80`: names such as `app` are not resolved yet; give an IP address");
+  EXPECT_EQ(refusal({"8080", "app"}), "weir: server `app`: the port is missing; write app:8080");
+  EXPECT_EQ(refusal({"8080", "app:80", "APP.:80"}),
+            "weir: server app:80 is given twice; remove one");
+  EXPECT_EQ(refusal({"--balance", "header_hash", "8080", "9001"}),
+            "weir: --balance header_hash needs a hash_key; write a file for weir run -c FILE");
   EXPECT_EQ(refusal({"-N", "0", "8080", "9001"}), "weir: -N 0 is out of range; use 1 to 256");
   EXPECT_EQ(refusal({"-N", "257", "8080", "9001"}), "weir: -N 257 is out of range; use 1 to 256");
   EXPECT_EQ(refusal({"-N", "abc", "8080", "9001"}),
@@ -130,8 +150,10 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
             "weir: -R 99999999999999999999 is out of range; use 1 to 1000000000");
   EXPECT_EQ(refusal({"--server-limit", "0", "8080", "9001"}),
             "weir: --server-limit 0 is out of range; use 1 to 1000000");
-  EXPECT_EQ(refusal({"--balance", "rr", "8080", "9001"}),
-            "weir: unknown --balance `rr`; choose one of round_robin, least_connections, p2c");
+  EXPECT_EQ(
+      refusal({"--balance", "rr", "8080", "9001"}),
+      "weir: unknown --balance `rr`; choose one of round_robin, least_connections, p2c, "
+      "ewma, least_load, random, first, ip_hash, uri_hash, header_hash, cookie_hash, query_hash");
   EXPECT_EQ(refusal({"--bind", "1.2.3", "8080", "9001"}),
             "weir: --bind: `1.2.3` is not an IPv4 address; write four numbers from 0 to 255");
   EXPECT_EQ(refusal({"--access-log", "", "8080", "9001"}),
@@ -208,6 +230,13 @@ TEST(Proxy, TakesFullAddresses) {
   EXPECT_EQ(command.config.backends[0].servers.size(), 2u);
   EXPECT_EQ(command.config.backends[0].balance, Balance::least_connections);
   EXPECT_EQ(command.config.backends[0].unavailable_status, 503);
+}
+
+TEST(Proxy, HasTheDefaultsOfAFile) {
+  const Command command = must_parse({"proxy", "--from", ":8080", "--to", "9001"});
+  EXPECT_EQ(command.config.backends[0].balance, Balance::p2c);
+  EXPECT_EQ(command.config.backends[0].health, HealthCheck{});
+  EXPECT_EQ(must_parse({"demo"}).config.backends[0].balance, Balance::p2c);
 }
 
 TEST(Proxy, SaysWhatIsMissing) {

@@ -50,16 +50,6 @@ TEST(PathPatterns, ArePrefixesOrExact) {
   EXPECT_FALSE(parse_path_pattern("/" + std::string(4096, 'a')));
 }
 
-TEST(Methods, AreTokensWithCase) {
-  for (const char* text : {"GET", "PROPFIND", "M-SEARCH", "x", "Get2"}) {
-    EXPECT_EQ(parse_method(text), text);
-  }
-  for (const char* text : {"", "get", "Get", "GET POST", "GET,POST", "*", "G\xC3\x8BT", "GE\tT"}) {
-    EXPECT_FALSE(parse_method(text)) << text;
-  }
-  EXPECT_EQ(parse_method("options").error().fix, "write \"OPTIONS\"");
-}
-
 TEST(Covers, ForHosts) {
   EXPECT_TRUE(host_covers("a.com", "a.com"));
   EXPECT_TRUE(host_covers("*.a.com", "x.a.com"));

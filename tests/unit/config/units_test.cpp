@@ -63,5 +63,31 @@ TEST(Durations, RefuseEverythingElse) {
   }
 }
 
+TEST(Durations, MayHaveAnotherEnd) {
+  EXPECT_EQ(parse_duration("48h", hours{48}), hours{48});
+  EXPECT_EQ(parse_duration("48h1ms", hours{48}).error().fix, "the most is \"48h\"");
+}
+
+TEST(Rates, AreACountAndATime) {
+  EXPECT_EQ(parse_rate("100/s"), (Rate{100, seconds{1}}));
+  EXPECT_EQ(parse_rate("600/min"), (Rate{600, minutes{1}}));
+  EXPECT_EQ(parse_rate("600/m"), (Rate{600, minutes{1}}));
+  EXPECT_EQ(parse_rate("5/h"), (Rate{5, hours{1}}));
+  EXPECT_EQ(parse_rate("100/10s"), (Rate{100, seconds{10}}));
+  EXPECT_EQ(parse_rate("1/1m30s"), (Rate{1, seconds{90}}));
+  EXPECT_EQ(parse_rate("10000000/ms"), (Rate{kRateMax, Milliseconds{1}}));
+}
+
+TEST(Rates, RefuseEverythingElse) {
+  for (const char* text :
+       {"",      "/",       "100",    "100/",   "/s",     "0/s",        "-1/s",
+        "1.5/s", "100 /s",  "100/ s", "100/0s", "100r/s", "10000001/s", "99999999999999999999/s",
+        "1/25h", "100/sec", "100/d",  "1/s/s",  "+1/s",   "1/-1s"}) {
+    const auto rate = parse_rate(text);
+    ASSERT_FALSE(rate) << text;
+    EXPECT_FALSE(rate.error().fix.empty()) << text;
+  }
+}
+
 }  // namespace
 }  // namespace weir::config
