@@ -106,8 +106,7 @@ void Gate::hand_over(std::uint64_t now_us) {
   serve(now_us, nullptr);
 }
 
-// --- Lines
-// ----------------------------------------------------------------------------------------
+// --- Lines --------------------------------------------------------------------------------------
 
 void Gate::append(Ticket& ticket) {
   ticket.number_ = arrivals_++;
@@ -149,8 +148,7 @@ Ticket* Gate::newest_below(unsigned priority) {
   return newest;
 }
 
-// --- Who is next, and where
-// -----------------------------------------------------------------------
+// --- Who is next, and where ---------------------------------------------------------------------
 
 // Gives slots to waiters while one of them can use one. `arriving` sees for itself.
 void Gate::serve(std::uint64_t now_us, const Ticket* arriving) {

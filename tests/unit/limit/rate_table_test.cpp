@@ -115,8 +115,7 @@ TEST(RateTable, KeysWithoutDebtPushNobodyOut) {
   EXPECT_EQ(table.evicted(), 0u);
 }
 
-// --- Threads
-// --------------------------------------------------------------------------------------
+// --- Threads ------------------------------------------------------------------------------------
 
 constexpr unsigned kThreads = 4;
 

@@ -130,8 +130,7 @@ TEST_F(GateQueue, AnArrivalThatSeesRoomServesTheOldestFirst) {
   expect_quiet();
 }
 
-// --- Classes
-// --------------------------------------------------------------------------------------
+// --- Classes ------------------------------------------------------------------------------------
 
 TEST_F(GateQueue, ABetterClassIsFirst) {
   Request& first = holder();
@@ -177,8 +176,7 @@ TEST_F(GateQueue, EveryEighthGrantGoesToTheOldestOfAll) {
   expect_quiet();
 }
 
-// --- Leaving
-// --------------------------------------------------------------------------------------
+// --- Leaving ------------------------------------------------------------------------------------
 
 TEST_F(GateQueue, ATimeoutBeforeTheGrant) {
   Request& first = holder();
@@ -271,8 +269,7 @@ TEST_F(GateQueue, WhoIsToldMayAskAgainAtOnce) {
   expect_quiet();
 }
 
-// --- The size of the queue
-// ------------------------------------------------------------------------
+// --- The size of the queue ----------------------------------------------------------------------
 
 TEST_F(GateQueue, AFullQueueRefuses) {
   plan.queue_size = 2;
@@ -335,8 +332,7 @@ TEST_F(GateQueue, ADroppedTicketMayBeLeftBeforeItsDelivery) {
   expect_quiet();
 }
 
-// --- What the first cannot use
-// --------------------------------------------------------------------
+// --- What the first cannot use ------------------------------------------------------------------
 
 struct GateTwoServers : GateQueue {
   GateTwoServers() {
@@ -452,8 +448,7 @@ TEST_F(GateTwoServers, AServerThatIsWellAgainIsUsedOnAPoke) {
   expect_quiet();
 }
 
-// --- A queue that stays long
-// ----------------------------------------------------------------------
+// --- A queue that stays long --------------------------------------------------------------------
 
 TEST_F(GateQueue, AStandingQueueDropsWhoWaitedTooLong) {
   plan.codel = {.target_us = 100, .interval_us = 1'000};
