@@ -1,6 +1,5 @@
-// The model of balance_sim.h, event by event. A request's end is known when its server accepts it, so
-// that the only events are arrivals and ends.
-
+// The model of balance_sim.h. A request's end is known when its server accepts it, so that the
+// only events are arrivals and ends.
 #include "balance_sim.h"
 
 #include <algorithm>

@@ -90,10 +90,12 @@ TEST(Keyed, OneHotKeySpillsOverAtTheBound) {
   for (const std::uint32_t percent : {100U, 150U, 300U}) {
     Keyed policy = make_keyed(Weights(10, 1), percent);
     FakeServers servers(10);
+    const std::uint32_t home = policy.pick(servers, Attempt(42)).value();
     for (int i = 0; i < 1'000; ++i) {
       const std::uint32_t server = policy.pick(servers, Attempt(42)).value();
-      const double mean = sum(servers.busy) / 10.0;
-      ASSERT_LE(servers.busy[server], mean * percent / 100 + 1 + 1e-9);
+      const double bound = sum(servers.busy) / 10.0 * percent / 100 + 1 + 1e-9;
+      ASSERT_LE(servers.busy[server], bound);
+      ASSERT_EQ(server == home, servers.busy[home] <= bound);
       ++servers.busy[server];
     }
     EXPECT_NEAR(*std::max_element(servers.busy.begin(), servers.busy.end()), percent, 3);
