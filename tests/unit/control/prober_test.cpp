@@ -212,6 +212,23 @@ TEST_F(ProberTest, OnlySoManyProbesAreUnderWayAndAllGetTheirTurn) {
   EXPECT_EQ(said_.size(), 200u);
 }
 
+TEST_F(ProberTest, TheEndOfAProbeMakesRoomForTheNext) {
+  os::SocketResult mute = os::listen_on(os::test::loopback(0), os::Share::first, 1'024);
+  port_ = os::bound_port(mute.fd);
+  std::vector<CheckedServer> servers;
+  for (std::size_t i = 0; i <= Prober::kProbesMax; ++i) {
+    servers.push_back(checked(rare(), std::to_string(i)));
+  }
+  prober_->watch(servers);
+  ASSERT_TRUE(loop_.turn_until([&] {
+    const auto last_ms = prober_->next_check_ms(*servers.back().state);
+    return prober_->under_way() == Prober::kProbesMax && last_ms < loop_.now_ms();
+  }));
+  EXPECT_THAT(said_, IsEmpty());
+  mute.fd.reset();  // Resets what it never accepted.
+  EXPECT_TRUE(loop_.turn_until([&] { return said_.size() == servers.size(); }));
+}
+
 // --- Reloads -------------------------------------------------------------------------------------
 
 TEST_F(ProberTest, AServerThatStaysKeepsItsTurn) {
