@@ -27,7 +27,7 @@ void check_config(const Command& command) {
     return;
   }
   CHECK(config.listeners.size() == 1 && config.backends.size() == 1 && config.routes.size() == 1);
-  CHECK(config.routes[0].backend == config.backends[0].name);
+  CHECK(config.routes[0].backends[0].backend == config.backends[0].name);
   CHECK(config.listeners[0].bind.empty() == demo && config.backends[0].servers.empty() == demo);
   CHECK(!config.runtime.workers ||
         (*config.runtime.workers >= 1 && *config.runtime.workers <= 256));

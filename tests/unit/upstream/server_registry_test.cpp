@@ -8,7 +8,7 @@ namespace {
 using Family = config::Endpoint::Family;
 
 config::Server server(const std::string& name, std::uint16_t port, std::uint32_t weight = 1) {
-  return {name, {Family::ipv4, "127.0.0.1", port}, weight};
+  return {name, {Family::ipv4, "127.0.0.1", port}, {}, weight, 0, {}};
 }
 
 TEST(ServerRegistry, TheSameIdentityHasTheSameState) {
