@@ -51,17 +51,10 @@ class Balancer {
 
   // A server that is usable, has a weight and is not excluded by the attempt; none when there is
   // no such server. The view must answer for every index of the weights.
-  template <ServerView View>
+  template <typename View>
+    requires LatencyView<View> && LoadView<View>
   [[nodiscard]] Choice pick(const View& servers, const Attempt& attempt) {
-    return std::visit(
-        [&](auto& policy) -> Choice {
-          if constexpr (requires { policy.pick(servers, attempt); }) {
-            return policy.pick(servers, attempt);
-          } else {
-            check_failed(__FILE__, __LINE__, "View", "does not know what this algorithm asks");
-          }
-        },
-        policy_);
+    return std::visit([&](auto& policy) { return policy.pick(servers, attempt); }, policy_);
   }
 
  private:
