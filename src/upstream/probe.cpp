@@ -1,6 +1,7 @@
 #include "upstream/probe.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::upstream {
 namespace {
