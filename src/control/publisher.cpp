@@ -18,11 +18,9 @@ void Publisher::adopted(proxy::Snapshot& snapshot) {
 void Publisher::released(proxy::Snapshot& snapshot) {
   if (snapshot.users() > 0) return;
   std::erase_if(snapshots_, [&](const auto& each) { return each.get() == &snapshot; });
-  std::vector<upstream::ServerState*> used;
-  for (const auto& each : snapshots_) {
-    used.insert(used.end(), each->servers().begin(), each->servers().end());
-  }
-  shared_.servers.keep_only(used);
+  proxy::SharedParts used;
+  for (const auto& each : snapshots_) used.add(each->parts());
+  shared_.keep_only(used);
 }
 
 }  // namespace weir::control

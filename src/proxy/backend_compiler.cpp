@@ -59,13 +59,13 @@ HashSource hash_source_of(Balance balance) {
   }
 }
 
-void compile_servers(const config::Backend& from, upstream::ServerRegistry& servers,
+void compile_servers(const config::Backend& from, SharedState& shared,
                      upstream::BackendPlan& plan) {
   plan.limited = from.limit.has_value() || from.health.load_report;
   for (const config::Server& server : from.servers) {
     const std::uint32_t limit = server.limit.value_or(from.server_limit.value_or(0));
     plan.gate.servers.push_back(
-        {&servers.find_or_create(from.name, server), server.weight, server.priority, limit});
+        {&shared.server(from.name, server), server.weight, server.priority, limit});
     plan.limited = plan.limited || limit > 0;
     plan.tiered = plan.tiered || server.priority != from.servers.front().priority;
   }
@@ -134,15 +134,14 @@ void compile_timeouts(const config::Backend& from, upstream::BackendPlan& plan) 
 
 }  // namespace
 
-upstream::BackendPlan compile_backend(const config::Backend& from,
-                                      upstream::ServerRegistry& servers,
+upstream::BackendPlan compile_backend(const config::Backend& from, SharedState& shared,
                                       upstream::BackendState& state) {
   upstream::BackendPlan plan;
   plan.name = from.name;
   plan.state = &state;
   plan.unavailable_status = from.unavailable_status;
   plan.priority_header = lower(from.queue.priority_header);
-  compile_servers(from, servers, plan);
+  compile_servers(from, shared, plan);
   compile_balance(from, plan);
   compile_failures(from, plan);
   compile_timeouts(from, plan);
@@ -151,7 +150,7 @@ upstream::BackendPlan compile_backend(const config::Backend& from,
     for (const upstream::GatePlan::Server& server : plan.gate.servers) {
       states.push_back(server.state);
     }
-    plan.sticky = std::make_shared<const upstream::StickyPlan>(from.sticky, states);
+    plan.sticky = std::make_unique<const upstream::StickyPlan>(from.sticky, states);
   }
   return plan;
 }

@@ -9,7 +9,7 @@ namespace weir::proxy {
 
 // `state`: the backend's, which must outlive the plan.
 [[nodiscard]] upstream::BackendPlan compile_backend(const config::Backend& from,
-                                                    upstream::ServerRegistry& servers,
+                                                    SharedState& shared,
                                                     upstream::BackendState& state);
 
 }  // namespace weir::proxy

@@ -34,21 +34,23 @@ Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
       releases_(workers.size()),
       adopting_(workers.size()),
       users_(workers.size()) {
-  for (const config::RateLimit& limit : config.limits) limits_.push_back(shared.limit(limit));
+  for (const config::RateLimit& limit : config.limits) {
+    parts_.limits.push_back(&shared.limit(limit));
+  }
   for (const std::string& name : listeners) {
     const auto at = std::find_if(config.listeners.begin(), config.listeners.end(),
                                  [&](const config::Listener& l) { return l.name == name; });
     CHECK(at != config.listeners.end(), "a running listener without a configuration");
     listeners_.push_back(compile(*at));
     for (const std::string& limit : at->limits) {
-      listeners_.back().limits.push_back(find_limit(config, limit).get());
+      listeners_.back().limits.push_back(find_limit(config, limit));
     }
   }
   for (const config::Backend& backend : config.backends) {
-    backend_states_.push_back(shared.backend(backend.name));
-    backends_.push_back(compile_backend(backend, shared.servers, *backend_states_.back()));
+    parts_.backends.push_back(&shared.backend(backend.name));
+    backends_.push_back(compile_backend(backend, shared, *parts_.backends.back()));
     for (const upstream::GatePlan::Server& server : backends_.back().gate.servers) {
-      servers_.push_back(server.state);
+      parts_.servers.push_back(server.state);
     }
   }
   for (std::size_t i = 0; i < workers.size(); ++i) {
@@ -59,12 +61,11 @@ Snapshot::Snapshot(const config::Config& config, std::uint64_t generation,
   }
 }
 
-std::shared_ptr<RateLimiter> Snapshot::find_limit(const config::Config& config,
-                                                  const std::string& name) const {
+RateLimiter* Snapshot::find_limit(const config::Config& config, const std::string& name) const {
   const auto at = std::find_if(config.limits.begin(), config.limits.end(),
                                [&](const config::RateLimit& limit) { return limit.name == name; });
   CHECK(at != config.limits.end(), "a listener names a limit that was not validated");
-  return limits_[static_cast<std::size_t>(at - config.limits.begin())];
+  return parts_.limits[static_cast<std::size_t>(at - config.limits.begin())];
 }
 
 void Snapshot::publish() {

@@ -54,9 +54,13 @@ class Snapshot {
   [[nodiscard]] const Router& router() const { return router_; }
   [[nodiscard]] const std::vector<ListenerPlan>& listeners() const { return listeners_; }
   [[nodiscard]] const std::vector<upstream::BackendPlan>& backends() const { return backends_; }
-  [[nodiscard]] const std::vector<std::shared_ptr<RateLimiter>>& limits() const { return limits_; }
+  [[nodiscard]] const std::vector<RateLimiter*>& limits() const { return parts_.limits; }
   // Every server named, for keeping and dropping pools.
-  [[nodiscard]] const std::vector<upstream::ServerState*>& servers() const { return servers_; }
+  [[nodiscard]] const std::vector<upstream::ServerState*>& servers() const {
+    return parts_.servers;
+  }
+  // All that is shared with other snapshots. Limits and backends in the order of their indices.
+  [[nodiscard]] const SharedParts& parts() const { return parts_; }
 
   // Control thread: hands the snapshot to every worker.
   void publish();
@@ -80,16 +84,14 @@ class Snapshot {
     Snapshot* snapshot = nullptr;
   };
 
-  [[nodiscard]] std::shared_ptr<RateLimiter> find_limit(const config::Config& config,
-                                                        const std::string& name) const;
+  [[nodiscard]] RateLimiter* find_limit(const config::Config& config,
+                                        const std::string& name) const;
 
   std::uint64_t generation_;
   Router router_;
   std::vector<ListenerPlan> listeners_;
-  std::vector<std::shared_ptr<RateLimiter>> limits_;
-  std::vector<std::shared_ptr<upstream::BackendState>> backend_states_;
   std::vector<upstream::BackendPlan> backends_;
-  std::vector<upstream::ServerState*> servers_;
+  SharedParts parts_;
   SnapshotOwner& owner_;
   std::vector<Offer> offers_;  // By worker.
   std::vector<Adoption> adoptions_;

@@ -98,6 +98,7 @@ Worker::Worker(const WorkerSetup& setup)
 Worker::~Worker() {
   stop();
   loop_.reap_retired();
+  loop_.mailbox().deliver_all();  // Word from queues that nobody here stands in any more.
 }
 
 void Worker::add_listener(std::uint32_t listener, os::Fd socket, bool shared_socket) {

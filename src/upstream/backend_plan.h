@@ -10,11 +10,11 @@
 #include "health/passive.h"
 #include "upstream/gate.h"
 #include "upstream/server_state.h"
+#include "upstream/sticky_plan.h"
 
 namespace weir::upstream {
 
 class BackendState;
-class StickyPlan;
 
 struct RetryPlan {
   bool enabled = true;
@@ -63,7 +63,7 @@ struct BackendPlan {
   RetryPlan retry;
   std::uint64_t queue_timeout_ms = 5'000;
   std::string priority_header;               // Lower case; empty: the route says.
-  std::shared_ptr<const StickyPlan> sticky;  // Null: not sticky.
+  std::unique_ptr<const StickyPlan> sticky;  // Null: not sticky.
 };
 
 // Whether a Backend made for `one` fits `other` as well: nothing changed but what it looks up in

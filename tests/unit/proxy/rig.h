@@ -122,8 +122,11 @@ class Origin {
   listener.name = "web";
   config::Backend& backend = config.backends.emplace_back();
   backend.name = "app";
+  backend.balance = config::Balance::round_robin;
   for (const std::uint16_t port : ports) {
-    backend.servers.push_back({endpoint(port).text(), endpoint(port), 1});
+    config::Server& server = backend.servers.emplace_back();
+    server.name = endpoint(port).text();
+    server.address = endpoint(port);
   }
   config.routes.emplace_back().backends = {{"app"}};
   return config;
@@ -139,7 +142,7 @@ class Rig final : public SnapshotOwner {
 
   explicit Rig(const config::Config& config) : Rig(config, Options{}) {}
   Rig(const config::Config& config, const Options& options)
-      : listener_("web", {}, options.connections_max, 1), registry_(1) {
+      : listener_("web", {}, options.connections_max, 1), shared_(1, 0) {
     WorkerSetup setup;
     setup.trigger = options.trigger;
     setup.control = &control_;
@@ -155,7 +158,7 @@ class Rig final : public SnapshotOwner {
   }
 
   void publish(const config::Config& config) {
-    snapshots_.push_back(std::make_unique<Snapshot>(config, ++generation_, names_, registry_, *this,
+    snapshots_.push_back(std::make_unique<Snapshot>(config, ++generation_, names_, shared_, *this,
                                                     std::vector{worker_.get()}));
     snapshots_.back()->publish();
   }
@@ -215,7 +218,7 @@ class Rig final : public SnapshotOwner {
   const std::vector<std::string> names_{"web"};
   loop::Mailbox control_;
   ListenerState listener_;
-  upstream::ServerRegistry registry_;
+  SharedState shared_;
   std::vector<std::unique_ptr<Snapshot>> snapshots_;
   std::unique_ptr<Worker> worker_;
   loop::test::Probe nudge_{loop::SourceKind::none};

@@ -25,12 +25,12 @@ TEST(Snapshot, CompilesTheConfiguration) {
   backend.servers[1].weight = 9;
   backend.balance = config::Balance::p2c;
   backend.unavailable_status = 500;
-  upstream::ServerRegistry registry(1);
+  SharedState shared(1, 0);
   struct Owner final : SnapshotOwner {
     void adopted(Snapshot&) override {}
     void released(Snapshot&) override {}
   } owner;
-  const Snapshot snapshot(config, 3, {"web"}, registry, owner, {});
+  const Snapshot snapshot(config, 3, {"web"}, shared, owner, {});
   EXPECT_EQ(snapshot.generation(), 3u);
   ASSERT_EQ(snapshot.listeners().size(), 1u);
   EXPECT_EQ(snapshot.listeners()[0].client_head_timeout_ms, 1u);
@@ -43,23 +43,25 @@ TEST(Snapshot, CompilesTheConfiguration) {
   EXPECT_EQ(plan.response_head_timeout_ms, 5u);
   EXPECT_EQ(plan.response_body_timeout_ms, 6u);
   EXPECT_EQ(plan.idle_timeout_ms, 7u);
-  EXPECT_EQ(plan.weights, (std::vector<std::uint32_t>{1, 9}));
-  EXPECT_EQ(plan.algorithm, balance::Algorithm::p2c);
+  EXPECT_EQ(plan.balance.algorithm, balance::Algorithm::p2c);
   EXPECT_EQ(plan.unavailable_status, 500u);
-  EXPECT_EQ(plan.servers, snapshot.servers());
-  EXPECT_EQ(plan.servers[1]->address_text(), "127.0.0.1:9002");
+  ASSERT_EQ(plan.gate.servers.size(), 2u);
+  EXPECT_EQ(plan.gate.servers[0].weight, 1u);
+  EXPECT_EQ(plan.gate.servers[1].weight, 9u);
+  EXPECT_EQ(plan.gate.servers[1].state, snapshot.servers()[1]);
+  EXPECT_EQ(plan.gate.servers[1].state->address_text(), "127.0.0.1:9002");
 }
 
 TEST(Snapshot, ServersKeepTheirStateAcrossSnapshots) {
-  upstream::ServerRegistry registry(1);
+  SharedState shared(1, 0);
   struct Owner final : SnapshotOwner {
     void adopted(Snapshot&) override {}
     void released(Snapshot&) override {}
   } owner;
-  const Snapshot before(config_for({9001, 9002}), 1, {"web"}, registry, owner, {});
-  const Snapshot after(config_for({9002, 9003}), 2, {"web"}, registry, owner, {});
+  const Snapshot before(config_for({9001, 9002}), 1, {"web"}, shared, owner, {});
+  const Snapshot after(config_for({9002, 9003}), 2, {"web"}, shared, owner, {});
   EXPECT_EQ(before.servers()[1], after.servers()[0]);
-  EXPECT_EQ(registry.size(), 3u);
+  EXPECT_EQ(shared.server_count(), 3u);
 }
 
 // --- Real workers on threads ---------------------------------------------------------------------
@@ -99,7 +101,7 @@ class EchoOrigin {
 // The control thread's part: makes snapshots, frees them when all workers have let go.
 class Control final : public SnapshotOwner {
  public:
-  explicit Control(unsigned count) : registry(count), listener_("web", {}, 1'000, count) {
+  explicit Control(unsigned count) : shared(count, 0), listener_("web", {}, 1'000, count) {
     os::Share share = os::Share::first;
     std::uint16_t port_of_all = 0;
     for (unsigned i = 0; i < count; ++i) {
@@ -121,7 +123,7 @@ class Control final : public SnapshotOwner {
 
   void publish(const config::Config& config) {
     snapshots.push_back(
-        std::make_unique<Snapshot>(config, ++generation_, names_, registry, *this, pointers_));
+        std::make_unique<Snapshot>(config, ++generation_, names_, shared, *this, pointers_));
     snapshots.back()->publish();
   }
   void start() {
@@ -146,15 +148,13 @@ class Control final : public SnapshotOwner {
   void released(Snapshot& snapshot) override {
     if (snapshot.users() > 0) return;
     std::erase_if(snapshots, [&](const auto& each) { return each.get() == &snapshot; });
-    std::vector<upstream::ServerState*> used;
-    for (const auto& each : snapshots) {
-      used.insert(used.end(), each->servers().begin(), each->servers().end());
-    }
-    registry.keep_only(used);
+    SharedParts used;
+    for (const auto& each : snapshots) used.add(each->parts());
+    shared.keep_only(used);
   }
 
   loop::Mailbox mailbox;
-  upstream::ServerRegistry registry;
+  SharedState shared;
   std::vector<std::unique_ptr<Snapshot>> snapshots;
   std::vector<std::unique_ptr<Worker>> workers;
   std::uint64_t adopted_generation = 0;
@@ -244,7 +244,7 @@ TEST(SnapshotMultiThread, AThousandPublishedUnderTrafficAreAllReleased) {
   }));
   EXPECT_EQ(control.adopted_generation, kSnapshots);
   EXPECT_EQ(control.snapshots[0]->generation(), kSnapshots);
-  EXPECT_EQ(control.registry.size(), control.snapshots[0]->servers().size());
+  EXPECT_EQ(control.shared.server_count(), control.snapshots[0]->servers().size());
   EXPECT_GT(most, 1u);
   EXPECT_GT(one.good, 0u);
   EXPECT_GT(two.good, 0u);
