@@ -106,6 +106,13 @@ struct HostName {
   [[nodiscard]] std::string text() const;
 };
 
+// What the operator wants of a server.
+enum class ServerWish : std::uint8_t {
+  ready,
+  drain,        // No new requests but those that a cookie binds to it.
+  maintenance,  // None at all.
+};
+
 struct Server {
   std::string name;  // Unique in its backend; the address text unless given.
   Endpoint address;  // Of a looked-up server: one of its addresses, filled in by the resolver.
@@ -113,6 +120,7 @@ struct Server {
   std::uint32_t weight = 1;      // 0..1000; 0 takes no new requests.
   std::uint32_t priority = 0;    // 0..9: lower ones are used while any of them can be.
   std::optional<std::uint32_t> limit;  // Instead of the backend's server_limit.
+  ServerWish state = ServerWish::ready;
 };
 
 // "200-299" of expect_status.

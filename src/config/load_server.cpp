@@ -88,11 +88,13 @@ class ServerList {
     table.number("weight", 0, kWeightMax, options.weight);
     load_priority(table, options);
     options.limit = table.number("limit", 1, kServerLimitMax);
+    table.choice<ServerWish>("state", kServerWishes, options.state);
     if (!server) return;
     if (!name.empty()) server->name = name;
     server->weight = options.weight;
     server->priority = options.priority;
     server->limit = options.limit;
+    server->state = options.state;
     add(std::move(server), table.find(name.empty() ? "address" : "name")->span);
   }
 

@@ -46,7 +46,7 @@ constexpr auto kBackend = std::to_array<Words>({"servers",
                                                 "queue",
                                                 "sticky"});
 constexpr auto kServer =
-    std::to_array<Words>({"address", "name", "weight", "priority", "backup", "limit"});
+    std::to_array<Words>({"address", "name", "weight", "priority", "backup", "limit", "state"});
 constexpr auto kHealth =
     std::to_array<Words>({"enabled", "type", "method", "path", "host", "headers", "expect_status",
                           "expect_body", "send", "expect", "port", "interval", "fast_interval",

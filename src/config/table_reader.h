@@ -120,6 +120,12 @@ inline constexpr Choice<Balance> kBalances[] = {
     {"query_hash", Balance::query_hash},
 };
 
+inline constexpr Choice<ServerWish> kServerWishes[] = {
+    {"ready", ServerWish::ready},
+    {"drain", ServerWish::drain},
+    {"maintenance", ServerWish::maintenance},
+};
+
 // What a policy hashes when it needs a hash_key: "header", "cookie", "query"; else nothing.
 [[nodiscard]] std::string_view hashed_part(Balance balance);
 

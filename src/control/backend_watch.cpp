@@ -17,6 +17,15 @@ std::uint64_t ms(config::Milliseconds duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
 
+health::Wish wish_of(config::ServerWish wish) {
+  switch (wish) {
+    case config::ServerWish::ready: return health::Wish::none;
+    case config::ServerWish::drain: return health::Wish::drain;
+    case config::ServerWish::maintenance: return health::Wish::maintenance;
+  }
+  return health::Wish::none;
+}
+
 }  // namespace
 
 BackendWatch::BackendWatch(loop::Loop& loop, std::function<void(const std::string&)> say,
@@ -36,6 +45,7 @@ void BackendWatch::watch(const config::Config& config, const proxy::Snapshot& sn
     if (backend.window_ends_ms == 0) {
       backend.window_ends_ms = loop_.now_ms() + ms(from.ejection.window);
     }
+    apply_wishes(from, *backend.plan);
     std::erase_if(backend.before, [&](const auto& entry) {
       return std::ranges::none_of(backend.plan->gate.servers,
                                   [&](const auto& server) { return server.state == entry.first; });
@@ -43,6 +53,23 @@ void BackendWatch::watch(const config::Config& config, const proxy::Snapshot& sn
   }
   backends_ = std::move(watched);
   loop_.set_deadline(*this, loop_.now_ms() + kLookMs);
+}
+
+// What the operator has written about each server, and the slow start of one that returns.
+void BackendWatch::apply_wishes(const config::Backend& from, const upstream::BackendPlan& plan) {
+  for (std::size_t i = 0; i < from.servers.size(); ++i) {
+    upstream::ServerState& server = *plan.gate.servers[i].state;
+    const health::Wish wish = wish_of(from.servers[i].state);
+    const auto before = static_cast<health::Wish>(
+        server.administrative.exchange(static_cast<std::uint8_t>(wish), std::memory_order_relaxed));
+    if (before == wish) continue;
+    if (wish == health::Wish::none && plan.slow_start_ms > 0) {
+      server.up_since_ms.store(loop_.now_ms(), std::memory_order_relaxed);
+    }
+    say_("server " + server.backend() + "/" + server.name() +
+         (wish == health::Wish::none ? " is ready again"
+                                     : " is set to " + std::string(health::to_string(wish))));
+  }
 }
 
 void BackendWatch::expire() {

@@ -58,6 +58,7 @@ class BackendWatch final : private loop::Source {
 
   void run() override {}
   void expire() override;
+  void apply_wishes(const config::Backend& from, const upstream::BackendPlan& plan);
   void look_at(Watched& backend);
   void look_for_outliers(Watched& backend);
   [[nodiscard]] health::ServerWindow window_of(Watched& backend,

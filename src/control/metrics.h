@@ -31,7 +31,7 @@ struct ServerMetrics {
 };
 
 struct ConfigMetrics {
-  std::uint64_t generation = 1;  // 1 after the start, one more for each applied reload.
+  std::uint64_t generation = 0;  // 1 after the start, one more for each applied reload.
   std::uint64_t reloads_succeeded = 0;
   std::uint64_t reloads_failed = 0;
   bool last_reload_successful = true;     // True as long as there was none.

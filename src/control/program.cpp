@@ -303,7 +303,8 @@ std::string Program::describe() const {
     text += "  backend    " + backend.name + ", " + to_string(backend.balance) + ":";
     constexpr std::size_t kShown = 8;
     for (std::size_t i = 0; i < std::min(backend.servers.size(), kShown); ++i) {
-      text += " " + backend.servers[i].address.text();
+      const config::Server& server = backend.servers[i];
+      text += " " + (server.host ? server.host->text() : server.address.text());
     }
     if (backend.servers.size() > kShown) {
       text += " and " + std::to_string(backend.servers.size() - kShown) + " more";

@@ -105,6 +105,7 @@ void compare_servers(const config::Backend& before, const config::Backend& after
     changes.compare("weight of " + server.name, server.weight, now.weight);
     changes.compare("priority of " + server.name, server.priority, now.priority);
     changes.compare("limit of " + server.name, server.limit, now.limit);
+    changes.compare("state of " + server.name, to_string(server.state), to_string(now.state));
   }
 }
 
@@ -361,6 +362,15 @@ config::Config keep_fixed_parts(const config::Config& running, config::Config ne
   }
   next.listeners = std::move(listeners);
   return next;
+}
+
+const char* to_string(config::ServerWish wish) {
+  switch (wish) {
+    case config::ServerWish::ready: return "ready";
+    case config::ServerWish::drain: return "drain";
+    case config::ServerWish::maintenance: return "maintenance";
+  }
+  return "?";
 }
 
 const char* to_string(config::Balance balance) {

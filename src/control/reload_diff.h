@@ -24,5 +24,6 @@ namespace weir::control {
 [[nodiscard]] config::Config keep_fixed_parts(const config::Config& running, config::Config next);
 
 [[nodiscard]] const char* to_string(config::Balance balance);
+[[nodiscard]] const char* to_string(config::ServerWish wish);
 
 }  // namespace weir::control

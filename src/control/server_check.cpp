@@ -98,6 +98,7 @@ void ServerCheck::judge(const ProbeOutcome& outcome, std::uint64_t now_ms) {
   // Compared with what stands, which may be the verdict of an earlier configuration.
   const Active::State before = verdict_of(state_);
   if (active_.state() == before) return;
+  os::trace_transition(os::Machine::active, before, active_.state());
   state_.active.store(static_cast<std::uint8_t>(active_.state()), std::memory_order_relaxed);
   tell_verdict(before, now_ms);
   ++history_.changes;

@@ -43,7 +43,11 @@ void Loop::wait_and_latch() {
   if (sleeping && !mailbox_.sleep_begin()) timeout_ms = 0;
   const std::size_t count = poller_.wait(events_, timeout_ms);
   if (sleeping) mailbox_.sleep_end();
+  const std::uint64_t before_ns = now_ns_;
   read_clock();
+  // A turn that did not sleep: from one look at the clock to the next is what its work took.
+  const std::uint64_t work_ns = sleeping ? 0 : now_ns_ - before_ns;
+  lag_ns_ = (lag_ns_ * 7 + work_ns) / 8;
   counters_.events.add(count);
   for (const os::Event& event : std::span(events_).first(count)) {
     if (event.data == 0) {

@@ -44,6 +44,8 @@ class Loop {
   // The clock of this turn, milliseconds and nanoseconds since an arbitrary start.
   [[nodiscard]] std::uint64_t now_ms() const { return now_ms_; }
   [[nodiscard]] std::uint64_t now_ns() const { return now_ns_; }
+  // Turns have taken so long lately that whoever gets the next event waits noticeably for its turn.
+  [[nodiscard]] bool saturated() const { return lag_ns_ > kSaturatedNs; }
 
   // Adds a connected or connecting socket, told by edges (or as the trigger mode says). False when
   // the kernel has no room; the source is then unchanged.
@@ -104,6 +106,7 @@ class Loop {
   [[nodiscard]] int wait_timeout_ms();
   void read_clock();
 
+  static constexpr std::uint64_t kSaturatedNs = 10'000'000;
   static constexpr std::size_t kEventsPerTurn = 256;
   static constexpr int kBulkStepsPerTurn = 2;
   static constexpr std::size_t kTimersPerTurn = 256;
@@ -111,6 +114,7 @@ class Loop {
   Poller poller_;
   std::uint64_t now_ns_ = 0;
   std::uint64_t now_ms_ = 0;
+  std::uint64_t lag_ns_ = 0;  // Of turns that did not sleep, averaged over the last few.
   TimerWheel wheel_;
   HandleTable<Source> sources_;
   RunQueue interactive_;

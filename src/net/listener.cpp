@@ -21,7 +21,10 @@ bool Listener::start() {
 }
 
 void Listener::run() {
-  for (int i = 0; i < kAcceptsPerStep; ++i) {
+  // The others wait in the backlog rather than make those wait that are here: they are told again.
+  const int most = loop_.saturated() ? 1 : kAcceptsPerStep;
+  if (most == 1) counters_.accepts_deferred.add();
+  for (int i = 0; i < most; ++i) {
     const Outcome outcome = accept_one(i == 0);
     if (outcome == Outcome::empty || outcome == Outcome::paused) return;
   }

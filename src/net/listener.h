@@ -19,7 +19,8 @@ struct ListenerCounters {
   Counter accept_errors;          // Kernel out of memory, and other rare failures.
   Counter descriptors_exhausted;  // Times accepting stopped for lack of a descriptor.
   Counter connections_max_hit;    // Times accepting stopped at max_connections.
-  Counter rate_limited;           // Connections reset because a limit on new ones was reached.
+  Counter accepts_deferred;  // Steps that took one connection only, for the loop was saturated.
+  Counter rate_limited;      // Connections reset because a limit on new ones was reached.
 };
 
 class Acceptor {

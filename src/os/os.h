@@ -128,6 +128,9 @@ enum class Machine : std::uint8_t {
   server_connection,
   passive,
   local_connection,
+  ticket,
+  active,
+  probe,
 };
 // `machine` went from one state to the next; the numbers are indices of its table. Linux is not
 // interested. A simulator counts the edges, to know which were never taken.

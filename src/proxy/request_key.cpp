@@ -34,7 +34,7 @@ std::optional<std::string_view> hash_value(const upstream::BackendPlan& plan,
   switch (plan.hash_source) {
     case upstream::HashSource::none:
     case upstream::HashSource::address: return std::nullopt;
-    case upstream::HashSource::uri: return info.path(head);
+    case upstream::HashSource::uri: return head.view(info.target);
     case upstream::HashSource::header: return find_field(head, plan.hash_key);
     case upstream::HashSource::query: return find_parameter(info.query(head), plan.hash_key);
     case upstream::HashSource::cookie: break;

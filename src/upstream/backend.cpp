@@ -243,7 +243,18 @@ bool Backend::report(const BackendPlan& plan, const Pick& pick, health::Passive:
   if (change.before.state() == State::up && change.after.state() == State::ejected) {
     pick.pool->counters().ejections.add();
   }
+  if (change.after.state() == State::up && change.before.state() != State::up) {
+    came_back(plan, pick.pool->state(), change.before, now_ms);
+  }
   return (change.before.state() == State::up) != (change.after.state() == State::up);
+}
+
+// A server that was out for its answers, or could not be reached more than once, warms up.
+void Backend::came_back(const BackendPlan& plan, ServerState& server, const health::Passive& before,
+                        std::uint64_t now_ms) {
+  const bool long_out = before.cause() == health::Passive::Cause::answers || before.failures() > 1;
+  if (plan.slow_start_ms == 0 || !long_out) return;
+  server.up_since_ms.store(now_ms, std::memory_order_relaxed);
 }
 
 // An error in the answer ejects the server if that leaves enough of the others. Servers are counted

@@ -88,6 +88,8 @@ class Backend {
   [[nodiscard]] bool take(const BackendPlan& plan, std::uint32_t server, std::uint64_t now_us);
   [[nodiscard]] Pick begin(const BackendPlan& plan, std::uint32_t server, bool trial, bool retry,
                            std::uint64_t now_us);
+  static void came_back(const BackendPlan& plan, ServerState& server, const health::Passive& before,
+                        std::uint64_t now_ms);
   [[nodiscard]] health::PassiveChange apply_error(const BackendPlan& plan, const Pick& pick,
                                                   std::uint64_t now_ms);
 

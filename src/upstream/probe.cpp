@@ -29,6 +29,7 @@ ProbeResult result_of_connect(IoStatus status) {
 void Probe::enter(State next) {
   CHECK(kProbeNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
         "illegal state of a probe");
+  os::trace_transition(os::Machine::probe, state_, next);
   state_ = next;
 }
 

@@ -6,6 +6,7 @@ namespace weir::upstream {
 
 void Ticket::enter(State next) {
   CHECK(kTicketNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)]);
+  os::trace_transition(os::Machine::ticket, state_, next);
   state_ = next;
 }
 

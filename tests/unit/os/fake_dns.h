@@ -82,10 +82,14 @@ struct Reply {
 
 class FakeDns {
  public:
-  FakeDns() : udp_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    const Address any = *Address::ip("127.0.0.1", 0);
-    EXPECT_EQ(::bind(udp_.get(), &any.any, any.size), 0);
-    tcp_ = listen_on(*Address::ip("127.0.0.1", bound_port(udp_)), Share::first, 16).fd;
+  FakeDns() {
+    // Both protocols at one port, which for either of them may be taken.
+    for (int tries = 0; tries < 100 && !tcp_.valid(); ++tries) {
+      udp_ = Fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const Address any = *Address::ip("127.0.0.1", 0);
+      EXPECT_EQ(::bind(udp_.get(), &any.any, any.size), 0);
+      tcp_ = listen_on(*Address::ip("127.0.0.1", bound_port(udp_)), Share::first, 16).fd;
+    }
     EXPECT_TRUE(tcp_.valid());
     thread_ = std::jthread([this] { serve(); });
   }

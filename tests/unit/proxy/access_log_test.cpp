@@ -54,6 +54,7 @@ TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
              "app",
              "127.0.0.1:9001",
              1'500'042,
+             7'000,
              2'000'001,
              3,
              10,
@@ -66,7 +67,7 @@ TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
       R"("listener":"web","method":"GET","host":"a.example","path":"/x","query":"q=1",)"
       R"("proto":"1.1","ua":"curl/8","status":502,"error":"upstream_protocol",)"
       R"("rule":"bad_status","route":"line 7","backend":"app","server":"127.0.0.1:9001",)"
-      R"("dur":1.500042,"t_connect":2.000001,"t_ttfb":0.000003,"reused":true,"rx":10,"tx":20,)"
+      R"("dur":1.500042,"t_queue":0.007000,"t_connect":2.000001,"t_ttfb":0.000003,"reused":true,"rx":10,"tx":20,)"
       R"("attempts":2})");
 }
 
@@ -143,8 +144,8 @@ TEST_F(AccessLogTest, LongValuesAreCutAndTheLineIsBounded) {
                method,     host,
                target,     query,
                user_agent, "1.1"};
-    outcome = {599,        name,       name,       name,       name,       server, UINT64_MAX,
-               UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, true};
+    outcome = {599,        name,       name,       name,       name,       server,     UINT64_MAX,
+               UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, true};
     const std::string text = line();
     EXPECT_LE(text.size(), net::kBlockBytes);
     const json value = json::parse(text, nullptr, false);

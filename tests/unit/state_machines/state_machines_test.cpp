@@ -13,11 +13,14 @@
 #include <vector>
 
 #include "control/local_connection.h"
+#include "health/active.h"
 #include "health/passive.h"
 #include "proxy/exchange_core.h"
 #include "proxy/http_session.h"
 #include "proxy/worker.h"
+#include "upstream/probe.h"
 #include "upstream/server_connection.h"
+#include "upstream/ticket.h"
 
 namespace weir {
 namespace {
@@ -64,9 +67,15 @@ std::vector<Machine> machines() {
           "ServerConnection", "A connection to a server, used by one request at a time.",
           "upstream/server_connection.h", "State", upstream::kServerConnectionNext),
       machine<health::Passive::State>(
-          "Passive avoidance",
+          "Passive ejection",
           "What the traffic itself tells about a server; shared by all workers.",
           "health/passive.h", "State", health::kPassiveNext),
+      machine<health::Active::State>("Active check", "The verdict of a server's health check.",
+                                     "health/active.h", "State", health::kActiveNext),
+      machine<upstream::Probe::State>("Probe", "One health check of one server.",
+                                      "upstream/probe.h", "State", upstream::kProbeNext),
+      machine<upstream::Ticket::State>("Ticket", "A request in the queue of its backend.",
+                                       "upstream/ticket.h", "State", upstream::kTicketNext),
       machine<control::LocalConnection::State>(
           "LocalConnection", "A client of the admin pages or of a demo server.",
           "control/local_connection.h", "State", control::kLocalConnectionNext),
