@@ -12,6 +12,7 @@
 namespace weir::config {
 namespace {
 
+constexpr std::uint32_t kConsecutiveMax = 255;  // What the servers' shared word has room for.
 constexpr std::uint32_t kRequestsMax = 1'000'000;
 constexpr std::uint32_t kRetriesMax = 7;
 constexpr std::size_t kSecretMin = 16;
@@ -60,7 +61,7 @@ void load_ejection(const TableReader& backend, Ejection& out) {
   const auto table = backend.table("ejection", TableKind::ejection);
   if (!table) return;
   table->boolean("enabled", out.enabled);
-  table->number("consecutive_errors", 0, kRequestsMax, out.consecutive_errors);
+  table->number("consecutive_errors", 0, kConsecutiveMax, out.consecutive_errors);
   table->number("error_percent", 0, 100, out.error_percent);
   // Half of the servers are slower than the median.
   table->number_or_zero("latency_factor", 2, 1'000, out.latency_factor);

@@ -91,8 +91,8 @@ void BackendWatch::look() {
 void BackendWatch::look_at(Watched& backend) {
   upstream::BackendState& state = *backend.plan->state;
   const health::ServerCounts counts = upstream::count_servers(backend.plan->gate, loop_.now_ms());
-  const bool panic = counts.usable > 0 && std::uint64_t{counts.usable} * 100 <
-                                              std::uint64_t{counts.servers} * backend.panic_percent;
+  const bool panic =
+      std::uint64_t{counts.usable} * 100 < std::uint64_t{counts.servers} * backend.panic_percent;
   if (state.panic.exchange(panic, std::memory_order_relaxed) != panic) {
     if (panic) ++counters_.panics;
     say_("backend " + state.name() + ": " + std::to_string(counts.usable) + " of " +
@@ -103,7 +103,6 @@ void BackendWatch::look_at(Watched& backend) {
 }
 
 void BackendWatch::look_for_outliers(Watched& backend) {
-  if (!backend.ejection.enabled) return;
   const std::vector<upstream::GatePlan::Server>& servers = backend.plan->gate.servers;
   std::vector<health::ServerWindow> windows;
   for (const upstream::GatePlan::Server& server : servers) {
@@ -112,6 +111,7 @@ void BackendWatch::look_for_outliers(Watched& backend) {
                             upstream::is_healthy(*server.state, loop_.now_ms()) &&
                             health::is_up(server.state->passive.load(std::memory_order_relaxed));
   }
+  if (!backend.ejection.enabled) return;
   const std::lock_guard lock(backend.plan->state->ejecting);
   const health::ServerCounts counts = upstream::count_servers(backend.plan->gate, loop_.now_ms());
   health::OutlierSettings settings;

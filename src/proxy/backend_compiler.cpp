@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "balance/maglev.h"
+#include "config/text.h"
 #include "upstream/sticky_plan.h"
 
 namespace weir::proxy {
@@ -21,13 +22,6 @@ std::uint64_t us(config::Milliseconds duration) { return ms(duration) * 1000; }
 
 std::uint32_t ms32(config::Milliseconds duration) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(ms(duration), UINT32_MAX));
-}
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char byte) {
-    return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + ('a' - 'A')) : byte;
-  });
-  return text;
 }
 
 balance::Algorithm algorithm_of(Balance balance) {
@@ -90,7 +84,8 @@ void compile_balance(const config::Backend& from, upstream::BackendPlan& plan) {
   plan.balance.hash_load_percent = from.hash_load_percent;
   if (plan.balance.algorithm == balance::Algorithm::maglev) plan.balance.maglev = maglev_of(from);
   plan.hash_source = hash_source_of(from.balance);
-  plan.hash_key = plan.hash_source == HashSource::header ? lower(from.hash_key) : from.hash_key;
+  plan.hash_key =
+      plan.hash_source == HashSource::header ? config::lower(from.hash_key) : from.hash_key;
   plan.reports_load = from.balance == Balance::least_load;
   plan.probe_every =
       from.health.type == config::HealthCheck::Type::none ? 0 : from.health.every_requests;
@@ -140,7 +135,7 @@ upstream::BackendPlan compile_backend(const config::Backend& from, SharedState& 
   plan.name = from.name;
   plan.state = &state;
   plan.unavailable_status = from.unavailable_status;
-  plan.priority_header = lower(from.queue.priority_header);
+  plan.priority_header = config::lower(from.queue.priority_header);
   compile_servers(from, shared, plan);
   compile_balance(from, plan);
   compile_failures(from, plan);

@@ -90,7 +90,8 @@ Exchange::Outcome Exchange::expire() {
     return step();
   }
   if (request_timeout_ms() <= now_ms()) {
-    if (attempt_.pick && attempt_.connected) attempt_erred(ProxyError::request_timeout);
+    const bool for_client = core_.request() == RequestState::sending && request_stall_.client;
+    if (attempt_.connected && !for_client) attempt_erred(ProxyError::request_timeout);
     answer(refusal(ProxyError::request_timeout));
     return step();
   }

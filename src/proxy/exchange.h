@@ -112,6 +112,8 @@ class Exchange final : public upstream::TicketOwner {
   [[nodiscard]] bool retry_withdraw();
   [[nodiscard]] bool retries_left() const;
   void retry_later();
+  void retry_backoff();
+  [[nodiscard]] bool retry_for_status(std::uint16_t status);
   [[nodiscard]] Retry retry_within_bounds(Retry retry, std::uint32_t failed_server);
   [[nodiscard]] AttemptFacts attempt_facts() const;
   void attempt_adopt(upstream::ServerConnection& connection, bool connected);
@@ -135,7 +137,6 @@ class Exchange final : public upstream::TicketOwner {
   Progress relay_head();
   Progress relay_interim(const http::ResponseInfo& info);
   Progress relay_final(const http::ResponseInfo& info);
-  [[nodiscard]] bool tries_another(std::uint16_t status) const;
   [[nodiscard]] bool keeps_cookie() const;
   [[nodiscard]] std::optional<CloseReason> response_closes(const http::ResponseInfo& info,
                                                            bool chunked) const;

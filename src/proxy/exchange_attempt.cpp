@@ -147,7 +147,9 @@ void Exchange::leave_queue(upstream::Gate::Leaving why) {
   if (ticket_ != nullptr) {
     plan_->state->gate.leave(*std::exchange(ticket_, nullptr), why, now_us());
   }
-  if (granted_) backend_->release(*plan_, *granted_, now_us());
+  if (!granted_) return;
+  (void)backend_->report(*plan_, *granted_, health::Passive::Event::abandoned, now_us());
+  backend_->release(*plan_, *granted_, now_us());
   granted_.reset();
 }
 
@@ -186,14 +188,37 @@ void Exchange::retry_later() {
   if (retry_ != Retry::other_within_budget || retries_ == 0) return;
   if (!backend_->has_other(*plan_, tried_, now_us())) return;
   retry_paid_ = retry_withdraw();
-  if (!retry_paid_) {
-    retry_ = Retry::none;
-    return;
-  }
+  if (retry_paid_) return retry_backoff();
+  retry_ = Retry::none;
+}
+
+void Exchange::retry_backoff() {
+  if (retries_ == 0) return;
   const upstream::RetryPlan& plan = plan_->retry;
   const std::uint32_t doublings = std::min(retries_ - 1, 16U);
   const std::uint64_t wait_ms = std::min(plan.backoff_ms << doublings, plan.backoff_max_ms);
   retry_at_ms_ = now_ms() + wait_ms - (wait_ms / 2 * backend_->random() >> 32);
+}
+
+// An answer that the configuration would rather have from another server, if the request can go
+// there. Otherwise it is the client's.
+bool Exchange::retry_for_status(std::uint16_t status) {
+  const std::vector<std::uint16_t>& statuses = plan_->retry.statuses;
+  if (statuses.empty() || !std::ranges::binary_search(statuses, status)) return false;
+  const AttemptFacts facts = attempt_facts();
+  if (!facts.whole || !facts.idempotent || !retries_left()) return false;
+  balance::Attempt others = tried_;
+  if (!others.exclude(attempt_.pick->server)) return false;
+  if (!backend_->has_other(*plan_, others, now_us()) || !retry_withdraw()) return false;
+  attempt_answered(status);
+  tried_ = others;
+  retry_ = Retry::other_within_budget;
+  retry_paid_ = true;
+  last_failure_ = ProxyError::upstream_status;
+  retry_backoff();
+  attempt_end();
+  core_.enter(RequestState::ready);
+  return true;
 }
 
 void Exchange::attempt_adopt(upstream::ServerConnection& connection, bool connected) {

@@ -114,10 +114,7 @@ Exchange::Progress Exchange::relay_interim(const http::ResponseInfo& info) {
 
 Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   using Kind = http::BodyFraming::Kind;
-  if (tries_another(info.status)) {
-    attempt_failed(ProxyError::upstream_status);
-    return Progress::moved;
-  }
+  if (retry_for_status(info.status)) return Progress::moved;
   attempt_answered(info.status);
   const bool delimited = info.body.kind == Kind::none || info.body.kind == Kind::length;
   const bool chunked = !delimited && !request_.http10;
@@ -150,17 +147,6 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   core_.enter(ResponseState::relaying);
   if (core_.request() == RequestState::complete) server.out.release();
   return Progress::moved;
-}
-
-// Whether the answer is one that the configuration would rather have from another server, and the
-// request can go there.
-bool Exchange::tries_another(std::uint16_t status) const {
-  const std::vector<std::uint16_t>& statuses = plan_->retry.statuses;
-  if (statuses.empty() || !std::ranges::binary_search(statuses, status)) return false;
-  const AttemptFacts facts = attempt_facts();
-  if (!facts.whole || !facts.idempotent || !retries_left()) return false;
-  balance::Attempt others = tried_;
-  return others.exclude(attempt_.pick->server) && backend_->has_other(*plan_, others, now_us());
 }
 
 // The client has its cookie, or its server is only full for the moment.

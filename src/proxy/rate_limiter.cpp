@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "balance/hash_key.h"
+#include "config/text.h"
 #include "proxy/request_key.h"
 
 namespace weir::proxy {
@@ -21,13 +22,14 @@ RateLimiter::RateLimiter(const config::RateLimit& settings, std::uint64_t salt)
       salt_(salt),
       rate_(settings.count, static_cast<std::uint64_t>(settings.per.count()) * kNsPerMs,
             settings.burst),
+      header_(config::lower(settings.header)),
       table_(settings.key == config::RateLimit::Key::total ? 1 : settings.keys_max) {}
 
 std::uint64_t RateLimiter::key_of(const os::Peer& client, const http::HeadParser* head) const {
   switch (settings_.key) {
     case config::RateLimit::Key::total: return salt_;
     case config::RateLimit::Key::header: {
-      const auto value = head == nullptr ? std::nullopt : find_field(*head, settings_.header);
+      const auto value = head == nullptr ? std::nullopt : find_field(*head, header_);
       return balance::hash_key(value.value_or(std::string_view{}), salt_);
     }
     case config::RateLimit::Key::client: break;

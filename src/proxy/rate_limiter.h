@@ -42,6 +42,7 @@ class RateLimiter {
   config::RateLimit settings_;
   std::uint64_t salt_;
   limit::Gcra rate_;
+  std::string header_;  // Lower case.
   limit::RateTable table_;
   std::atomic<std::uint64_t> refused_{0};
 };

@@ -34,6 +34,9 @@ class Backend::View {
       : backend_(backend), plan_(plan), now_us_(now_us), roll_(roll), retry_(retry) {}
 
   void only_tier(std::uint32_t tier) { tier_ = tier; }
+  // Somebody was left out of this pick for warming up, who is healthy after all.
+  [[nodiscard]] bool share_denied() const { return share_denied_; }
+  void ignore_shares() { ignore_shares_ = true; }
   // Nobody healthy is left: whoever is not out of service will do.
   void take_unhealthy() {
     tier_ = kAnyTier;
@@ -82,7 +85,9 @@ class Backend::View {
     const std::uint32_t share =
         health::slow_start_share(now_us_ / 1000, since_ms, plan_.slow_start_ms);
     const std::uint32_t lot = (roll_ ^ (index * 0x9E37'79B9U)) * 0x85EB'CA6BU >> 22;
-    return lot < share * std::min(percent, 100U) / 100;
+    if (ignore_shares_ || lot < share * std::min(percent, 100U) / 100) return true;
+    share_denied_ = true;
+    return false;
   }
 
   [[nodiscard]] bool passes_breakers(const ServerState& state, std::uint32_t index) const {
@@ -103,6 +108,8 @@ class Backend::View {
   std::uint32_t tier_ = kAnyTier;
   bool retry_;
   bool unhealthy_too_ = false;
+  bool ignore_shares_ = false;
+  mutable bool share_denied_ = false;
   mutable bool breaker_hit_ = false;
 };
 
@@ -124,7 +131,11 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
   View view(*this, plan, wanted.retry, now_us, random());
   if (!plan.state->panic.load(std::memory_order_relaxed)) {
     if (plan.tiered) view.only_tier(lowest_tier(plan, wanted.tried, now_ms).value_or(kAnyTier));
-    const Picked picked = pick_healthy(plan, view, wanted.tried, now_us);
+    Picked picked = pick_healthy(plan, view, wanted.tried, now_us);
+    if (picked.outcome != Outcome::picked && view.share_denied()) {
+      view.ignore_shares();
+      picked = pick_healthy(plan, view, wanted.tried, now_us);
+    }
     if (picked.outcome == Outcome::picked) {
       return {Outcome::picked,
               begin(plan, picked.pick.server, picked.pick.trial, wanted.retry, now_us)};
@@ -221,6 +232,7 @@ void Backend::release(const BackendPlan& plan, Pick& pick, std::uint64_t now_us)
     plan.state->gate.release(plan.gate, pick.server, now_us);
   } else {
     state.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    plan.state->gate.poke(now_us);  // A newer configuration may have a limit, and a queue.
   }
 }
 

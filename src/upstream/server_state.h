@@ -33,7 +33,7 @@ struct alignas(64) ServerCounters {
   Counter answers;          // Attempts that say something about the server: answered, or broken.
   Counter answers_bad;      // Of those: 500, 502, 503, 504, resets, timeouts, broken HTTP.
   Counter ejections;        // For errors in a row.
-  Counter breaker_hit;      // Picks that passed it over for pending connections or retries.
+  Counter breaker_hit;      // Times it was passed over for its pending connections or retries.
   Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.
 };
 
