@@ -173,8 +173,13 @@ bool Exchange::retry_charge() {
 }
 
 bool Exchange::retry_withdraw() {
+  using Cause = upstream::RetryBudget::Cause;
+  const bool slow = last_failure_ == ProxyError::response_timeout ||
+                    last_failure_ == ProxyError::request_write_timeout ||
+                    last_failure_ == ProxyError::upstream_status;
+  const Cause cause = slow ? Cause::overloaded : Cause::broken;
   WorkerCounters& counters = worker_.counters();
-  if (plan_->retry.budget_percent == 0 || !backend_->retry_budget().withdraw(now_ms())) {
+  if (plan_->retry.budget_percent == 0 || !backend_->retry_budget().withdraw(now_ms(), cause)) {
     counters.retry_budget_exhausted.add();
     return false;
   }
@@ -209,12 +214,13 @@ bool Exchange::retry_for_status(std::uint16_t status) {
   if (!facts.whole || !facts.idempotent || !retries_left()) return false;
   balance::Attempt others = tried_;
   if (!others.exclude(attempt_.pick->server)) return false;
-  if (!backend_->has_other(*plan_, others, now_us()) || !retry_withdraw()) return false;
+  if (!backend_->has_other(*plan_, others, now_us())) return false;
+  last_failure_ = ProxyError::upstream_status;
+  if (!retry_withdraw()) return false;
   attempt_answered(status);
   tried_ = others;
   retry_ = Retry::other_within_budget;
   retry_paid_ = true;
-  last_failure_ = ProxyError::upstream_status;
   retry_backoff();
   attempt_end();
   core_.enter(RequestState::ready);
@@ -295,6 +301,7 @@ void Exchange::attempt_failed(ProxyError error, bool timed_out) {
   }
   AttemptFacts facts = attempt_facts();
   facts.timed_out = timed_out;
+  facts.broken = !timed_out;
   attempt_.pick->pool->counters().errors.add();
   if (timed_out) ++silent_servers_;
   const bool stale = attempt_.reused && !attempt_.answer_begun && !timed_out;
@@ -364,10 +371,7 @@ void Exchange::attempt_report(health::Passive::Event event) {
       text += " is ejected for a while: ";
       text += refusal(last_failure_).word;
       break;
-    case health::Passive::Event::erred:
-      text += attempt_.pick->trial ? " stays ejected: its trial failed"
-                                   : " is ejected for a while: errors in a row";
-      break;
+    case health::Passive::Event::erred: text += " is ejected for a while: errors in a row"; break;
     default: text += " takes requests again"; break;
   }
   worker_.log_event(text);

@@ -8,8 +8,13 @@ namespace weir::proxy {
 Retry retry_after(const AttemptFacts& facts) {
   // Connecting failed: no server knows of this request.
   if (!facts.connected) return Retry::other_server;
-  // A byte of an answer means that the server acts on the request.
-  if (facts.answer_begun || !facts.held) return Retry::none;
+  if (!facts.held) return Retry::none;
+  if (facts.answer_begun) {
+    // The server acts on the request: to wait for the rest of its answer is all that can be done,
+    // unless there is none to wait for, and acting twice is the same as acting once.
+    const bool again = facts.broken && facts.idempotent && facts.whole;
+    return again ? Retry::other_within_budget : Retry::none;
+  }
   // A kept connection that the server closed at the moment of use (RFC 9112 9.3.1): not a sign of
   // a broken server. A silent one is.
   const bool closed_unused = facts.reused && !facts.timed_out;

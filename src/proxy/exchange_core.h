@@ -74,6 +74,7 @@ struct AttemptFacts {
   bool reused = false;        // It had served another request before.
   bool sent = false;          // The kernel took at least one byte of the request.
   bool answer_begun = false;  // At least one byte of an answer, interim ones included, was seen.
+  bool broken = false;        // What was seen is no head of an answer, and will never be one.
   bool held = false;          // Everything that was sent can be sent again.
   bool whole = false;         // The complete request, body included, is held.
   bool idempotent = false;    // RFC 9110 9.2.2.

@@ -145,7 +145,7 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
   view.take_unhealthy();
   const balance::Choice choice = balancer_.pick(view, wanted.tried);
   if (choice && take(plan, *choice, now_us)) {
-    return {Outcome::picked, begin(plan, *choice, false, wanted.retry, now_us)};
+    return {Outcome::picked, adopt(plan, *choice, wanted.retry, now_us)};
   }
   if (choice) return {Outcome::full};
   return {view.breaker_hit() ? Outcome::broken : plan.limited ? Outcome::full : Outcome::none};
