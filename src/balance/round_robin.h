@@ -45,7 +45,7 @@ class RoundRobin {
   template <ServerView View>
   Choice pick_due(const View& servers, const Attempt& attempt) {
     Choice best;
-    std::uint32_t best_due = Turns::kNever;
+    std::int64_t best_due = Turns::kNever;
     for (std::uint32_t server = 0; server < turns_.count(); ++server) {
       if (turns_[server].due >= best_due) continue;
       if (attempt.excludes(server) || !servers.usable(server)) continue;

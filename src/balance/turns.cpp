@@ -29,19 +29,19 @@ void Turns::take(std::uint32_t server) {
   if (clock_ >= kRound) begin_round();
 }
 
-std::uint32_t Turns::turn_after(std::uint32_t time, std::uint32_t server, std::uint32_t weight) {
+std::int64_t Turns::turn_after(std::int64_t time, std::uint32_t server, std::uint32_t weight) {
   // Turn n lies at floor((n * kRound + phase) / weight), for n >= weight in a later round. It is
   // later than `time` when n * kRound >= (time + 1) * weight - phase.
-  const std::uint64_t phase = spread(server);
-  const std::uint64_t reached = (std::uint64_t{time} + 1) * weight;
-  const std::uint64_t turn = reached <= phase ? 0 : (reached - phase + kRound - 1) / kRound;
-  return static_cast<std::uint32_t>((turn * kRound + phase) / weight);
+  const std::int64_t phase = spread(server);
+  const std::int64_t reached = (time + 1) * weight;
+  const std::int64_t turn = reached <= phase ? 0 : (reached - phase + kRound - 1) / kRound;
+  return (turn * kRound + phase) / weight;
 }
 
 void Turns::begin_round() {
   clock_ -= kRound;
   for (Server& server : servers_) {
-    if (server.weight != 0) server.due -= std::min(server.due, kRound);
+    if (server.weight != 0) server.due = std::max(server.due - kRound, -kPast);
   }
 }
 

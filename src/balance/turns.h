@@ -7,10 +7,11 @@
 //     each server exactly `weight` times, and the same over the rest when some are left out;
 //   - smoothness: a heavy server is not served in bursts;
 //   - no debts: a server that was left out keeps one turn, its other missed turns are forgotten,
-//     so that one which returns after an hour is not flooded.
+//     so that one which returns after an hour is not flooded;
+//   - order: of those that were left out, the one that was longest is first.
 //
-// Invariants after each call: clock_ < kRound and due < 2 * kRound for every weighted server. At
-// the end of a round all of them are moved back by kRound, hence nothing ever overflows.
+// Invariants after each call: clock_ < kRound and -kPast <= due < 2 * kRound for every weighted
+// server. At the end of a round all of them are moved back by kRound, hence nothing ever overflows.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,10 @@ namespace weir::balance {
 
 class Turns {
  public:
-  static constexpr std::uint32_t kNever = 0xFFFF'FFFF;
+  static constexpr std::int64_t kNever = INT64_MAX;
 
   struct Server {
-    std::uint32_t due;  // The earliest is next. kNever for weight 0.
+    std::int64_t due;  // The earliest is next. kNever for weight 0.
     std::uint32_t weight;
   };
 
@@ -42,15 +43,16 @@ class Turns {
   void take(std::uint32_t server);
 
  private:
-  static constexpr std::uint32_t kRound = 1U << 30;
+  static constexpr std::int64_t kRound = std::int64_t{1} << 30;
+  static constexpr std::int64_t kPast = 4096 * kRound;
 
   // The first turn later than `time` of the server with this number and weight > 0.
-  [[nodiscard]] static std::uint32_t turn_after(std::uint32_t time, std::uint32_t server,
-                                                std::uint32_t weight);
+  [[nodiscard]] static std::int64_t turn_after(std::int64_t time, std::uint32_t server,
+                                               std::uint32_t weight);
   void begin_round();
 
   std::vector<Server> servers_;
-  std::uint32_t clock_;  // The latest turn served.
+  std::int64_t clock_;  // The latest turn served.
 };
 
 }  // namespace weir::balance

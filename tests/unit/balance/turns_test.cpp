@@ -40,7 +40,7 @@ TEST(Turns, TakingInAnyOrderStaysInRange) {
     const auto server = static_cast<std::uint32_t>(prng.bounded(weights.size()));
     turns.take(server);
     for (std::uint32_t other = 0; other < turns.count(); ++other) {
-      ASSERT_LT(turns[other].due, 1U << 31);
+      ASSERT_LT(turns[other].due, std::int64_t{1} << 31);
     }
   }
 }
@@ -48,6 +48,25 @@ TEST(Turns, TakingInAnyOrderStaysInRange) {
 TEST(TurnsDeathTest, RefusesAWeightItCannotHonour) {
   const Weights weights{kWeightMax + 1};
   EXPECT_DEATH(Turns(weights, 0), "CHECK failed");
+}
+
+// One server is always free and begins a round with every turn; the others are free one by one.
+TEST(Turns, ThoseLeftOutComeInTheOrderOfTheirWaiting) {
+  const std::vector<std::uint32_t> weights(6, 1);
+  Turns turns(weights, 7);
+  std::vector<unsigned> taken(weights.size());
+  for (int i = 0; i < 1'000; ++i) {
+    turns.take(0);
+    std::uint32_t longest = 1;
+    for (std::uint32_t server = 2; server < turns.count(); ++server) {
+      if (turns[server].due < turns[longest].due) longest = server;
+    }
+    turns.take(longest);
+    ++taken[longest];
+  }
+  for (std::uint32_t server = 1; server < turns.count(); ++server) {
+    EXPECT_EQ(taken[server], 200u) << server;
+  }
 }
 
 }  // namespace
