@@ -218,6 +218,7 @@ class Exchange final : public upstream::TicketOwner {
   Retry retry_ = Retry::none;                              // What the next attempt will be.
   std::uint32_t attempts_ = 0;
   std::uint32_t retries_ = 0;      // Of them, after a failure that another server may not have.
+  std::uint64_t last_attempt_us_ = 0;
   bool retry_paid_ = false;        // The budget has been charged for the next attempt.
   std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor, or backing off: not before this time.
   std::uint64_t descriptors_waited_ms_ = 0;

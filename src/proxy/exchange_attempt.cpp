@@ -86,6 +86,7 @@ Exchange::Found Exchange::attempt_begin() {
   attempt_.started_ms = now_ms();
   attempt_.started_us = now_us();
   if (!retry_charge()) return Found::nothing;
+  last_attempt_us_ = now_us();
   ++attempts_;
   last_server_ = &attempt_.pick->pool->state();
   return Found::server;
@@ -173,13 +174,10 @@ bool Exchange::retry_charge() {
 }
 
 bool Exchange::retry_withdraw() {
-  using Cause = upstream::RetryBudget::Cause;
-  const bool slow = last_failure_ == ProxyError::response_timeout ||
-                    last_failure_ == ProxyError::request_write_timeout ||
-                    last_failure_ == ProxyError::upstream_status;
-  const Cause cause = slow ? Cause::overloaded : Cause::broken;
   WorkerCounters& counters = worker_.counters();
-  if (plan_->retry.budget_percent == 0 || !backend_->retry_budget().withdraw(now_ms(), cause)) {
+  const bool others_do_well = backend_->did_well_since(last_attempt_us_);
+  if (plan_->retry.budget_percent == 0 ||
+      !backend_->retry_budget().withdraw(now_ms(), others_do_well)) {
     counters.retry_budget_exhausted.add();
     return false;
   }

@@ -117,7 +117,7 @@ Backend::Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::u
                  std::uint64_t now_us)
     : pools_(std::move(pools)),
       balancer_(plan.balance, weights_of(plan), seed),
-      retry_budget_(now_us / 1000),
+      retry_budget_(now_us / 1000, pools_.empty() ? 1 : pools_[0]->state().worker_count()),
       prng_(~seed) {
   if (plan.balance.algorithm == balance::Algorithm::ewma) unfinished_.resize(pools_.size());
 }
@@ -240,6 +240,7 @@ bool Backend::report(const BackendPlan& plan, const Pick& pick, health::Passive:
                      std::uint64_t now_us) {
   using Event = health::Passive::Event;
   if (event == Event::abandoned && !pick.trial) return false;
+  if (event == Event::answered) last_good_us_ = now_us;
   std::atomic<std::uint64_t>& word = pick.pool->state().passive;
   // By far the most frequent case: a healthy server did well.
   const bool good = event == Event::succeeded || event == Event::answered;

@@ -74,6 +74,12 @@ class Backend {
   // The answer's head has come; or, `failed`, an error, or nothing will come.
   void observe(Pick& pick, std::uint64_t now_us, bool failed);
 
+  // Whether a server has answered well since then, or just before.
+  [[nodiscard]] bool did_well_since(std::uint64_t since_us) const {
+    constexpr std::uint64_t kJustBeforeUs = 100'000;
+    return last_good_us_ + kJustBeforeUs >= since_us && last_good_us_ != 0;
+  }
+
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
   [[nodiscard]] std::uint32_t random() { return static_cast<std::uint32_t>(prng_() >> 32); }
 
@@ -96,6 +102,7 @@ class Backend {
   std::vector<ServerPool*> pools_;
   balance::Balancer balancer_;
   RetryBudget retry_budget_;
+  std::uint64_t last_good_us_ = 0;  // When a good answer came last; 0: never.
   Prng prng_;
   std::vector<balance::Unfinished> unfinished_;  // By server; only for ewma.
 };

@@ -1,17 +1,17 @@
 // RetryBudget: how many requests may be sent a second time when servers break.
 //
 // A share of the requests, so that retries stop at that share instead of doubling the load on
-// servers that cannot cope. Two purses, because failures are of two kinds:
+// servers that cannot cope. Two purses, because there are two kinds of trouble, and what tells them
+// apart is whether other servers of the backend do well meanwhile:
 //
-//   broken      connections cut in the middle, answers that are no HTTP: a server has died, and all
-//               it worked on fails at once. Such bursts are paid from savings: what quiet times
-//               have left over, at most 500, and ten a second besides.
-//   overloaded  timeouts, and statuses that are to be tried again: when all servers are slow this
-//               goes on and on, and each retry makes it worse. There are no savings: the purse
-//               holds two, and the share is a twentieth less, so that even with these two the sum
-//               stays within the share.
+//   savings  One server has died, hangs or errs: all it worked on fails at once, and the others can
+//            take it. What quiet times have left over pays for such a burst: at most 500, and ten a
+//            second besides.
+//   pocket   Nobody does well: each retry makes it worse, and this may go on for long. The pocket
+//            holds ten for all workers together and gets one a second, and its share of the
+//            requests is a tenth less than the configured one, which leaves room for these.
 //
-// A retry of the second kind is paid from both. One per worker and backend. Time is an argument.
+// One per worker and backend. Time is an argument.
 #pragma once
 
 #include <algorithm>
@@ -21,42 +21,44 @@ namespace weir::upstream {
 
 class RetryBudget {
  public:
-  enum class Cause : std::uint8_t {
-    broken,
-    overloaded,
-  };
-
-  explicit RetryBudget(std::uint64_t now_ms) : refilled_ms_(now_ms) {}
+  RetryBudget(std::uint64_t now_ms, unsigned workers)
+      : pocket_max_(std::max(kPocketOfAll / std::max(workers, 1U), kPerRetry)),
+        pocket_per_ms_(kPocketPerMsOfAll / std::max(workers, 1U)),
+        pocket_(pocket_max_),
+        refilled_ms_(now_ms) {}
 
   // A new request, not a retry. `percent`: how many retries a hundred of them pay for, 0..100.
   void deposit(std::uint32_t percent) {
     const std::uint64_t share = percent * (kPerRetry / 100);
     savings_ = std::min(savings_ + share, kSavingsMax);
-    pocket_ = std::min(pocket_ + share - share / 20, kPocketMax);
+    pocket_ = std::min(pocket_ + share - share / 10, pocket_max_);
   }
 
-  // Takes the price of one retry. False when the budget is used up.
-  [[nodiscard]] bool withdraw(std::uint64_t now_ms, Cause cause) {
+  // Takes the price of one retry. False when the budget is used up. `others_do_well`: a server of
+  // the backend has answered well since the failed attempt began.
+  [[nodiscard]] bool withdraw(std::uint64_t now_ms, bool others_do_well) {
     const std::uint64_t elapsed_ms = now_ms - refilled_ms_;
     savings_ = std::min(savings_ + elapsed_ms * kSavingsPerMs, kSavingsMax);
+    pocket_ = std::min(pocket_ + elapsed_ms * pocket_per_ms_, pocket_max_);
     refilled_ms_ = now_ms;
-    if (savings_ < kPerRetry) return false;
-    if (cause == Cause::overloaded) {
-      if (pocket_ < kPerRetry) return false;
-      pocket_ -= kPerRetry;
-    }
-    savings_ -= kPerRetry;
+    std::uint64_t& purse = others_do_well ? savings_ : pocket_;
+    if (purse < kPerRetry) return false;
+    purse -= kPerRetry;
     return true;
   }
 
  private:
-  static constexpr std::uint64_t kPerRetry = 2'000;
-  static constexpr std::uint64_t kSavingsPerMs = 20;
+  // Divisible by a hundred percent, by a tenth of that, and by a thousand milliseconds.
+  static constexpr std::uint64_t kPerRetry = 1'000'000;
+  static constexpr std::uint64_t kSavingsPerMs = kPerRetry / 100;
   static constexpr std::uint64_t kSavingsMax = 500 * kPerRetry;
-  static constexpr std::uint64_t kPocketMax = 2 * kPerRetry;
+  static constexpr std::uint64_t kPocketOfAll = 10 * kPerRetry;
+  static constexpr std::uint64_t kPocketPerMsOfAll = kPerRetry / 1000;
 
+  std::uint64_t pocket_max_;
+  std::uint64_t pocket_per_ms_;
   std::uint64_t savings_ = 100 * kPerRetry;
-  std::uint64_t pocket_ = kPocketMax;
+  std::uint64_t pocket_;
   std::uint64_t refilled_ms_;
 };
 
