@@ -226,6 +226,25 @@ class InLine(QueueCase):
         holds[1].permits.release()
         self.assertEqual(stays.response().status, 200)
 
+    def test_a_retry_waits_for_another_server(self):
+        """The server that failed it is free, and yet not asked again; who comes later is not held
+        up by that."""
+        hold = self.held()
+        failing = self.origin(lambda connection: (connection.request(), connection.reset()))
+        weir = self.weir(self.server, failing, backend={
+            "balance": "round_robin", "server_limit": 1, "queue": {"target": "0s"},
+            "ejection": {"enabled": False}})
+        busy = self.send(weir, "busy")
+        wait_until(lambda: hold.now == 1, 10, "the request at the one that holds")
+        first, second = (self.send(weir, name) for name in ("first", "second"))
+        wait_until(lambda: len(failing.requests) >= 2, 10, "both at the failing one")
+        hold.permits.release(3)
+        for client in (busy, first, second):
+            self.assertEqual(client.response().status, 200)
+        self.assertEqual(sorted(hold.order), ["busy", "first", "second"])
+        targets = [request.target for request in failing.requests]
+        self.assertEqual(len(targets), len(set(targets)))
+
     def test_a_reload_that_brings_a_server(self):
         """New requests go there at once, although others wait that know the old file only."""
         weir, first = self.one_slot()
