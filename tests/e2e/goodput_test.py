@@ -1,0 +1,102 @@
+"""More load than the servers can take: they stay as busy as they can be with answers that somebody
+still wants, and the rest is told early."""
+
+from harness import SLOWDOWN, seconds, wait_until
+from harness.failure import FailureCase, ms
+from harness.load import quantile
+
+SLOTS, SERVICE = 16, 0.1            # Of one server: 160 requests a second.
+CAPACITY = SLOTS / SERVICE
+GOODPUT_LEAST = 0.95                # Of the capacity.
+OVER = 600                          # Requests after which the queue has its length.
+COUNT = 1_600
+
+
+class Goodput(FailureCase):
+
+    def overload(self, weir, servers: list, factor: float, timeout: float) -> list:
+        """Asks at a rate of `factor` times the capacity; the answers of the second part."""
+        rate = factor * CAPACITY * len(servers) / SLOWDOWN
+        load = self.load(weir, rate=rate)
+        wait_until(lambda: load.asked >= OVER, 60, "the queue to fill")
+        before = [server.report() for server in servers]
+        wait_until(lambda: load.asked >= OVER + COUNT, 60, "requests")
+        after = [server.report() for server in servers]
+        span = [report["now"] for report in (before[0], after[0])]
+        answers = [answer for answer in load.stop() if span[0] <= answer.ended <= span[1]]
+        self.check(before, after, answers, timeout)
+        return answers
+
+    def check(self, before: list, after: list, answers: list, timeout: float) -> None:
+        """The server says itself how long its slots were taken, so that what it loses to a busy
+        machine is not held against weir."""
+        took = sum(report["service_sum"] for report in after)
+        took -= sum(report["service_sum"] for report in before)
+        served = sum(report["served"] for report in after)
+        served -= sum(report["served"] for report in before)
+        span = after[0]["now"] - before[0]["now"]
+        capacity = len(after) * SLOTS * span / (took / served)
+        good = [answer.seconds for answer in answers if answer.status == 200]
+        worst = quantile(good, 0.99)
+        self.say(f"{len(good)} good answers in {span:.2f} s, capacity {capacity:.0f}"
+                 f" ({len(good) / capacity:.1%}), p99 {worst:.3f} s,"
+                 f" {len(answers) - len(good)} refused")
+        self.assertGreaterEqual(len(good), GOODPUT_LEAST * capacity)
+        self.assertLess(worst - took / served, seconds(timeout) + 0.1 * SLOWDOWN)
+        self.assertLessEqual(max(report["most_in_flight"] for report in after), SLOTS)
+        for answer in answers:
+            self.assertIn(answer.status, (200, 503))
+            self.assertEqual(answer.status == 503, answer.retry_after != "")
+
+    def backend(self, **queue) -> dict:
+        return {"server_limit": SLOTS, "queue": queue}
+
+    def server(self, name: str = "one"):
+        return self.moody(name, slots=SLOTS, service=SERVICE * SLOWDOWN)
+
+    def test_twice_the_capacity(self):
+        server = self.server()
+        weir = self.weir(server, runtime={"workers": 2}, backend=self.backend(timeout=ms(1000)))
+        answers = self.overload(weir, [server], 2, 1.0)
+        self.assertTrue(any(answer.status == 503 for answer in answers))
+
+    def test_twice_the_capacity_of_two_servers(self):
+        servers = [self.server("one"), self.server("two")]
+        weir = self.weir(*servers, runtime={"workers": 4}, backend=self.backend(timeout=ms(1000)))
+        self.overload(weir, servers, 2, 1.0)
+
+    def test_with_a_short_queue(self):
+        """Who does not fit is told at once; the servers do not notice."""
+        server = self.server()
+        weir = self.weir(server, runtime={"workers": 2},
+                         backend=self.backend(size=32, timeout="60s"))
+        answers = self.overload(weir, [server], 2, 32 / CAPACITY)
+        refused = [answer.seconds for answer in answers if "queue_full" in answer.error]
+        self.assertLess(quantile(refused, 0.5), seconds(SERVICE))
+
+    def test_below_the_capacity_nobody_is_refused(self):
+        server = self.server()
+        weir = self.weir(server, runtime={"workers": 2}, backend=self.backend(timeout=ms(2000)))
+        load = self.load(weir, rate=0.7 * CAPACITY / SLOWDOWN)
+        wait_until(lambda: load.asked >= 400, 60, "requests")
+        load.stop()
+        self.assertEqual(load.failures, [])
+
+    def test_impatient_clients_are_not_served(self):
+        """Who left the queue costs the servers nothing: they see no request of it."""
+        server = self.server()
+        weir = self.weir(server, backend=self.backend(timeout="60s", target="0s"))
+        load = self.load(weir, clients=SLOTS)
+        wait_until(lambda: len(load.answers) >= SLOTS, 10, "all slots in use")
+        for number in range(100):
+            client = self.client(weir)
+            client.send(b"POST /gone/%d HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n" % number)
+            client.reset()
+        wait_until(lambda: weir.metric("weir_http_requests_total", code="none") +
+                   server.posts().total() >= 100, 20, "all of them to be gone")
+        seen = len(load.answers)
+        wait_until(lambda: len(load.answers) >= seen + 5 * SLOTS, 20, "requests of the others")
+        load.stop()
+        self.say(f"{server.posts().total()} of 100 were sent to the server")
+        self.assertEqual(load.failures, [])
+        self.assertLess(server.posts().total(), 50)
