@@ -70,7 +70,7 @@ class AccessLog(Case):
 
     def test_option_of_the_command_line(self):
         path = self.path("cli.log")
-        weir = self.classic(self.origin(), options=["--access-log", path])
+        weir = self.plain(self.origin(), options=["--access-log", path])
         self.client(weir).get("/cli")
         self.assertEqual(self.lines(path, 1)[0]["path"], "/cli")
         port = self.free_port()
@@ -81,7 +81,7 @@ class AccessLog(Case):
         self.assertEqual(self.lines(path, 2)[1]["path"], "/proxy")
 
     def test_off_by_default(self):
-        weir = self.classic(self.origin())
+        weir = self.plain(self.origin())
         before = weir.output
         self.client(weir).get("/silent")
         self.assertEqual(weir.output, before)

@@ -201,7 +201,7 @@ class Reload(Case):
 
     def test_classic_form_has_no_file(self):
         """SIGHUP without a file does not end weir."""
-        weir = self.classic(self.a)
+        weir = self.plain(self.a)
         weir.reload()
         client = self.client(weir)
         for _ in range(10):
