@@ -25,9 +25,10 @@ class AccessLog(Case):
 
         return wait_until(read, 10, f"{count} lines in {path}")
 
-    def logged(self, *servers, **options):
+    def logged(self, *servers, backend=None, **options):
         self.file = self.path("access.log")
-        return self.weir(*servers, access_log=self.file, **options)
+        return self.weir(*servers, access_log=self.file,
+                         backend={"balance": "round_robin", **(backend or {})}, **options)
 
     def test_fields(self):
         server = self.origin()

@@ -17,6 +17,7 @@ class Reload(Case):
 
     def text(self, *servers, **options):
         options.setdefault("listen", self.port)
+        options["backend"] = {"balance": "round_robin", **options.get("backend", {})}
         return config(servers=list(servers), admin=f"127.0.0.1:{self.admin}", **options)
 
     def proxy(self, *servers, **options):

@@ -55,7 +55,8 @@ class NothingSent(Case):
     def test_connect_that_never_completes(self):
         """A server whose queue is full does not answer a SYN: the connect timeout, then another."""
         server = self.origin()
-        client = self.client(self.weir(self.deaf_port(), server, backend={"connect": "200ms"}))
+        client = self.client(self.weir(self.deaf_port(), server, backend={
+            "balance": "round_robin", "connect": "200ms"}))
         for _ in range(3):
             self.assertEqual(client.request("POST", body=b"x").body, b"ok")
 
@@ -195,7 +196,7 @@ class SilentServer(Case):
     held in full, once; whatever else was sent may have been done."""
 
     def proxy(self, *servers):
-        return self.weir(*servers, backend={"response_head": "300ms"})
+        return self.weir(*servers, backend={"balance": "round_robin", "response_head": "300ms"})
 
     def counts(self, *servers):
         return sorted(len(server.requests) for server in servers)
@@ -279,7 +280,7 @@ class Counted(Case):
 
     def test_other_server(self):
         server = self.origin()
-        weir = self.weir(self.free_port(), server)
+        weir = self.weir(self.free_port(), server, backend={"balance": "round_robin"})
         client = self.client(weir)
         for _ in range(4):
             self.assertEqual(client.request("POST", body=b"abc").status, 200)
@@ -289,7 +290,7 @@ class Counted(Case):
 
     def test_budgeted(self):
         bad, good = self.origin(closes_after(0)), self.origin()
-        weir = self.weir(bad, good)
+        weir = self.weir(bad, good, backend={"balance": "round_robin"})
         client = self.client(weir)
         for _ in range(4):
             self.assertEqual(client.get().status, 200)

@@ -94,7 +94,7 @@ class NoServerLeft(Case):
         self.assertTrue(answer.has("content-length"))
 
     def test_classic_form_answers_500(self):
-        client = self.client(self.plain(self.free_port(), self.free_port()))
+        client = self.client(self.classic(self.free_port(), self.free_port()))
         for _ in range(5):
             self.check_page(client.get(), 500)
 
