@@ -107,7 +107,7 @@ class Retries(NamedCase):
 class Limits(NamedCase):
 
     def exact(self, limits, count, backend, servers="AB"):
-        """So many requests at one time, four of which find a place: what the servers see at most."""
+        """So many requests at one time, four of which find a place: what each server sees."""
         named = self.named(servers)
         tables = [{"address": server, **({"limit": limit} if limit else {})}
                   for server, limit in zip(named, limits)]

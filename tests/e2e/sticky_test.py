@@ -203,6 +203,18 @@ class Unusable(StickyCase):
         wait_until(lambda: self.client(weir).get("/", f"Cookie: lb={value}\r\n").body != b"A", 10,
                    "a server in maintenance to lose them")
 
+    def test_states_in_the_file(self):
+        weir = self.sticky()
+        value = self.bound(weir)
+        self.reload(weir, [{"address": self.servers[0], "state": "drain"}, *self.servers[1:]])
+        self.assertEqual(self.ask(weir, value), {"A"})
+        self.assertEqual(set(self.names(weir, 10)), {"B", "C"})
+        self.reload(weir, [{"address": self.servers[0], "state": "maintenance"},
+                           *self.servers[1:]])
+        answer = self.client(weir).get("/", f"Cookie: lb={value}\r\n")
+        self.assertIn(answer.body, (b"B", b"C"))
+        self.assertEqual(self.ask(weir, self.value(answer)), {answer.body.decode()})
+
     def test_a_full_server_does_not_lose_its_clients(self):
         """Somebody else answers meanwhile, and the cookie stays what it is."""
         weir = self.sticky(server_limit=1)
