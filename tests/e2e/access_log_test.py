@@ -25,9 +25,10 @@ class AccessLog(Case):
 
         return wait_until(read, 10, f"{count} lines in {path}")
 
-    def logged(self, *servers, **options):
+    def logged(self, *servers, backend=None, **options):
         self.file = self.path("access.log")
-        return self.weir(*servers, access_log=self.file, **options)
+        return self.weir(*servers, access_log=self.file,
+                         backend={"balance": "round_robin", **(backend or {})}, **options)
 
     def test_fields(self):
         server = self.origin()
@@ -70,7 +71,7 @@ class AccessLog(Case):
 
     def test_option_of_the_command_line(self):
         path = self.path("cli.log")
-        weir = self.classic(self.origin(), options=["--access-log", path])
+        weir = self.plain(self.origin(), options=["--access-log", path])
         self.client(weir).get("/cli")
         self.assertEqual(self.lines(path, 1)[0]["path"], "/cli")
         port = self.free_port()
@@ -81,7 +82,7 @@ class AccessLog(Case):
         self.assertEqual(self.lines(path, 2)[1]["path"], "/proxy")
 
     def test_off_by_default(self):
-        weir = self.classic(self.origin())
+        weir = self.plain(self.origin())
         before = weir.output
         self.client(weir).get("/silent")
         self.assertEqual(weir.output, before)

@@ -44,7 +44,7 @@ class BackPressure(Case):
                     connection.send(BLOCK)
                     sent.value += len(BLOCK)
 
-        weir = self.classic(self.origin(script))
+        weir = self.plain(self.origin(script))
         slow = self.client(weir, timeout=60, receive_buffer=16_384)
         slow.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
         stalled = wait_stalled(sent)
@@ -77,7 +77,7 @@ class BackPressure(Case):
             connection.body(request, count)
             connection.send(OK)
 
-        weir = self.classic(self.origin(script, record=False, receive_buffer=16_384))
+        weir = self.plain(self.origin(script, record=False, receive_buffer=16_384))
         client = self.client(weir, timeout=60)
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % TOTAL)
         sent = Counter()
@@ -110,7 +110,7 @@ class BackPressure(Case):
                 sent.value += len(BLOCK)
             connection.send(b"0\r\n\r\n")
 
-        weir = self.classic(self.origin(script))
+        weir = self.plain(self.origin(script))
         slow = self.client(weir, timeout=60, receive_buffer=16_384)
         slow.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertLess(wait_stalled(sent), 64 << 20)
@@ -138,7 +138,7 @@ class BackPressure(Case):
                     sent.value += 1
                 connection.send(OK)
 
-        weir = self.classic(self.origin(script))
+        weir = self.plain(self.origin(script))
         other = self.client(weir)
         self.assertEqual(other.get("/small").body, b"ok")
         before = weir.memory()
@@ -164,7 +164,7 @@ class BackPressure(Case):
                 gate.wait(seconds(30))
                 connection.send(OK)
 
-        weir = self.classic(self.origin(script, record=False))
+        weir = self.plain(self.origin(script, record=False))
         client = self.client(weir, timeout=60)
         sent, stop = Counter(), threading.Event()
         block = b"GET /pipelined HTTP/1.1\r\nHost: a\r\n\r\n" * 500
@@ -196,7 +196,7 @@ class BackPressure(Case):
             while request := connection.request():
                 connection.send(OK if request.target == "/small" else body)
 
-        weir = self.classic(self.origin(script, record=False))
+        weir = self.plain(self.origin(script, record=False))
         for _ in range(100):
             client = self.client(weir, receive_buffer=4_096)
             client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")

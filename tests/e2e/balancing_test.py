@@ -27,14 +27,14 @@ class Balancing(Case):
         return "".join(client.get().body.decode() for _ in range(count))
 
     def test_round_robin_is_exact(self):
-        weir = self.classic(*self.servers)
+        weir = self.plain(*self.servers)
         text = self.answers(weir, 30)
         self.assertEqual(text, text[:3] * 10)
         self.assertEqual(sorted(text[:3]), ["A", "B", "C"])
 
     def test_round_robin_over_client_connections(self):
         """It is requests that are balanced, not connections."""
-        weir = self.classic(*self.servers)
+        weir = self.plain(*self.servers)
         text = "".join(self.client(weir).get().body.decode() for _ in range(30))
         self.assertEqual(collections.Counter(text), {"A": 10, "B": 10, "C": 10})
 
@@ -115,13 +115,13 @@ class Balancing(Case):
         """Its share goes to the others evenly, and not every request pays for the attempt."""
         dead = self.origin()
         dead.kill()
-        client = self.client(self.classic(dead, *self.servers))
+        client = self.client(self.plain(dead, *self.servers))
         counts = collections.Counter(client.get().body.decode() for _ in range(60))
         self.assertEqual(set(counts), {"A", "B", "C"})
         self.assertLessEqual(max(counts.values()) - min(counts.values()), 20)
 
     def test_two_workers_use_all(self):
-        weir = self.classic(*self.servers, workers=2)
+        weir = self.plain(*self.servers, workers=2)
         counts = collections.Counter()
         for _ in range(12):
             counts.update(self.answers(weir, 6))
@@ -130,4 +130,4 @@ class Balancing(Case):
 
     def test_one_server(self):
         server = self.origin(answering(OK))
-        self.assertEqual(self.answers(self.classic(server), 5), "okokokokok")
+        self.assertEqual(self.answers(self.plain(server), 5), "okokokokok")

@@ -14,7 +14,7 @@ class Boundaries(Case):
     def test_request_heads(self):
         """Up to the limit a head is served, above it 431; never anything else."""
         server = self.origin()
-        weir = self.classic(server)
+        weir = self.plain(server)
         client = self.client(weir)
         for size in (*around(4_096), *around(8_192), *around(16_000, 0, 400), *around(16_384, 20)):
             start = b"GET / HTTP/1.1\r\nHost: a\r\nX-Pad: "
@@ -31,7 +31,7 @@ class Boundaries(Case):
     def test_request_head_and_body_in_one_piece(self):
         server = self.origin(lambda connection: [
             connection.send(response(request.body)) for request in iter(connection.request, None)])
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for block in BLOCKS:
             for total in around(block):
                 for length in (1, 2, 100, block // 2):
@@ -52,7 +52,7 @@ class Boundaries(Case):
                 pad = min(max(total - length - len(start) - 4, 0), 7_000)
                 connection.send(start + b"p" * pad + b"\r\n\r\n" + b"b" * length)
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for block in BLOCKS:
             for total in around(block):
                 for length in (0, 1, 100, block // 2, block):
@@ -66,7 +66,7 @@ class Boundaries(Case):
                 pad = int(request.target[1:]) - len(start) - 4
                 connection.send(start + b"p" * pad + b"\r\n\r\nok")
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for size in (*around(4_096), *around(8_192), *around(16_000, 0, 400), *around(16_384, 20)):
             answer = client.request("POST", f"/{size}")
             self.assertIn((answer.status, answer.body if answer.status == 200 else b"ok"),
@@ -83,7 +83,7 @@ class Boundaries(Case):
                                 b"%x\r\n%s\r\n" % (first, b"f" * first) +
                                 b"1f4;x=y\r\n%s\r\n0\r\nX-T: z\r\n\r\n" % (b"s" * 500))
 
-        weir = self.classic(self.origin(script))
+        weir = self.plain(self.origin(script))
         client = self.client(weir)
         for block in (4_096, 16_384, 32_768):
             for first in range(block - 600, block + 10, 3 if block > 4_096 else 1):
@@ -93,7 +93,7 @@ class Boundaries(Case):
     def test_chunked_uploads_across_a_boundary(self):
         server = self.origin(lambda connection: [
             connection.send(response(request.body)) for request in iter(connection.request, None)])
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for block in (4_096, 16_384):
             for first in range(block - 200, block + 10):
                 client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
@@ -106,7 +106,7 @@ class Boundaries(Case):
         server = self.origin(lambda connection: [
             connection.send(response(request.target.encode()))
             for request in iter(connection.request, None)])
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for block in (4_096, 16_384):
             for offset in range(0, 60):
                 length = block - 60 - offset

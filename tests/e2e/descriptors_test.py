@@ -68,7 +68,7 @@ class Descriptors(Case):
     def test_stops_and_resumes(self):
         """The limit of connections that follows from that of descriptors."""
         origin = self.holding()
-        weir = self.classic(origin, prefix=limited(LIMIT))
+        weir = self.plain(origin, prefix=limited(LIMIT))
         most = int(re.search(r"at most (\d+) connections", weir.output).group(1))
         self.assertGreater(most, LIMIT // 3)
         clients = [self.client(weir).send(GET) for _ in range(most + 10)]
@@ -134,7 +134,7 @@ class Descriptors(Case):
 
     def test_soft_limit_is_raised(self):
         """The soft limit is lifted to the hard one at the start."""
-        weir = self.classic(self.origin(), prefix=["prlimit", "--nofile=64:2048"])
+        weir = self.plain(self.origin(), prefix=["prlimit", "--nofile=64:2048"])
         clients = [self.client(weir) for _ in range(300)]
         for client in clients:
             self.assertEqual(client.get().status, 200)

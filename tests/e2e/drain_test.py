@@ -46,7 +46,7 @@ class Drain(Case):
 
     def test_without_work_it_ends_at_once(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            weir = self.classic(self.server, workers=2)
+            weir = self.plain(self.server, workers=2)
             started = time.monotonic()
             weir.signal(number)
             self.assertEqual(weir.wait(), 0)
@@ -57,7 +57,7 @@ class Drain(Case):
         for workers in (1, 2):
             with self.subTest(workers=workers):
                 self.gate.clear()
-                weir = self.classic(self.server, workers=workers)
+                weir = self.plain(self.server, workers=workers)
                 clients = [self.running(weir) for _ in range(5)]
                 weir.signal(signal.SIGTERM)
                 wait_until(lambda weir=weir: self.refused(weir.port), 10, "a refusal")
@@ -71,7 +71,7 @@ class Drain(Case):
                 self.assertEqual(weir.wait(), 0)
 
     def test_answer_in_the_middle_is_completed(self):
-        weir = self.classic(self.server)
+        weir = self.plain(self.server)
         client = self.running(weir, "/big")
         client.head()
         weir.signal(signal.SIGTERM)
@@ -81,7 +81,7 @@ class Drain(Case):
         self.assertEqual(weir.wait(), 0)
 
     def test_upload_in_the_middle_is_completed(self):
-        weir = self.classic(self.server)
+        weir = self.plain(self.server)
         client = self.client(weir)
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
         self.server.wait_requests(1)
@@ -92,7 +92,7 @@ class Drain(Case):
         self.assertEqual(weir.wait(), 0)
 
     def test_idle_connections_are_closed(self):
-        weir = self.classic(self.server)
+        weir = self.plain(self.server)
         clients = [self.client(weir) for _ in range(20)]
         for client in clients:
             self.assertEqual(client.get().body, b"ok")
@@ -105,7 +105,7 @@ class Drain(Case):
         for second in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(second=second):
                 self.gate.clear()
-                weir = self.classic(self.server)
+                weir = self.plain(self.server)
                 self.running(weir)
                 weir.signal(signal.SIGTERM)
                 wait_until(lambda weir=weir: self.refused(weir.port), 10, "a refusal")
@@ -126,7 +126,7 @@ class Drain(Case):
     def test_nobody_in_the_queue_is_reset(self):
         """Connections that were accepted by the kernel before the signal get an answer or an
         orderly close, never a reset: many clients connect while it stops."""
-        weir = self.classic(self.server, workers=2)
+        weir = self.plain(self.server, workers=2)
         results, stop = [], threading.Event()
 
         def knock():
@@ -199,7 +199,7 @@ class Drain(Case):
 
     def test_sigpipe_never_matters(self):
         """Writing to clients and servers that are gone does not end weir."""
-        weir = self.classic(self.server)
+        weir = self.plain(self.server)
         for _ in range(20):
             client = self.client(weir)
             client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n" * 3)

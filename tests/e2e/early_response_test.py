@@ -17,7 +17,7 @@ class EarlyResponse(Case):
                     connection.head(),
                     connection.send(response(b"too much", "413 Content Too Large", close)),
                     connection.half_close(), connection.wait_end()))
-                client = self.client(self.classic(server))
+                client = self.client(self.plain(server))
                 client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n")
 
                 def upload(client=client):
@@ -44,7 +44,7 @@ class EarlyResponse(Case):
                 connection.body(request)
                 received.append(len(request.body))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         size = 2_000_000
         for _ in range(2):
             client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
@@ -64,7 +64,7 @@ class EarlyResponse(Case):
             connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n")
             connection.body(request, connection.send)
 
-        client = self.client(self.classic(self.origin(script, record=False)))
+        client = self.client(self.plain(self.origin(script, record=False)))
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n")
         body = bytes(range(256)) * (4_000_000 // 256)
         sender = threading.Thread(target=lambda: client.send(body), daemon=True)
@@ -77,7 +77,7 @@ class EarlyResponse(Case):
         server = self.origin(lambda connection: (
             connection.head(), connection.send(response(b"early")), connection.half_close(),
             connection.wait_end()))
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         evil = b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n"
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(evil))
         self.assertEqual(client.response().body, b"early")
@@ -94,7 +94,7 @@ class EarlyResponse(Case):
             connection.send(response(b"bye", "403 Forbidden", "Connection: close\r\n"))
             connection.close()  # With unread content in the queue: the kernel sends a reset.
 
-        proxy = self.classic(self.origin(script))
+        proxy = self.plain(self.origin(script))
         for _ in range(10):
             client = self.client(proxy)
             try:

@@ -71,7 +71,7 @@ class OthersMeanwhile(Case):
                     connection.send(flood)
                 connection.send(OK)
 
-        proxy = self.classic(self.origin(script))
+        proxy = self.plain(self.origin(script))
         client = self.client(proxy)
         client.send(b"GET /flood HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         self.assertEqual(client.head().status, 102)
@@ -93,7 +93,7 @@ class OthersMeanwhile(Case):
                 else:
                     connection.send(OK)
 
-        proxy = self.classic(self.origin(script))
+        proxy = self.plain(self.origin(script))
         client = self.client(proxy)
         client.send(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertEqual(client.head().status, 200)
@@ -111,7 +111,7 @@ class OthersMeanwhile(Case):
                     got.append(read_chunks(connection.reader))
                 connection.send(OK)
 
-        proxy = self.classic(self.origin(script, record=False))
+        proxy = self.plain(self.origin(script, record=False))
         client = self.client(proxy)
         client.send(b"POST /flood HTTP/1.1\r\nHost: a\r\n" + CHUNKED)
         with self.meanwhile(lambda: self.send_pieces(client)):

@@ -8,6 +8,8 @@ import socket
 import struct
 import threading
 
+from harness.ports import free_port
+
 A, CNAME, AAAA, SRV = 1, 5, 28, 33
 SERVFAIL, NXDOMAIN, REFUSED = 2, 3, 5
 DATAGRAM_MAX = 512  # RFC 1035 4.2.1: what is longer is cut off over UDP and whole over TCP.
@@ -35,9 +37,9 @@ class FakeDns:
         self.garbage: dict[str, bytes] = {}  # What stands in the place of a name's record.
         self.asked: list[tuple[str, int]] = []
         self._lock = threading.Lock()
+        self.port = free_port()
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
-        self.port = self._udp.getsockname()[1]
+        self._udp.bind(("127.0.0.1", self.port))
         self._tcp = socket.create_server(("127.0.0.1", self.port))
         for serve in (self._serve_udp, self._serve_tcp):
             threading.Thread(target=serve, daemon=True).start()

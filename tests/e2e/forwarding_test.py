@@ -11,7 +11,7 @@ class Requests(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin()
-        self.proxy = self.classic(self.server)
+        self.proxy = self.plain(self.server)
 
     def sent(self, lines, method="GET"):
         client = self.client(self.proxy)
@@ -104,7 +104,7 @@ class Responses(Case):
                  ("Date", "Mon, 01 Jan 2024 00:00:00 GMT"), ("Vary", "A"), ("Vary", "B"),
                  ("Location", "http://internal:81/x")]
         fields = "".join(f"{name}: {value}\r\n" for name, value in lines)
-        answer = self.client(self.classic(self.origin(
+        answer = self.client(self.plain(self.origin(
             answering(response(b"ok", fields=fields))))).get()
         kept = [(name, value) for name, value in answer.fields if name != "Content-Length"]
         self.assertEqual(kept, lines)
@@ -114,7 +114,7 @@ class Responses(Case):
         fields = ("Connection: x-one, Keep-Alive\r\nX-One: 1\r\nKeep-Alive: timeout=60\r\n"
                   "Proxy-Connection: x\r\nX-Two: 2\r\nUpgrade: h2\r\nconnection: X-THREE\r\n"
                   "X-Three: 3\r\nTE: x\r\n")
-        answer = self.client(self.classic(self.origin(
+        answer = self.client(self.plain(self.origin(
             answering(response(b"ok", fields=fields))))).get()
         for name in ("x-one", "x-three", "keep-alive", "proxy-connection", "upgrade", "te"):
             self.assertFalse(answer.has(name), name)
@@ -122,17 +122,17 @@ class Responses(Case):
 
     def test_connection_cannot_remove_framing(self):
         fields = "Connection: content-length, close\r\n"
-        client = self.client(self.classic(self.origin(
+        client = self.client(self.plain(self.origin(
             answering(response(b"ok", fields=fields), times=1))))
         for _ in range(2):
             self.assertEqual(client.get().body, b"ok")
 
     def test_date_is_added_when_missing(self):
         """RFC 9110 6.6.1: who receives an answer without Date may add one; one is never doubled."""
-        answer = self.client(self.classic(self.origin())).get()
+        answer = self.client(self.plain(self.origin())).get()
         self.assertLessEqual(len(answer.all("date")), 1)
 
     def test_status_and_reason_stay(self):
-        answer = self.client(self.classic(self.origin(
+        answer = self.client(self.plain(self.origin(
             answering(response(b"x", "201 Made It"))))).get()
         self.assertEqual((answer.status, answer.reason), (201, "Made It"))

@@ -10,7 +10,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 class HalfClose(Case):
 
     def test_after_the_request(self):
-        client = self.client(self.classic(self.origin()))
+        client = self.client(self.plain(self.origin()))
         client.send(GET).half_close()
         self.assertEqual(client.response().body, b"ok")
         self.assertTrue(client.closed())
@@ -24,7 +24,7 @@ class HalfClose(Case):
                 connection.send(OK)
 
         server = self.origin(script)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         client.send(GET).half_close()
         server.wait_requests(1)
         self.assertTrue(client.quiet(0.2))
@@ -34,7 +34,7 @@ class HalfClose(Case):
 
     def test_before_a_large_answer(self):
         body = b"0123456789abcdef" * 300_000
-        client = self.client(self.classic(self.origin(answering(response(body)))))
+        client = self.client(self.plain(self.origin(answering(response(body)))))
         client.send(GET).half_close()
         self.assertEqual(client.response().body, body)
         self.assertTrue(client.closed())
@@ -44,7 +44,7 @@ class HalfClose(Case):
             response(connection.request().body)))
         for framed in (b"Content-Length: 5\r\n\r\nhello",
                        b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"):
-            client = self.client(self.classic(server))
+            client = self.client(self.plain(server))
             client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + framed).half_close()
             self.assertEqual(client.response().body, b"hello")
             self.assertTrue(client.closed())
@@ -52,20 +52,20 @@ class HalfClose(Case):
     def test_inside_a_head(self):
         """Nothing of half a request reaches a server; the connection ends."""
         server = self.origin()
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         client.send(GET[:-2]).half_close()
         rest = client.rest()
         self.assertTrue(rest == b"" or rest.startswith(b"HTTP/1.1 400 "), rest)
         self.assertEqual(server.received(), b"")
 
     def test_without_a_request(self):
-        proxy = self.classic(self.origin())
+        proxy = self.plain(self.origin())
         client = self.client(proxy)
         client.half_close()
         self.assertTrue(client.closed())
 
     def test_of_an_idle_client(self):
-        client = self.client(self.classic(self.origin()))
+        client = self.client(self.plain(self.origin()))
         self.assertEqual(client.get().body, b"ok")
         client.half_close()
         self.assertTrue(client.closed())
@@ -80,7 +80,7 @@ class HalfClose(Case):
             connection.wait_end()
 
         server = self.origin(script)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for _ in range(20):
             self.assertEqual(client.get().body, b"ok")
         self.assertEqual(len(server.connections), 20)
@@ -99,7 +99,7 @@ class GoneClients(Case):
                 connection.send(response(request.target.encode()))
 
         server = self.origin(script)
-        proxy = self.classic(server)
+        proxy = self.plain(server)
         for number in range(20):
             gate.clear()
             client = self.client(proxy)
@@ -115,7 +115,7 @@ class GoneClients(Case):
     def test_reset_inside_an_answer(self):
         """A large answer whose client is gone is dropped, and its server connection with it."""
         body = b"x" * 3_000_000
-        proxy = self.classic(self.origin(answering(response(body))))
+        proxy = self.plain(self.origin(answering(response(body))))
         for _ in range(10):
             client = self.client(proxy)
             client.send(GET)
@@ -124,7 +124,7 @@ class GoneClients(Case):
         self.assertEqual(self.client(proxy).get().body, body)
 
     def test_connections_that_say_nothing(self):
-        proxy = self.classic(self.origin())
+        proxy = self.plain(self.origin())
         for _ in range(100):
             self.client(proxy).reset()
             self.client(proxy).close()

@@ -56,7 +56,7 @@ class HugeBodies(Case):
                 if b"Content-Length" not in head and not last:
                     return
 
-        weir = self.classic(self.origin(script), workers=2)
+        weir = self.plain(self.origin(script), workers=2)
         client = self.client(weir, timeout=60)
         client.send(b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n")
         total = Sum()
@@ -89,7 +89,7 @@ class HugeBodies(Case):
                 totals.append(total.value())
                 connection.send(response(b"thanks"))
 
-        weir = self.classic(self.origin(script, record=False), workers=2)
+        weir = self.plain(self.origin(script, record=False), workers=2)
         client = self.client(weir, timeout=60)
         client.send(head)
         for _ in range(MIB):
@@ -113,7 +113,7 @@ class HugeBodies(Case):
         with open(server.write("huge", b""), "wb") as file:
             for _ in range(MIB):
                 file.write(BLOCK)
-        weir = self.classic(server, workers=2)
+        weir = self.plain(server, workers=2)
         total = Sum()
         with subprocess.Popen(["curl", "-q", "-sS", "--noproxy", "*",
                                f"http://127.0.0.1:{weir.port}/huge"],
@@ -131,7 +131,7 @@ class HugeBodies(Case):
                 for _ in range(8):
                     connection.send(BLOCK)
 
-        weir = self.classic(self.origin(script), workers=2)
+        weir = self.plain(self.origin(script), workers=2)
         clients = [self.client(weir, timeout=60) for _ in range(8)]
         for client in clients:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -21,7 +21,7 @@ class Continue(Case):
                 connection.body(request)
                 connection.send(response(request.body))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for _ in range(3):
             client.send(EXPECT)
             self.assertEqual(client.head().status, 100)
@@ -36,7 +36,7 @@ class Continue(Case):
                 connection.body(request)
                 connection.send(response(request.body))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
                     b"Expect: 100-Continue\r\n\r\n")
         self.assertEqual(client.head().status, 100)
@@ -49,7 +49,7 @@ class Continue(Case):
             while request := connection.request():
                 connection.send(b"HTTP/1.1 100 Continue\r\n\r\n", response(request.body))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for _ in range(3):
             client.send(EXPECT + b"hello")
             self.assertEqual(client.response().body, b"hello")
@@ -61,7 +61,7 @@ class Continue(Case):
                 server = self.origin(lambda connection, close=close: (
                     connection.head(),
                     connection.send(response(b"no", "417 Expectation Failed", close))))
-                client = self.client(self.classic(server))
+                client = self.client(self.plain(server))
                 evil = b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n"
                 client.send(b"POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
                             b"Content-Length: %d\r\n\r\n" % len(evil))
@@ -97,7 +97,7 @@ class Continue(Case):
         """RFC 9112 9.3: the content is read to its end, or the connection is closed."""
         server = self.origin(lambda connection: (
             connection.head(), connection.send(response(b"no", "413 Too Large"))))
-        proxy = self.classic(server)
+        proxy = self.plain(server)
         client = self.client(proxy)
         client.send(EXPECT)
         answer = client.response()
@@ -120,7 +120,7 @@ class Continue(Case):
                 connection.body(request)
                 connection.send(response(request.body))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         client.send(EXPECT.replace(b"HTTP/1.1", b"HTTP/1.0") + b"hello")
         answer = client.response()
         self.assertEqual((answer.status, answer.body, answer.interim), (200, b"hello", []))
@@ -129,7 +129,7 @@ class Continue(Case):
         """The content still flows when the client stops waiting."""
         server = self.origin(lambda connection: (
             connection.send(response(connection.request().body))))
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         client.send(EXPECT)
         server.wait_requests(1)
         client.send(b"hello")
@@ -152,7 +152,7 @@ class OtherInterim(Case):
                 gate.wait(seconds(10))
                 connection.send(OK)
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         heads = [client.head() for _ in range(3)]  # Relayed at once, not with the final answer.
         gate.set()
@@ -171,7 +171,7 @@ class OtherInterim(Case):
             while connection.request():
                 connection.send(flood.encode() + OK)
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for _ in range(2):
             answer = client.get()
             self.assertEqual(answer.body, b"ok")
@@ -185,7 +185,7 @@ class OtherInterim(Case):
                 cut = int(request.target[1:])
                 connection.send(whole[:cut], whole[cut:])
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for cut in range(1, len(whole)):
             answer = client.get(f"/{cut}")
             self.assertEqual(([item.status for item in answer.interim], answer.body),
@@ -197,7 +197,7 @@ class OtherInterim(Case):
             while connection.request():
                 connection.send(self.INTERIM + OK)
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         answer = client.response()
         self.assertEqual((answer.status, answer.body, answer.interim), (200, b"ok", []))
@@ -209,7 +209,7 @@ class OtherInterim(Case):
                 connection.send(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n"
                                 b"Connection: x-a\r\nX-A: b\r\nLink: </a>\r\n\r\n" + OK)
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for _ in range(2):
             answer = client.get()  # The reader refuses a framing field in a 1xx.
             self.assertEqual(answer.status, 200)
@@ -222,7 +222,7 @@ class OtherInterim(Case):
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
                 b"raw bytes"), connection.wait_end()))
         for fields in ("", "Upgrade: websocket\r\nConnection: upgrade\r\n"):
-            client = self.client(self.classic(server))
+            client = self.client(self.plain(server))
             answer = client.get(fields=fields)
             self.assertEqual(answer.status, 502)
             self.assertNotIn(b"raw bytes", answer.body)
@@ -236,7 +236,7 @@ class OtherInterim(Case):
             while not stop.is_set():
                 connection.send(self.INTERIM * 100)
 
-        proxy = self.classic(self.origin(script))
+        proxy = self.plain(self.origin(script))
         client = self.client(proxy)
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         try:

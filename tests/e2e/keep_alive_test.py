@@ -8,7 +8,7 @@ class KeepAlive(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin(answering(response(b"hello")))
-        self.proxy = self.classic(self.server)
+        self.proxy = self.plain(self.server)
 
     def test_many_requests_on_one_connection(self):
         """RFC 9112 9.3: HTTP/1.1 connections persist by default."""
@@ -85,7 +85,7 @@ class KeepAlive(Case):
     def test_server_version_and_close_do_not_reach_the_client(self):
         """RFC 9110 7.6.1, 9112 2.3: the server's close and version are about its own hop."""
         old = self.origin(answering(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", times=1))
-        proxy = self.classic(old)
+        proxy = self.plain(old)
         client = self.client(proxy)
         for _ in range(3):
             answer = client.get()

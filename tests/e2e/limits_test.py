@@ -8,7 +8,7 @@ class Limits(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin(cut_requests=True)
-        self.proxy = self.classic(self.server)
+        self.proxy = self.plain(self.server)
 
     def refused_early(self, head, endless, status):
         """`head` and then `endless` again and again, never ending: the refusal comes anyway."""
@@ -123,7 +123,7 @@ class ServerLimits(Case):
             connection.send(data)
             connection.wait_end()
 
-        return self.client(self.classic(self.origin(script))).get()
+        return self.client(self.plain(self.origin(script))).get()
 
     def test_endless_heads(self):
         start = b"HTTP/1.1 200 OK\r\n"
@@ -135,7 +135,7 @@ class ServerLimits(Case):
     def test_ordinary_heads_pass(self):
         fields = "".join(f"X-Field-{number}: {'v' * 60}\r\n" for number in range(50))
         fields += f"Set-Cookie: {'c' * 4000}\r\n"
-        client = self.client(self.classic(self.origin(answering(response(b"ok", fields=fields)))))
+        client = self.client(self.plain(self.origin(answering(response(b"ok", fields=fields)))))
         answer = client.get()
         self.assertEqual((answer.status, len(answer.get("set-cookie"))), (200, 4000))
 

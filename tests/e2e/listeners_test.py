@@ -58,7 +58,7 @@ class Listeners(Case):
     def test_unix_server_in_the_classic_form(self):
         path = self.path("server.sock")
         server = self.origin(unix_path=path)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for _ in range(3):
             self.assertEqual(client.get().body, b"ok")
 
@@ -72,7 +72,7 @@ class Listeners(Case):
 
     def test_ipv6_server(self):
         server = self.origin(host="::1")
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for _ in range(3):
             self.assertEqual(client.get().body, b"ok")
         self.assertEqual(len(server.connections), 1)
@@ -104,7 +104,7 @@ class Listeners(Case):
             self.client(("127.0.0.1", port))
 
     def test_classic_form_listens_everywhere(self):
-        weir = self.classic(self.origin())
+        weir = self.plain(self.origin())
         self.assertEqual(self.client(("127.0.0.9", weir.port)).get().body, b"ok")
 
     def test_forms_of_addresses(self):

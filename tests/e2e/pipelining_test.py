@@ -14,7 +14,7 @@ class Pipelining(Case):
 
     def test_answers_in_order(self):
         """RFC 9112 9.3.2: many requests in one segment, answers in the same order."""
-        proxy = self.classic(self.origin(echo_target), self.origin(echo_target))
+        proxy = self.plain(self.origin(echo_target), self.origin(echo_target))
         client = self.client(proxy)
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number
                              for number in range(100)))
@@ -32,7 +32,7 @@ class Pipelining(Case):
                 connection.send(response(request.target.encode()))
 
         first, second = self.origin(script), self.origin(script)
-        client = self.client(self.classic(first, second))
+        client = self.client(self.plain(first, second))
         client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until(lambda: first.requests or second.requests, 10, "the first request")
         self.assertTrue(client.quiet())
@@ -42,7 +42,7 @@ class Pipelining(Case):
 
     def test_all_kinds_of_requests_together(self):
         """RFC 9112 6.3: after a body, or none, the next byte starts the next request."""
-        client = self.client(self.classic(self.origin(echo_target)))
+        client = self.client(self.plain(self.origin(echo_target)))
         client.send(b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
                     b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
                     b"POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -57,7 +57,7 @@ class Pipelining(Case):
     def test_deep_pipeline_with_a_reader_that_starts_late(self):
         """Neither side may wait for the other for ever while answers fill the buffers."""
         big = response(b"x" * 20_000)
-        proxy = self.classic(self.origin(answering(big)))
+        proxy = self.plain(self.origin(answering(big)))
         client = self.client(proxy)
         count = 1_000
         sender = threading.Thread(target=lambda: client.send(
@@ -70,7 +70,7 @@ class Pipelining(Case):
 
     def test_half_close_after_the_last_request(self):
         """RFC 9112 9.6: a half-close does not cancel what was asked before it."""
-        client = self.client(self.classic(self.origin(echo_target)))
+        client = self.client(self.plain(self.origin(echo_target)))
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number
                              for number in range(10)))
         client.half_close()
@@ -81,7 +81,7 @@ class Pipelining(Case):
     def test_a_bad_request_behind_good_ones(self):
         """RFC 9112 2.2: the good ones are answered, the bad one is refused, then it closes."""
         server = self.origin(answering(OK))
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
                     b"GET /3 HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n"
                     b"GET /4 HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -13,7 +13,7 @@ class Nginx(Case):
     def test_load_over_two(self):
         """20,000 requests over 64 connections: no error, both used, connections reused."""
         first, second = self.nginx(name="first"), self.nginx(name="second")
-        weir = self.classic(first, second, workers=2)
+        weir = self.plain(first, second, workers=2)
         load = wrk(f"http://127.0.0.1:{weir.port}/name", 20_000)
         self.assertEqual(load.failures, [])
         for server in (first, second):
@@ -25,7 +25,7 @@ class Nginx(Case):
     def test_files_are_byte_identical(self):
         server = self.nginx()
         source = random.Random(5)
-        weir = self.classic(server, workers=2)
+        weir = self.plain(server, workers=2)
         for size in (0, 1, 1_000, 65_536, 3_000_000, 20_000_000):
             data = source.randbytes(size)
             server.write(f"file{size}", data)
@@ -35,7 +35,7 @@ class Nginx(Case):
     def test_ranges_and_conditions(self):
         server = self.nginx()
         server.write("f", b"0123456789")
-        weir = self.classic(server)
+        weir = self.plain(server)
         url = f"http://127.0.0.1:{weir.port}/f"
         self.assertEqual(curl("-r", "2-4", url).stdout, b"234")
         etag = self.client(weir).get("/f").get("etag")
@@ -50,7 +50,7 @@ class PythonHttpServer(Case):
     def test_a_thousand_requests_over_eight_connections(self):
         """HTTP/1.0, a connection for each request, a backlog of five: still no error."""
         servers = [self.python_server() for _ in range(2)]
-        weir = self.classic(*servers, workers=2)
+        weir = self.plain(*servers, workers=2)
         bad = []
 
         def run():
@@ -69,7 +69,7 @@ class PythonHttpServer(Case):
         self.assertEqual(bad, [])
 
     def test_directory_listing(self):
-        weir = self.classic(self.python_server())
+        weir = self.plain(self.python_server())
         self.assertIn(b"Directory listing", curl(f"http://127.0.0.1:{weir.port}/").stdout)
 
 
@@ -77,7 +77,7 @@ class Node(Case):
 
     def setUp(self):
         super().setUp()
-        self.proxy = self.classic(self.node())
+        self.proxy = self.plain(self.node())
         self.url = f"http://127.0.0.1:{self.proxy.port}"
 
     def test_echo_with_curl(self):
@@ -130,7 +130,7 @@ class Node(Case):
 class Curl(Case):
 
     def test_usual_ways(self):
-        weir = self.classic(self.origin())
+        weir = self.plain(self.origin())
         url = f"http://127.0.0.1:{weir.port}/"
         for options in ([], ["-0"], ["--http1.1"], ["--http2"], ["--compressed"],
                         ["-X", "DELETE"], ["-d", "a=b"], ["-F", "a=b"]):

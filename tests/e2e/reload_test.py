@@ -17,6 +17,7 @@ class Reload(Case):
 
     def text(self, *servers, **options):
         options.setdefault("listen", self.port)
+        options["backend"] = {"balance": "round_robin", **options.get("backend", {})}
         return config(servers=list(servers), admin=f"127.0.0.1:{self.admin}", **options)
 
     def proxy(self, *servers, **options):
@@ -201,7 +202,7 @@ class Reload(Case):
 
     def test_classic_form_has_no_file(self):
         """SIGHUP without a file does not end weir."""
-        weir = self.classic(self.a)
+        weir = self.plain(self.a)
         weir.reload()
         client = self.client(weir)
         for _ in range(10):

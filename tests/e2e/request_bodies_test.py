@@ -38,7 +38,7 @@ class RequestBodies(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin(digest)
-        self.proxy = self.classic(self.server)
+        self.proxy = self.plain(self.server)
 
     def test_content_length(self):
         client = self.client(self.proxy)
@@ -162,7 +162,7 @@ class IncompleteRequests(Case):
 
     def incomplete(self, data, end):
         server = self.origin(cut_requests=True)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         client.send(data)
         server.wait_requests(1)
         end(client)
@@ -188,7 +188,7 @@ class IncompleteRequests(Case):
     def test_the_next_client_is_untouched(self):
         """RFC 9112 9.6: half of a request never stays in a pooled connection."""
         server = self.origin(answering(response(b"clean")), cut_requests=True)
-        proxy = self.classic(server)
+        proxy = self.plain(server)
         first = self.client(proxy)
         self.assertEqual(first.get().body, b"clean")  # Leaves an idle connection behind.
         first.send(b"POST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nGET /evil")

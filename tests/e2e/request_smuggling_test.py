@@ -133,7 +133,7 @@ class Smuggling(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin(answering(response(b"reached")))
-        self.proxy = self.classic(self.server)
+        self.proxy = self.plain(self.server)
 
     def corpus(self, entries, statuses=(400,)):
         for entry in entries:
@@ -204,7 +204,7 @@ class StagedClose(Case):
     def test_refusal_is_readable_behind_a_flood(self):
         """RFC 9112 9.6: shutdown, drain, close. What still comes must not turn the answer into a
         reset that destroys it in the client's queue."""
-        proxy = self.classic(self.origin())
+        proxy = self.plain(self.origin())
         for _ in range(5):
             client = self.client(proxy)
             client.send(b"GET /x HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n")
@@ -218,7 +218,7 @@ class StagedClose(Case):
 
     def test_a_client_that_never_stops_sending(self):
         """The drain is bounded in time or bytes; the connection ends in any case."""
-        proxy = self.classic(self.origin())
+        proxy = self.plain(self.origin())
         client = self.client(proxy)
         client.send(b"BAD\r\n\r\n")
         self.assertEqual(client.response().status, 400)
@@ -254,7 +254,7 @@ class ChunkedSmuggling(Case):
     def test_chunk_lines(self):
         """Broken framing ends the request: no server sees it complete, nothing behind it is run."""
         server = self.origin(answering(response(b"reached")), cut_requests=True)
-        proxy = self.classic(server)
+        proxy = self.plain(server)
         head = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         for entry in CHUNKS:
             for pieces in ((head + entry + BEHIND,), (head, entry + BEHIND),

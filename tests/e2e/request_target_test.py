@@ -8,7 +8,7 @@ class RequestTarget(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin()
-        self.proxy = self.classic(self.server)
+        self.proxy = self.plain(self.server)
 
     def forwarded(self, data):
         """The request the server got for these bytes."""

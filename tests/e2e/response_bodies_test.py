@@ -44,20 +44,20 @@ def sized(kind):
 class ResponseBodies(Case):
 
     def test_content_length(self):
-        client = self.client(self.classic(self.origin(sized("length"))))
+        client = self.client(self.plain(self.origin(sized("length"))))
         for size in SIZES:
             answer = client.get(f"/{size}")
             self.assertEqual((answer.framing, answer.body), ("length", noise(size)))
 
     def test_chunked(self):
         """RFC 9112 7.1: framed anew; content and order stay."""
-        client = self.client(self.classic(self.origin(sized("chunked"))))
+        client = self.client(self.plain(self.origin(sized("chunked"))))
         for size in SIZES:
             self.assertEqual(client.get(f"/{size}").body, noise(size))
 
     def test_close_delimited_becomes_chunked(self):
         """RFC 9112 6.3 step 8: the client's connection survives the server's close."""
-        client = self.client(self.classic(self.origin(sized("close"))))
+        client = self.client(self.plain(self.origin(sized("close"))))
         for size in SIZES:
             answer = client.get(f"/{size}")
             self.assertEqual((answer.framing, answer.body), ("chunked", noise(size)))
@@ -65,7 +65,7 @@ class ResponseBodies(Case):
     def test_http_1_0_clients_never_see_chunks(self):
         """RFC 9112 6.1, 7.1: to HTTP/1.0 the end of the content is a length or the close."""
         for kind in ("length", "chunked", "close"):
-            proxy = self.classic(self.origin(sized(kind)))
+            proxy = self.plain(self.origin(sized(kind)))
             for size in (0, 1, 5000, 100_000):
                 for fields in ("", "Connection: keep-alive\r\n"):
                     client = self.client(proxy)
@@ -85,7 +85,7 @@ class ResponseBodies(Case):
             while connection.request():
                 connection.send(*(whole[at:at + 1] for at in range(len(whole))))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for _ in range(3):
             answer = client.get()
             self.assertEqual((answer.body, answer.get("x-a")), (b"hello world", "b"))
@@ -100,7 +100,7 @@ class ResponseBodies(Case):
             connection.send(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n")
             connection.send(*(body[at:at + 27] for at in range(0, len(body), 27)))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for target in ("/length", "/close", "/length", "/close"):
             self.assertEqual(client.get(target).body, body)
 
@@ -111,7 +111,7 @@ class ResponseBodies(Case):
                 connection.request()
                 connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + noise(size))
 
-            client = self.client(self.classic(self.origin(script)))
+            client = self.client(self.plain(self.origin(script)))
             for _ in range(30):
                 self.assertEqual(client.get().body, noise(size))
 
@@ -124,7 +124,7 @@ class ResponseBodies(Case):
                 cut = int(request.target[1:])
                 connection.send(whole[:cut], whole[cut:])
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for cut in range(1, len(whole)):
             answer = client.get(f"/{cut}")
             self.assertEqual((answer.body, answer.get("x-a")), (b"hello", "b"))
@@ -140,7 +140,7 @@ class ResponseBodies(Case):
                                 b"Trailer: X-Sum\r\n\r\n" + framed +
                                 b"X-Sum: 1\r\nContent-Length: 3\r\nSet-Cookie: evil=1\r\n\r\n")
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for _ in range(2):
             answer = client.get()
             self.assertEqual(answer.body, body)
@@ -153,7 +153,7 @@ class ResponseBodies(Case):
         for coding in (b"gzip", b"chunked, gzip", b"identity"):
             server = self.origin(answering(
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n\r\nabc", times=1))
-            answer = self.client(self.classic(server)).get()
+            answer = self.client(self.plain(server)).get()
             self.assertIn((answer.status, answer.body if answer.status == 200 else b""),
                           ((200, b"abc"), (502, b"")), coding)
 
@@ -170,7 +170,7 @@ class BodylessResponses(Case):
                 connection.send(response(b"next") if request.target == "/next" else data)
 
         server = self.origin(script)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         result = []
         for _ in range(times):
             result.append(client.request(method, "/"))

@@ -25,7 +25,7 @@ class NothingSent(Case):
     def test_refused_connections(self):
         dead = self.free_port()
         server = self.origin()
-        client = self.client(self.classic(dead, server))
+        client = self.client(self.plain(dead, server))
         for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "X-OWN"):
             for _ in range(4):
                 self.assertEqual(client.request(method, body=b"abc").body, b"ok")
@@ -33,21 +33,21 @@ class NothingSent(Case):
 
     def test_many_dead_servers(self):
         server = self.origin()
-        client = self.client(self.classic(self.free_port(), self.free_port(), self.free_port(),
-                                          server))
+        client = self.client(self.plain(self.free_port(), self.free_port(), self.free_port(),
+                                        server))
         for _ in range(10):
             self.assertEqual(client.request("POST", body=b"abc").status, 200)
 
     def test_missing_unix_socket(self):
         server = self.origin()
-        client = self.client(self.classic(f"unix:{self.path('none.sock')}", server))
+        client = self.client(self.plain(f"unix:{self.path('none.sock')}", server))
         for _ in range(4):
             self.assertEqual(client.request("POST", body=b"x").status, 200)
 
     def test_large_body_of_a_request_that_was_never_sent(self):
         """The content is still with the client, so another server can have it."""
         server = self.origin()
-        client = self.client(self.classic(self.free_port(), server))
+        client = self.client(self.plain(self.free_port(), server))
         for _ in range(4):
             self.assertEqual(client.request("POST", body=b"x" * 500_000).status, 200)
             self.assertEqual(len(server.requests[-1].body), 500_000)
@@ -55,7 +55,8 @@ class NothingSent(Case):
     def test_connect_that_never_completes(self):
         """A server whose queue is full does not answer a SYN: the connect timeout, then another."""
         server = self.origin()
-        client = self.client(self.weir(self.deaf_port(), server, backend={"connect": "200ms"}))
+        client = self.client(self.weir(self.deaf_port(), server, backend={
+            "balance": "round_robin", "connect": "200ms"}))
         for _ in range(3):
             self.assertEqual(client.request("POST", body=b"x").body, b"ok")
 
@@ -68,7 +69,7 @@ class ReusedConnection(Case):
             for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
                 with self.subTest(method=method, end=end):
                     server = self.origin(closes_after(1, end))
-                    client = self.client(self.classic(server))
+                    client = self.client(self.plain(server))
                     for _ in range(6):
                         self.assertEqual(client.request(method, "/r").status, 200)
 
@@ -77,7 +78,7 @@ class ReusedConnection(Case):
         for method in ("POST", "PATCH", "X-OWN"):
             with self.subTest(method=method):
                 server = self.origin(closes_after(1))
-                client = self.client(self.classic(server))
+                client = self.client(self.plain(server))
                 self.assertEqual(client.get("/first").status, 200)
                 self.assertEqual(client.request(method, "/once", body=b"abc").status, 502)
                 self.assertEqual([request.target for request in server.requests].count("/once"), 1)
@@ -93,7 +94,7 @@ class ReusedConnection(Case):
             connection.send(b"HTTP/1.1 20")
 
         server = self.origin(script)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         self.assertEqual(client.get("/1").status, 200)
         self.assertEqual(client.get("/2").status, 502)
         self.assertEqual([request.target for request in server.requests], ["/1", "/2"])
@@ -106,7 +107,7 @@ class ReusedConnection(Case):
             connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
 
         server = self.origin(script)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         self.assertEqual(client.get("/1").status, 200)
         answer = client.get("/2")
         self.assertEqual(answer.status, 502)
@@ -120,7 +121,7 @@ class FreshConnection(Case):
         for method, body in (("GET", b""), ("PUT", b"small"), ("DELETE", b"")):
             with self.subTest(method=method):
                 bad, good = self.origin(closes_after(0)), self.origin()
-                client = self.client(self.classic(bad, good))
+                client = self.client(self.plain(bad, good))
                 for _ in range(4):
                     answer = client.request(method, "/r", body=body)
                     self.assertEqual((answer.status, answer.body), (200, b"ok"))
@@ -129,7 +130,7 @@ class FreshConnection(Case):
 
     def test_post_stays_with_its_server(self):
         bad, good = self.origin(closes_after(0)), self.origin()
-        client = self.client(self.classic(bad, good))
+        client = self.client(self.plain(bad, good))
         statuses = [client.request("POST", f"/{number}", body=b"abc").status
                     for number in range(6)]
         self.assertEqual(set(statuses), {200, 502})
@@ -139,7 +140,7 @@ class FreshConnection(Case):
     def test_bounded(self):
         """A request that kills every server it meets does not go round for ever."""
         servers = [self.origin(closes_after(0)) for _ in range(4)]
-        client = self.client(self.classic(*servers))
+        client = self.client(self.plain(*servers))
         self.assertIn(client.get("/deadly").status, (502, 500, 503))
         attempts = sum(len(server.requests) for server in servers)
         self.assertLessEqual(attempts, 8)
@@ -147,7 +148,7 @@ class FreshConnection(Case):
 
     def test_single_server_that_closes(self):
         server = self.origin(closes_after(0))
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         answer = client.get()
         self.assertEqual(answer.status, 502)
         self.assertLessEqual(len(server.requests), 4)
@@ -168,7 +169,7 @@ class FreshConnection(Case):
             connection.body(request, sink)
 
         bad, good = self.origin(script), self.origin()
-        weir = self.classic(bad, good)
+        weir = self.plain(bad, good)
         for _ in range(4):
             client = self.client(weir)
             try:
@@ -195,7 +196,7 @@ class SilentServer(Case):
     held in full, once; whatever else was sent may have been done."""
 
     def proxy(self, *servers):
-        return self.weir(*servers, backend={"response_head": "300ms"})
+        return self.weir(*servers, backend={"balance": "round_robin", "response_head": "300ms"})
 
     def counts(self, *servers):
         return sorted(len(server.requests) for server in servers)
@@ -279,7 +280,7 @@ class Counted(Case):
 
     def test_other_server(self):
         server = self.origin()
-        weir = self.weir(self.free_port(), server)
+        weir = self.weir(self.free_port(), server, backend={"balance": "round_robin"})
         client = self.client(weir)
         for _ in range(4):
             self.assertEqual(client.request("POST", body=b"abc").status, 200)
@@ -289,7 +290,7 @@ class Counted(Case):
 
     def test_budgeted(self):
         bad, good = self.origin(closes_after(0)), self.origin()
-        weir = self.weir(bad, good)
+        weir = self.weir(bad, good, backend={"balance": "round_robin"})
         client = self.client(weir)
         for _ in range(4):
             self.assertEqual(client.get().status, 200)
@@ -333,7 +334,7 @@ class AllTogether(Case):
                     return
                 connection.send(response(b"fine"))
 
-        weir = self.classic(self.origin(script), self.origin(script), workers=2)
+        weir = self.plain(self.origin(script), self.origin(script), workers=2)
         client = self.client(weir)
         for number in range(500):
             self.assertEqual(client.get(f"/{number}").body, b"fine")
@@ -343,7 +344,7 @@ class AllTogether(Case):
         server = self.origin()
         other = self.origin(answering(response(b"other")))
         server.stop_listening()
-        weir = self.classic(server, other)
+        weir = self.plain(server, other)
         client = self.client(weir)
         for _ in range(4):
             self.assertEqual(client.get().body, b"other")

@@ -50,7 +50,7 @@ class KilledUnderLoad(Case):
     def test_nginx_killed_and_restarted(self):
         """Two nginx, one is killed with SIGKILL in the middle and comes back: no client notices."""
         first, second = self.nginx(name="first"), self.nginx(name="second")
-        weir = self.classic(first, second, workers=2)
+        weir = self.plain(first, second, workers=2)
         load = Load(weir.port)
         wait_until(lambda: load.bodies.get(b"first", 0) > 200, 20, "traffic")
         first.kill()
@@ -69,7 +69,7 @@ class KilledUnderLoad(Case):
                 connection.send(response(b"fine"))
 
         steady, shaky = self.origin(script), self.origin(script)
-        weir = self.classic(steady, shaky, workers=2)
+        weir = self.plain(steady, shaky, workers=2)
         load = Load(weir.port, clients=4)
         end = time.monotonic() + 2
         while time.monotonic() < end:

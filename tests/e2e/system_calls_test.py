@@ -36,7 +36,7 @@ class SystemCalls(Case):
 
     def test_one_keep_alive_client(self):
         server = self.nginx()
-        weir = self.classic(server)
+        weir = self.plain(server)
         client = self.client(weir)
 
         def run(count):
@@ -48,7 +48,7 @@ class SystemCalls(Case):
     def test_small_bodies_ride_in_one_send(self):
         """A small body goes out with its head. POST, which could not be tried again, costs one
         look at the kept connection more."""
-        weir = self.classic(self.nginx(extra="    location = /put { return 200 \"done\"; }"))
+        weir = self.plain(self.nginx(extra="    location = /put { return 200 \"done\"; }"))
         client = self.client(weir)
         for method, receives in (b"PUT", 2), (b"POST", 3):
             message = method + (b" /put HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" +

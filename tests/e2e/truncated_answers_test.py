@@ -23,7 +23,7 @@ class TruncatedAnswers(Case):
                 connection.wait_end()
 
         self.client_got = threading.Event()
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         client.send(request)
         head = client.head()
         self.assertEqual(head.status, 200)
@@ -69,7 +69,7 @@ class TruncatedAnswers(Case):
 
         for _ in range(20):
             self.client_got = threading.Event()
-            client = self.client(self.classic(self.origin(script)))
+            client = self.client(self.plain(self.origin(script)))
             client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n")
             head = client.head()
             sender = threading.Thread(target=self.send_until_it_breaks, args=(client,))
@@ -123,7 +123,7 @@ class TruncatedAnswers(Case):
                     return
                 connection.send(response(b"whole"))
 
-        proxy = self.classic(self.origin(script))
+        proxy = self.plain(self.origin(script))
         other = self.client(proxy)
         for _ in range(5):
             self.assertEqual(other.get().body, b"whole")

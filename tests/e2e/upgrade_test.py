@@ -8,7 +8,7 @@ class Upgrade(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin()
-        self.proxy = self.classic(self.server)
+        self.proxy = self.plain(self.server)
 
     def check(self):
         request = self.server.requests[-1]

@@ -10,7 +10,7 @@ class Reuse(Case):
     def connections_for(self, script, requests=5, fields="", method="GET", statuses=(200,)):
         """How many connections the server saw for that many requests, one after the other."""
         server = self.origin(script)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for _ in range(requests):
             self.assertIn(client.request(method, fields=fields).status, statuses)
         self.assertEqual(len(server.requests), requests)
@@ -19,7 +19,7 @@ class Reuse(Case):
     def test_one_connection_for_many_requests(self):
         """RFC 9112 9.3: also for different clients, one after the other."""
         server = self.origin()
-        weir = self.classic(server)
+        weir = self.plain(server)
         for _ in range(10):
             client = self.client(weir)
             for _ in range(10):
@@ -30,7 +30,7 @@ class Reuse(Case):
     def test_a_client_that_closes_does_not_cost_the_server_connection(self):
         self.assertEqual(self.connections_for(answering(), fields="X: y\r\n"), 1)
         server = self.origin()
-        weir = self.classic(server)
+        weir = self.plain(server)
         for _ in range(5):
             self.client(weir).get(fields="Connection: close\r\n")
             self.client(weir).send(b"GET / HTTP/1.0\r\n\r\n").response()
@@ -63,7 +63,7 @@ class Reuse(Case):
         """A server that says Keep-Alive: timeout=1 is not surprised by a later request."""
         data = response(b"ok", fields="Keep-Alive: timeout=1\r\n")
         server = self.origin(answering(data))
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         client.get()
         self.assertTrue(server.connections[0].done.wait(3), "kept longer than announced")
         self.assertTrue(server.connections[0].saw_end)
@@ -75,7 +75,7 @@ class Poisoned(Case):
     def test_rest_behind_an_answer(self):
         """A second answer in the same segment is not the next client's."""
         server = self.origin(answering(OK + response(b"evil")))
-        weir = self.classic(server)
+        weir = self.plain(server)
         for _ in range(20):
             client = self.client(weir)
             self.assertEqual(client.get().body, b"ok")
@@ -94,7 +94,7 @@ class Poisoned(Case):
                     done.set()
 
         server = self.origin(script)
-        weir = self.classic(server)
+        weir = self.plain(server)
         client = self.client(weir)
         self.assertEqual(client.get().body, b"ok")
         go.set()
@@ -115,7 +115,7 @@ class Poisoned(Case):
                 sent.set()
                 connection.wait_end()
 
-        weir = self.classic(self.origin(script))
+        weir = self.plain(self.origin(script))
         client = self.client(weir)
         for method in ("GET", "POST") * 50:
             sent.clear()
@@ -136,7 +136,7 @@ class Poisoned(Case):
                     getattr(connection, end)()
 
                 server = self.origin(script)
-                weir = self.classic(server)
+                weir = self.plain(server)
                 client = self.client(weir)
                 for _ in range(10):
                     go.clear()
@@ -153,7 +153,7 @@ class Poisoned(Case):
                 connection.send(OK + b"x" * 30_000_000)
 
         server = self.origin(script)
-        client = self.client(self.classic(server))
+        client = self.client(self.plain(server))
         for _ in range(3):
             self.assertEqual(client.get().body, b"ok")
         self.assertTrue(server.connections[0].done.wait(10))
@@ -171,7 +171,7 @@ class SlowServers(Case):
                 connection.send(OK)
 
         server = self.origin(script)
-        weir = self.classic(server)
+        weir = self.plain(server)
         clients = [self.client(weir) for _ in range(8)]
         for client in clients:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -25,7 +25,7 @@ class UrgentData(Case):
     def test_in_a_request_head(self):
         """Wherever it falls, the request is what it is without it."""
         server = self.origin()
-        weir = self.classic(server)
+        weir = self.plain(server)
         head = b"GET /u HTTP/1.1\r\nHost: a\r\n\r\n"
         for at in range(1, len(head)):
             client = self.client(weir)
@@ -38,7 +38,7 @@ class UrgentData(Case):
     def test_in_small_and_large_uploads(self):
         server = self.origin(lambda connection: [
             connection.send(response(request.body)) for request in iter(connection.request, None)])
-        weir = self.classic(server)
+        weir = self.plain(server)
         for size in (100, 50_000, len(BODY)):
             body = BODY[:size]
             for at in (1, size // 2, size - 1):
@@ -57,13 +57,13 @@ class UrgentData(Case):
             data = response(BODY, fields="Connection: close\r\n")
             send_with_urgent(connection.sock, data, int(request.target[1:]))
 
-        client = self.client(self.classic(self.origin(script)))
+        client = self.client(self.plain(self.origin(script)))
         for at in (1, 30, 100, 5_000, 100_000, 1_000_000, len(BODY)):
             self.assertEqual(client.get(f"/{at}").body, BODY)
 
     def test_behind_everything(self):
         """An urgent byte behind the last one leaves the connection as it was."""
-        weir = self.classic(self.origin(answering()))
+        weir = self.plain(self.origin(answering()))
         client = self.client(weir)
         self.assertEqual(client.get().body, b"ok")
         client.sock.send(b"!", socket.MSG_OOB)

@@ -20,14 +20,14 @@ class Workers(Case):
     def test_threads_follow_the_option(self):
         counts = []
         for workers in (1, 3):
-            weir = self.classic(self.origin(), workers=workers)
+            weir = self.plain(self.origin(), workers=workers)
             self.assertEqual(self.client(weir).get().body, b"ok")
             counts.append(len(os.listdir(f"/proc/{weir.pid}/task")))
         self.assertEqual(counts[1] - counts[0], 2)
 
     def test_inherited_affinity_is_respected(self):
         """Pinned inside the mask weir was started with, never outside it."""
-        weir = self.classic(self.origin(), workers=3, prefix=["taskset", "-c", "0"])
+        weir = self.plain(self.origin(), workers=3, prefix=["taskset", "-c", "0"])
         self.assertEqual(self.client(weir).get().body, b"ok")
         for thread in os.listdir(f"/proc/{weir.pid}/task"):
             self.assertEqual(os.sched_getaffinity(int(thread)), {0})
@@ -42,7 +42,7 @@ class Workers(Case):
     def test_idle_clients_are_cheap(self):
         """A thousand idle keep-alive connections cost a few hundred bytes each, and no more when
         each has been used."""
-        weir = self.classic(self.origin())
+        weir = self.plain(self.origin())
         self.client(weir).get()
         clients = [self.client(weir) for _ in range(100)]
         for client in clients:
@@ -61,7 +61,7 @@ class Workers(Case):
             while request := connection.request():
                 connection.send(response(request.target.encode() + b"|" + request.body))
 
-        weir = self.classic(self.origin(echo), self.origin(echo), workers=4)
+        weir = self.plain(self.origin(echo), self.origin(echo), workers=4)
         wrong = []
 
         def run(name):
@@ -81,7 +81,7 @@ class Workers(Case):
 
     def test_stop_with_many_connections(self):
         """Closing hundreds of connections on four workers ends in time, with exit 0."""
-        weir = self.classic(self.origin(answering(OK)), workers=4)
+        weir = self.plain(self.origin(answering(OK)), workers=4)
         clients = [self.client(weir) for _ in range(400)]
         for client in clients[::2]:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

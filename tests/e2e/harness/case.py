@@ -92,6 +92,14 @@ class Case(unittest.TestCase):
         addresses = [getattr(server, "address", server) for server in server_list]
         return self.start(["-N", workers, *options, port, *addresses], [port], **more)
 
+    def plain(self, *server_list, workers: int = 1, options: list = (), **more) -> Weir:
+        """`weir proxy`, the servers in turn: they get the requests of the test and nothing else."""
+        port = free_port()
+        servers = [item for server in server_list
+                   for item in ("--to", getattr(server, "address", server))]
+        return self.start(["proxy", "-N", workers, "--balance", "round_robin", *options,
+                           "--from", f"*:{port}", *servers], [port], **more)
+
     def weir(self, *server_list, prefix: list = (), **options) -> Weir:
         """`weir run` with a generated file: listener `web`, backend `app`, admin on."""
         port, admin = free_port(), free_port()
