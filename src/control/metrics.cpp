@@ -2,11 +2,10 @@
 
 #include <array>
 #include <utility>
-#include <vector>
 
 #include "base/histogram.h"
+#include "control/metrics_backends.h"
 #include "control/metrics_text.h"
-#include "health/passive.h"
 #include "proxy/errors.h"
 
 namespace weir::control {
@@ -71,6 +70,9 @@ constexpr std::array kWorkerFamilies = {
     WorkerFamily{"weir_retry_budget_exhausted_total", kCounter,
                  "Failed requests that were not tried again for lack of retry budget.",
                  &WC::retry_budget_exhausted},
+    WorkerFamily{"weir_hash_keys_missing_total", kCounter,
+                 "Requests without what their backend hashes, sent by client address instead.",
+                 &WC::hash_keys_missing},
     WorkerFamily{"weir_request_discard_limit_hits_total", kCounter,
                  "Connections closed because an unwanted request body was too large to read on.",
                  &WC::discard_max_hit},
@@ -234,6 +236,12 @@ void render_listeners(std::string& out, const MetricsInput& input) {
       Row{"weir_listener_connections_limit_hits_total",
           "Times accepting paused at max_connections.",
           &net::ListenerCounters::connections_max_hit},
+      Row{"weir_listener_accepts_deferred_total",
+          "Steps that took one connection only, because the worker was saturated.",
+          &net::ListenerCounters::accepts_deferred},
+      Row{"weir_listener_rate_limited_total",
+          "Connections reset because a limit on new ones was reached.",
+          &net::ListenerCounters::rate_limited},
   };
   Family active(out, "weir_listener_connections_active", kGauge, "Client connections open now.");
   for (const proxy::ListenerState* listener : input.listeners) {
@@ -253,92 +261,6 @@ void render_listeners(std::string& out, const MetricsInput& input) {
       }
       family.sample(make_labels({{"listener", listener->name}}), total);
     }
-  }
-}
-
-// --- Servers -------------------------------------------------------------------------------------
-
-struct LabelledServer {
-  std::string labels;
-  const upstream::ServerState* state;
-
-  [[nodiscard]] std::uint64_t sum(Counter upstream::ServerCounters::*counter) const {
-    std::uint64_t total = 0;
-    for (unsigned i = 0; i < state->worker_count(); ++i) {
-      total += (state->counters(i).*counter).read();
-    }
-    return total;
-  }
-};
-using Servers = std::span<const LabelledServer>;
-
-void render_server_state(std::string& out, Servers servers) {
-  Family up(out, "weir_server_up", kGauge,
-            "1 when the server takes requests, 0 while it is avoided after failed connections.");
-  for (const LabelledServer& server : servers) {
-    const auto passive = health::Passive::unpack(server.state->passive.load());
-    up.sample(server.labels, passive.state() == health::Passive::State::up ? 1 : 0);
-  }
-  Family in_flight(out, "weir_server_requests_in_flight", kGauge, "Requests at the server now.");
-  for (const LabelledServer& server : servers) {
-    in_flight.sample(server.labels, server.state->in_flight.load());
-  }
-  Family connections(out, "weir_server_connections", kGauge, "Connections to the server now.");
-  using SC = upstream::ServerCounters;
-  for (const LabelledServer& server : servers) {
-    connections.sample(server.labels + ",state=\"active\"", server.sum(&SC::connections_active));
-    connections.sample(server.labels + ",state=\"idle\"", server.sum(&SC::connections_idle));
-  }
-}
-
-void render_server_counters(std::string& out, Servers servers) {
-  struct Row {
-    std::string_view name;
-    std::string_view help;
-    Counter upstream::ServerCounters::*counter;
-  };
-  using SC = upstream::ServerCounters;
-  constexpr std::array kRows = {
-      Row{"weir_server_requests_total", "Attempts that got a connection to the server.",
-          &SC::requests},
-      Row{"weir_server_connects_total", "Connections tried.", &SC::connects},
-      Row{"weir_server_connect_failures_total",
-          "Connections refused, not possible, or not made in time.", &SC::connects_failed},
-      Row{"weir_server_connection_reuses_total", "Requests sent on a kept connection.",
-          &SC::reuses},
-      Row{"weir_server_responses_total", "Final response heads received.", &SC::responses},
-      Row{"weir_server_errors_total", "Attempts that ended without a complete response.",
-          &SC::errors},
-      Row{"weir_server_idle_poisoned_total",
-          "Kept connections dropped because bytes arrived on them unasked.", &SC::idle_poisoned},
-      Row{"weir_server_idle_limit_hits_total",
-          "Connections not kept because enough were kept already.", &SC::idle_max_hit},
-  };
-  for (const Row& row : kRows) {
-    Family family(out, row.name, kCounter, row.help);
-    for (const LabelledServer& server : servers) {
-      family.sample(server.labels, server.sum(row.counter));
-    }
-  }
-}
-
-void render_servers(std::string& out, std::span<const ServerMetrics> input) {
-  std::vector<LabelledServer> servers;
-  servers.reserve(input.size());
-  for (const ServerMetrics& server : input) {
-    servers.push_back(
-        {make_labels({{"backend", server.backend}, {"server", server.name}}), server.state});
-  }
-  render_server_state(out, servers);
-  render_server_counters(out, servers);
-  Family first_byte(out, "weir_server_first_byte_seconds", kHistogram,
-                    "Last byte of the request to the first byte of the server's answer.");
-  for (const LabelledServer& server : servers) {
-    HistogramCounts counts;
-    for (unsigned i = 0; i < server.state->worker_count(); ++i) {
-      counts.add(server.state->counters(i).first_byte_us);
-    }
-    first_byte.histogram(server.labels, counts);
   }
 }
 
@@ -369,6 +291,9 @@ void render_admin(std::string& out, const LocalHttpCounters& admin) {
       Row{"weir_admin_connections_limit_hits_total",
           "Times accepting paused because enough connections were open.",
           admin.listener.connections_max_hit},
+      Row{"weir_admin_accepts_deferred_total",
+          "Steps that took one connection only, because the control thread was saturated.",
+          admin.listener.accepts_deferred},
   };
   for (const Row& row : rows) render_value(out, row.name, kCounter, row.help, row.counter.read());
 }
@@ -377,7 +302,7 @@ void render_admin(std::string& out, const LocalHttpCounters& admin) {
 
 std::string render_metrics(const MetricsInput& input) {
   constexpr std::size_t kFixedBytes = 32 * 1024;
-  constexpr std::size_t kServerBytes = 3 * 1024;
+  constexpr std::size_t kServerBytes = 6 * 1024;
   std::string out;
   out.reserve(kFixedBytes + input.servers.size() * kServerBytes);
   render_program(out, input);
@@ -387,6 +312,12 @@ std::string render_metrics(const MetricsInput& input) {
   render_buffers(out, input.workers);
   render_listeners(out, input);
   render_servers(out, input.servers);
+  render_value(out, "weir_health_checks_in_flight", kGauge, "Health checks under way.",
+               input.checks_under_way);
+  render_backends(out, input.backends, input.now_ms);
+  render_watch(out, input.watch);
+  render_limits(out, input.limits);
+  render_names(out, input.names);
   if (input.admin != nullptr) render_admin(out, *input.admin);
   return out;
 }

@@ -10,11 +10,15 @@
 #include <string>
 #include <string_view>
 
+#include "control/backend_watch.h"
 #include "control/local_http.h"
+#include "control/metrics_servers.h"
+#include "control/name_watch.h"
 #include "loop/loop.h"
 #include "net/buffer.h"
 #include "proxy/counters.h"
-#include "upstream/server_state.h"
+#include "proxy/rate_limiter.h"
+#include "upstream/backend_plan.h"
 
 namespace weir::control {
 
@@ -22,12 +26,6 @@ struct WorkerMetrics {
   const proxy::WorkerCounters* counters = nullptr;
   const loop::LoopCounters* loop = nullptr;
   const net::BufferPool* buffers = nullptr;
-};
-
-struct ServerMetrics {
-  std::string_view backend;
-  std::string_view name;
-  const upstream::ServerState* state = nullptr;
 };
 
 struct ConfigMetrics {
@@ -39,7 +37,7 @@ struct ConfigMetrics {
 };
 
 // Pointers are to live objects and only used during the call. A label set may occur once: each
-// listener once, each pair of backend and server name once.
+// listener, backend and limit once, each pair of backend and server name once.
 struct MetricsInput {
   std::string_view version;
   std::uint64_t start_unix_s = 0;
@@ -49,7 +47,14 @@ struct MetricsInput {
   // By index; as many as the listeners count for.
   std::span<const WorkerMetrics> workers{};
   std::span<const proxy::ListenerState* const> listeners{};
-  std::span<const ServerMetrics> servers{};          // Of the current snapshot.
+  // Of the current snapshot.
+  std::span<const ServerMetrics> servers{};
+  std::span<const upstream::BackendPlan> backends{};
+  std::span<const proxy::RateLimiter* const> limits{};
+  std::uint64_t now_ms = 0;  // By the clock of the loops.
+  std::size_t checks_under_way = 0;
+  BackendWatchCounters watch{};
+  NameMetrics names{};
   const loop::LoopCounters* control_loop = nullptr;  // May be null.
   const LocalHttpCounters* admin = nullptr;          // May be null.
 };

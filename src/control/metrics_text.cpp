@@ -87,6 +87,12 @@ void Family::sample(std::string_view labels, std::uint64_t value) {
   end_sample(value);
 }
 
+void Family::seconds(std::string_view labels, std::uint64_t value_us) {
+  begin_sample("", labels, "");
+  append_seconds(out_, value_us);
+  out_ += '\n';
+}
+
 void Family::histogram(std::string_view labels, const HistogramCounts& counts) {
   for (const Bound& bound : kBounds) {
     begin_sample("_bucket", labels, bound.seconds);

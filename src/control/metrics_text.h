@@ -26,6 +26,7 @@ class Family {
   Family(std::string& out, std::string_view name, std::string_view type, std::string_view help);
 
   void sample(std::string_view labels, std::uint64_t value);
+  void seconds(std::string_view labels, std::uint64_t value_us);
   // Cumulative buckets up to 10 s, sum and count; in seconds. A bucket's end falls inside one of
   // the histogram's own, finer ones, which counts whole: up to 6 % above the end are included.
   void histogram(std::string_view labels, const HistogramCounts& counts);

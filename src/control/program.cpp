@@ -268,10 +268,17 @@ std::string Program::metrics() const {
   }
   std::vector<const proxy::ListenerState*> listeners;
   for (const auto& listener : workers_->listeners()) listeners.push_back(listener.get());
+  const proxy::Snapshot& snapshot = publisher_->newest();
   std::vector<ServerMetrics> servers;
-  for (const upstream::ServerState* state : publisher_->newest().servers()) {
-    servers.push_back({state->backend(), state->name(), state});
+  for (const upstream::BackendPlan& backend : snapshot.backends()) {
+    for (const upstream::GatePlan::Server& server : backend.gate.servers) {
+      servers.push_back({backend.name, server.state->name(), server.state,
+                         backend.gate.limit_now(server), prober_->history(*server.state),
+                         backend.reports_load});
+    }
   }
+  const std::vector<const proxy::RateLimiter*> limits(snapshot.limits().begin(),
+                                                      snapshot.limits().end());
   MetricsInput input;
   input.version = kVersion;
   input.start_unix_s = start_unix_s_;
@@ -281,6 +288,12 @@ std::string Program::metrics() const {
   input.workers = workers;
   input.listeners = listeners;
   input.servers = servers;
+  input.backends = snapshot.backends();
+  input.limits = limits;
+  input.now_ms = loop_.now_ms();
+  input.checks_under_way = prober_->under_way();
+  input.watch = backend_watch_->counters();
+  input.names = names_->metrics();
   input.control_loop = &loop_.counters();
   input.admin = admin_ != nullptr ? &admin_->counters() : nullptr;
   return render_metrics(input);
