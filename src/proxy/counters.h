@@ -52,6 +52,10 @@ struct WorkerCounters {
   Counter hash_keys_missing;         // Keyed requests without the field: by address instead.
   Counter discard_max_hit;           // An unwanted request body was larger than weir reads on.
   Counter log_lines_dropped;         // The log writer did not keep up.
+  Counter mirrored;                  // Copies of requests that went on their way to a mirror.
+  Counter mirror_skipped;            // Not sent: as many as may be were under way, or no server.
+  Counter mirror_too_large;          // Not sent: the request does not fit a block.
+  Counter mirror_failed;             // Of `mirrored`: not sent or not answered completely.
   Histogram request_us;              // First byte of the head to the last byte of the answer.
 };
 

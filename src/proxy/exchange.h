@@ -84,7 +84,7 @@ class Exchange final : public upstream::TicketOwner {
   void understand_head();
   void route_request();
   [[nodiscard]] std::optional<RateVerdict> choose_backend();
-  [[nodiscard]] std::uint64_t hash_key();
+  [[nodiscard]] std::uint64_t hash_key(const upstream::BackendPlan& plan);
   [[nodiscard]] std::optional<std::uint32_t> server_of_cookie() const;
   [[nodiscard]] std::uint8_t queue_priority() const;
   bool write_outgoing_head();
@@ -92,6 +92,10 @@ class Exchange final : public upstream::TicketOwner {
   Progress server_left();
   Progress discard_request();
   void request_over();  // An answer goes out before the request has been read.
+
+  // mirror_request.cpp: the copy for the route's mirror.
+  void mirror_choose();
+  void mirror_request();
 
   // exchange_attempt.cpp: which server, connecting, trying again.
   Progress attempt_server();
@@ -199,6 +203,8 @@ class Exchange final : public upstream::TicketOwner {
   BodyFlow request_flow_;
   net::Buffer outgoing_;
   const Route* route_ = nullptr;
+  const MirrorPlan* mirror_ = nullptr;  // Where a copy goes as well, until it does.
+  std::uint64_t mirror_key_ = 0;        // For the choice of its server.
 
   // The server.
   const upstream::BackendPlan* plan_ = nullptr;

@@ -111,6 +111,7 @@ void Exchange::route_request() {
   route_ = use_.snapshot->router().match(client_.listener(), head.view(request_.host),
                                          request_.path(head), head.method());
   const std::optional<RateVerdict> over = route_ != nullptr ? choose_backend() : std::nullopt;
+  if (route_ != nullptr && route_->mirror.percent > 0) mirror_choose();
   const bool written = route_ != nullptr && write_outgoing_head();
   client_.in.consume(head.head_bytes());
   if (client_.in.empty()) client_.in.release();
@@ -144,18 +145,18 @@ std::optional<RateVerdict> Exchange::choose_backend() {
         client_.peer(), &request_parser_, worker_.loop().now_ns());
     if (over) return over;
   }
-  if (plan_->hash_source != upstream::HashSource::none) tried_ = balance::Attempt(hash_key());
+  if (plan_->hash_source != upstream::HashSource::none) tried_ = balance::Attempt(hash_key(*plan_));
   if (plan_->sticky != nullptr) bound_server_ = server_of_cookie();
   priority_ = queue_priority();
   return std::nullopt;
 }
 
 // Of the keyed field, or of the client's address where the request has no such field.
-std::uint64_t Exchange::hash_key() {
-  if (const auto value = hash_value(*plan_, request_parser_, request_)) {
+std::uint64_t Exchange::hash_key(const upstream::BackendPlan& plan) {
+  if (const auto value = hash_value(plan, request_parser_, request_)) {
     return balance::hash_key(*value);
   }
-  if (plan_->hash_source != upstream::HashSource::address) {
+  if (plan.hash_source != upstream::HashSource::address) {
     worker_.counters().hash_keys_missing.add();
   }
   const std::string_view address = address_bytes(client_.peer());
@@ -209,6 +210,7 @@ Exchange::Progress Exchange::send_request() {
     case BodyFlow::Status::complete:
       request_sent_us_ = now_us();
       core_.enter(RequestState::complete);
+      mirror_request();
       if (!request_flow_.repeatable()) server.out.release();
       if (client_.in.empty()) client_.in.release();
       return Progress::moved;

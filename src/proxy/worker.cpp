@@ -218,6 +218,7 @@ void Worker::drain() {
   enter(State::draining);
   for (const auto& slot : listeners_) slot->listener.drain();
   for_each_session([](HttpSession& session) { session.drain(); });
+  mirrors_.abandon_all();
 }
 
 void Worker::stop() {
@@ -227,6 +228,7 @@ void Worker::stop() {
     if (!slot->listener.retired()) slot->listener.drain_and_close();
   }
   for_each_session([](HttpSession& session) { session.abort(CloseReason::draining); });
+  mirrors_.abandon_all();
   upstreams_.retire_all();
 }
 

@@ -25,6 +25,7 @@
 #include "proxy/counters.h"
 #include "proxy/exchange.h"
 #include "proxy/http_session.h"
+#include "proxy/mirrors.h"
 #include "proxy/room_request.h"
 #include "proxy/snapshot.h"
 #include "upstream/upstreams.h"
@@ -126,6 +127,7 @@ class Worker {
     return exchanges_.create(*this, session);
   }
   void destroy_exchange(Exchange& exchange) { exchanges_.destroy(exchange); }
+  [[nodiscard]] Mirrors& mirrors() { return mirrors_; }
   // For each session, where it stands in the order of those that make room for others.
   void session_idle(HttpSession& session);
   void session_busy(HttpSession& session);
@@ -142,11 +144,12 @@ class Worker {
   struct Census {
     std::size_t sessions = 0;
     std::size_t exchanges = 0;
+    std::size_t mirrors = 0;
     std::size_t server_connections = 0;
     std::size_t snapshots = 0;
   };
   [[nodiscard]] Census census() const {
-    return {session_slab_.live(), exchanges_.live(), upstreams_.connections(),
+    return {session_slab_.live(), exchanges_.live(), mirrors_.live(), upstreams_.connections(),
             uses_.size() + retired_snapshots_.size()};
   }
 
@@ -175,6 +178,7 @@ class Worker {
   upstream::Upstreams upstreams_;
   Slab<HttpSession> session_slab_;
   Slab<Exchange, 16> exchanges_;
+  Mirrors mirrors_{*this};
   // Every open session is in one of these lists. Busy ones have a request that somebody works on.
   // The others can make room, by listener: those that linger, and those that wait for a request or
   // for the rest of its head, in steady use until then or not; the longest first.

@@ -1,0 +1,292 @@
+#include "proxy/mirror.h"
+
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "proxy/worker.h"
+
+namespace weir::proxy {
+namespace {
+
+// Kept only where the server promises to be there a second longer than weir would use it.
+std::uint64_t kept_ms(const http::ResponseInfo& info, std::uint64_t idle_timeout_ms) {
+  if (!info.keep_alive || info.keep_alive_max == 0u) return 0;
+  const bool leaves_earlier =
+      info.keep_alive_timeout_s && *info.keep_alive_timeout_s * 1000ULL < idle_timeout_ms + 1000;
+  return leaves_earlier ? 0 : idle_timeout_ms;
+}
+
+bool is_failure(os::IoStatus status) {
+  return status != os::IoStatus::done && status != os::IoStatus::again;
+}
+
+}  // namespace
+
+Mirror::Mirror(Worker& worker, SnapshotUse& use, std::uint32_t backend, http::MethodId method)
+    : Source(loop::SourceKind::none),
+      worker_(worker),
+      use_(use),
+      plan_(use.snapshot->backends()[backend]),
+      backend_(*use.backends[backend]),
+      method_(method) {
+  ++use_.exchanges;
+}
+
+Mirror::~Mirror() { worker_.exchange_ended(use_); }
+
+bool Mirror::begin(std::uint64_t key, std::string_view request) {
+  if (!request_.lease(worker_.buffers())) return false;
+  const balance::Attempt attempt(key);
+  const upstream::Backend::Picked picked = backend_.pick(plan_, {attempt}, now_us());
+  if (picked.outcome != upstream::Backend::Outcome::picked) return false;
+  pick_ = picked.pick;
+  request_.append(request);
+  worker_.loop().schedule(*this, loop::RunClass::bulk);
+  return true;
+}
+
+void Mirror::enter(State next) {
+  CHECK(kMirrorNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
+        to_string(next));
+  state_ = next;
+  if (const std::optional<std::uint64_t> patience = patience_ms()) {
+    worker_.loop().set_deadline(*this, worker_.loop().now_ms() + *patience);
+  }
+}
+
+std::optional<std::uint64_t> Mirror::patience_ms() const {
+  switch (state_) {
+    case State::connecting: return plan_.connect_timeout_ms;
+    case State::sending:
+    case State::discarding: return plan_.response_body_timeout_ms;
+    case State::waiting: return plan_.response_head_timeout_ms;
+    case State::chosen:
+    case State::ended: break;
+  }
+  return std::nullopt;
+}
+
+// As far as it goes without waiting.
+void Mirror::run() {
+  State before = State::ended;
+  while (before != state_) {
+    before = state_;
+    step();
+  }
+}
+
+void Mirror::step() {
+  switch (state_) {
+    case State::chosen: return connect();
+    case State::connecting: return connect_finish();
+    case State::sending: return send();
+    case State::waiting: return read_head();
+    case State::discarding: return discard();
+    case State::ended: return;
+  }
+}
+
+void Mirror::expire() {
+  switch (state_) {
+    case State::connecting: return connect_failed(os::IoStatus::timed_out);
+    case State::sending:
+    case State::waiting: return broken(true);
+    case State::discarding: return fail(Event::abandoned);
+    case State::chosen:
+    case State::ended: return;
+  }
+}
+
+void Mirror::abandon() { end(0); }
+
+void Mirror::reap() { worker_.mirrors().destroy(*this); }
+
+// --- The connection ------------------------------------------------------------------------------
+
+// There is no second try, so a kept connection is looked at twice.
+void Mirror::connect() {
+  if (upstream::ServerConnection* kept = pick_.pool->take_idle(true)) {
+    reused_ = true;
+    return adopt(*kept, true);
+  }
+  const upstream::ServerPool::Connecting connecting = pick_.pool->connect();
+  if (connecting.connection == nullptr) return connect_failed(connecting.status);
+  adopt(*connecting.connection, connecting.status == os::IoStatus::done);
+}
+
+void Mirror::connect_finish() {
+  const os::IoStatus status = pick_.pool->connect_finish(*connection_);
+  if (status == os::IoStatus::done) return connected();
+  if (status != os::IoStatus::again) connect_failed(status);
+}
+
+void Mirror::adopt(upstream::ServerConnection& connection, bool is_connected) {
+  connection_ = &connection;
+  worker_.loop().redirect(connection, this);
+  connection.out = std::move(request_);
+  if (is_connected) return connected();
+  pending_ = true;
+  pick_.pool->state().pending.fetch_add(1, std::memory_order_relaxed);
+  enter(State::connecting);
+}
+
+void Mirror::connected() {
+  not_pending();
+  if (!reused_) report(Event::succeeded);
+  pick_.pool->counters().requests.add();
+  if (plan_.probe_every > 0) {
+    pick_.pool->state().count_towards_probe(plan_.probe_every, worker_.control());
+  }
+  parser_.begin(http::HeadParser::Mode::response, {});
+  enter(State::sending);
+}
+
+void Mirror::not_pending() {
+  if (!std::exchange(pending_, false)) return;
+  pick_.pool->state().pending.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Mirror::connect_failed(os::IoStatus status) {
+  const bool local = status == os::IoStatus::no_descriptors || status == os::IoStatus::no_memory;
+  if (local) return fail(Event::abandoned);
+  pick_.pool->counters().connects_failed.add();
+  fail(Event::failed);
+}
+
+// --- The copy and its answer ---------------------------------------------------------------------
+
+// A server that takes no more may have answered before: its word is looked for, and then it is
+// over.
+void Mirror::send() {
+  const bool failed = is_failure(connection_->flush().status);
+  if (connection_->out.empty()) {
+    connection_->out.release();
+    return enter(State::waiting);
+  }
+  if (failed) connection_->ready.latch(os::kReadable);
+  read_head();
+  if (failed && state_ == State::sending) broken();
+}
+
+// Interim heads are dropped like everything else.
+void Mirror::read_head() {
+  net::Buffer& in = connection_->in;
+  for (int heads = 0; heads < kHeadsPerStep;) {
+    const http::ParseStatus status =
+        in.empty() ? http::ParseStatus::need_more : parser_.parse(in.data(), in.size());
+    if (status == http::ParseStatus::error) return broken();
+    if (status == http::ParseStatus::complete) {
+      const auto info = http::analyse_response(parser_, method_);
+      if (!info) return broken();
+      in.consume(parser_.head_bytes());
+      if (!info->interim) return head_complete(*info);
+      parser_.begin(http::HeadParser::Mode::response, {});
+      ++heads;
+      continue;
+    }
+    if (!connection_->ready.may_receive()) return;
+    const os::IoStatus received = connection_->fill().status;
+    if (received == os::IoStatus::again) return;
+    if (received == os::IoStatus::no_memory) return fail(Event::abandoned);
+    if (received != os::IoStatus::done) return broken();
+    answer_begun_ = true;
+  }
+  worker_.loop().schedule(*this, loop::RunClass::bulk);
+}
+
+// An answer that came before the copy was sent leaves a connection in the middle of a request;
+// ServerPool::put_back() sees the bytes that are left, and closes it.
+void Mirror::head_complete(const http::ResponseInfo& info) {
+  answered(info.status);
+  idle_ms_ = kept_ms(info, plan_.idle_timeout_ms);
+  body_.begin(info.body, false, parser_, {});
+  enter(State::discarding);
+}
+
+void Mirror::discard() {
+  switch (body_.discard(*connection_)) {
+    case BodyFlow::Status::complete: return end(idle_ms_);
+    case BodyFlow::Status::working: return worker_.loop().schedule(*this, loop::RunClass::bulk);
+    case BodyFlow::Status::need_input:
+      if (connection_->in.empty()) connection_->in.release();
+      return;
+    default: return fail(Event::abandoned);
+  }
+}
+
+// --- The end -------------------------------------------------------------------------------------
+
+// No answer, or none that can be understood, or not in time. A kept connection that closes unused
+// is not a sign of a broken server.
+void Mirror::broken(bool timed_out) {
+  pick_.pool->counters().errors.add();
+  if (reused_ && !answer_begun_ && !timed_out) return fail(Event::abandoned);
+  note_answer(true);
+  fail(Event::erred);
+}
+
+void Mirror::fail(Event event) {
+  worker_.counters().mirror_failed.add();
+  conclude(event);
+  end(0);
+}
+
+void Mirror::answered(std::uint16_t status) {
+  const bool bad = status == 500 || status == 502 || status == 503 || status == 504;
+  note_answer(bad);
+  upstream::ServerCounters& counters = pick_.pool->counters();
+  counters.responses.add();
+  counters.first_byte_us.record(now_us() - pick_.started_us);
+  conclude(bad ? Event::erred : Event::answered);
+}
+
+void Mirror::note_answer(bool bad) {
+  upstream::ServerCounters& counters = pick_.pool->counters();
+  counters.answers.add();
+  if (bad) counters.answers_bad.add();
+  backend_.observe(pick_, now_us(), bad);
+}
+
+void Mirror::conclude(Event event) {
+  if (!std::exchange(reported_, true)) report(event);
+}
+
+void Mirror::report(Event event) {
+  if (!backend_.report(plan_, pick_, event, now_us())) return;
+  const upstream::ServerState& server = pick_.pool->state();
+  const bool bad = event == Event::failed || event == Event::erred;
+  worker_.log_event(
+      "server " + server.backend() + "/" + server.name() +
+      (bad ? " is ejected for a while: mirrored requests failed" : " takes requests again"));
+}
+
+// `idle_ms`: how long the connection may wait for another request; 0: it closes.
+void Mirror::end(std::uint64_t idle_ms) {
+  conclude(Event::abandoned);
+  not_pending();
+  request_.release();
+  if (connection_ != nullptr) {
+    pick_.pool->put_back(*std::exchange(connection_, nullptr), idle_ms);
+  }
+  backend_.release(plan_, pick_, now_us());
+  enter(State::ended);
+  static_cast<ListLink<MirrorTag>&>(*this).unlink();
+  worker_.loop().retire(*this);
+}
+
+std::uint64_t Mirror::now_us() const { return worker_.loop().now_ns() / 1000; }
+
+const char* to_string(Mirror::State state) {
+  switch (state) {
+    case Mirror::State::chosen: return "chosen";
+    case Mirror::State::connecting: return "connecting";
+    case Mirror::State::sending: return "sending";
+    case Mirror::State::waiting: return "waiting";
+    case Mirror::State::discarding: return "discarding";
+    case Mirror::State::ended: return "ended";
+  }
+  return "?";
+}
+
+}  // namespace weir::proxy
