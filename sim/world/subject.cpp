@@ -68,7 +68,7 @@ Subject::~Subject() = default;
 void Subject::run_control() {
   while (!all_stopped_) {
     loop_.turn();
-    checks_->after_turn(kernel_.now_ns(), late_);
+    check_upstream();
   }
   control_ended_ = true;
 }
@@ -80,7 +80,7 @@ void Subject::run_worker(std::size_t index) {
     worker.turn();
     check_queue(worker, queue);
     check_turn(worker);
-    checks_->after_turn(kernel_.now_ns(), late_);
+    check_upstream();
   }
   workers_->ended(index);
 }
@@ -129,6 +129,15 @@ void Subject::drain_log(std::string& lines, std::string& events) {
     (void)logs_->event_ring(i)->drain(events);
   }
   events += std::exchange(said_, {});
+}
+
+// In one piece: nobody else runs meanwhile.
+void Subject::check_upstream() {
+  Faults& faults = kernel_.faults();
+  const double race = faults.rate(Fault::race);
+  faults.set(Fault::race, 0);
+  checks_->after_turn(kernel_.now_ns(), late_);
+  faults.set(Fault::race, race);
 }
 
 // Sources run from the front of the queue, so that one at a place beyond the number of steps of a

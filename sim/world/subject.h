@@ -71,6 +71,7 @@ class Subject final {
   void publish(const config::Config& config);
   void run_control();
   void run_worker(std::size_t index);
+  void check_upstream();
   void check_turn(proxy::Worker& worker);
   static void check_queue(proxy::Worker& worker, Queue& queue);
   void check_deadlines(proxy::Worker& worker);
