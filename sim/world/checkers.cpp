@@ -42,14 +42,15 @@ void check_repeat(Ledger& ledger, const Request& request) {
   check(request.script.idempotent(), "no second try unless idempotent", name_of(request));
   const Attempt& previous = ledger.attempt(request.attempts.back());
   const bool unwanted = ledger.weather.retry_statuses && previous.answer.status >= 500;
-  const bool failed =
-      previous.broken || unwanted || previous.answer.stalls() || previous.answer.sending.slow();
+  const bool failed = previous.broken || unwanted || previous.answer.headless() ||
+                      previous.answer.stalls() || previous.answer.sending.slow();
   const bool weather = ledger.weather.resets || ledger.weather.late ||
                        ledger.weather.servers_leave || ledger.weather.short_timeouts;
   check(failed || weather, "no second try without a failure", name_of(request));
   // FIN comes behind the bytes, so weir has seen them.
   const bool answered = previous.closed && previous.answer_bytes > 0 && previous.request_complete;
-  check(!answered || unwanted || weather, "no second try behind a begun answer", name_of(request));
+  check(!answered || unwanted || previous.answer.headless() || weather,
+        "no second try behind a begun answer", name_of(request));
   ++ledger.totals.repeated;
 }
 
@@ -99,10 +100,7 @@ class Excuse {
   [[nodiscard]] bool server(std::string_view word) const {
     if (word == "upstream_protocol")
       return any([](const Attempt& each) {
-        const Break breaks = each.answer.breaks;
-        return breaks == Break::bad_status_line || breaks == Break::two_lengths ||
-               breaks == Break::endless_head || breaks == Break::bad_chunk ||
-               breaks == Break::switching;
+        return each.answer.malformed() || each.answer.breaks == Break::bad_chunk;
       });
     return weather_.resets || weather_.servers_leave ||
            any([](const Attempt& each) { return each.broken; });
@@ -198,10 +196,7 @@ void check_answer_head(Ledger& ledger, const Request& request, const MessageHead
   check(attempt.request == script.id, "an answer belongs to its request",
         name + " got the answer of " + to_text(attempt.request));
   check(attempt.answer.status == head.status, "an answer arrives as said", name);
-  const Break breaks = attempt.answer.breaks;
-  const bool malformed = breaks == Break::bad_status_line || breaks == Break::two_lengths ||
-                         breaks == Break::endless_head || breaks == Break::switching;
-  check(!malformed, "no malformed answer is relayed", name);
+  check(!attempt.answer.malformed(), "no malformed answer is relayed", name);
   const bool length = attempt.answer.framing == Framing::length && head.status != 204;
   check(!length || head.field("content-length") == std::to_string(attempt.answer.body_bytes),
         "an answer arrives as said", name + ": another length");

@@ -4,11 +4,14 @@
 #include <cstdio>
 #include <span>
 
+#include "health/active.h"
 #include "health/passive.h"
 #include "proxy/exchange_core.h"
 #include "proxy/http_session.h"
 #include "proxy/worker.h"
+#include "upstream/probe.h"
 #include "upstream/server_connection.h"
+#include "upstream/ticket.h"
 
 namespace weir::sim {
 namespace {
@@ -39,6 +42,9 @@ void for_each_edge(Visit visit) {
   for_each_edge<upstream::ServerConnection::State>(Machine::server_connection, "server_connection",
                                                    upstream::kServerConnectionNext, visit);
   for_each_edge<health::Passive::State>(Machine::passive, "passive", health::kPassiveNext, visit);
+  for_each_edge<upstream::Ticket::State>(Machine::ticket, "ticket", upstream::kTicketNext, visit);
+  for_each_edge<health::Active::State>(Machine::active, "active", health::kActiveNext, visit);
+  for_each_edge<upstream::Probe::State>(Machine::probe, "probe", upstream::kProbeNext, visit);
 }
 
 void add_all(std::span<std::uint64_t> into, std::span<const std::uint64_t> from) {

@@ -114,6 +114,11 @@ void draw_health(Prng& prng, config::Backend& into) {
   config::HealthCheck& health = into.health;
   health.type = one_in(prng, 4) ? config::HealthCheck::Type::tcp : config::HealthCheck::Type::http;
   health.path = kProbePath;
+  if (one_in(prng, 2)) {  // Of bare TCP: the same as bytes.
+    health.send =
+        std::string("GET ") + kProbePath + " HTTP/1.1\r\nHost: bytes\r\nConnection: close\r\n\r\n";
+    health.expect = "X-Probe";
+  }
   health.method = one_in(prng, 4) ? "HEAD" : "GET";
   health.interval = draw_ms(prng, 500, 3'000);
   health.fast_interval = draw_ms(prng, 200, 500);

@@ -99,7 +99,7 @@ void Subject::act(std::function<void()> action) {
 // In the order of Program: the workers, the outliers, the probes.
 void Subject::publish(const config::Config& config) {
   publisher_.publish(config, *workers_);
-  checks_->published(config, kernel_.now_ns());
+  checks_->published(config);
   backend_watch_.watch(config, publisher_.newest());
   prober_.watch(checked_servers(config, publisher_.newest(), prober_));
 }

@@ -13,9 +13,6 @@ namespace {
 
 // Who frees a slot may lose its processor before it looks for a waiter, more than once.
 constexpr std::uint64_t kHandOverMax = 3 * kStalledForNsMax;
-// Slots of a snapshot without limits come back without a look at the queue. The control thread
-// looks once a second.
-constexpr std::uint64_t kAfterReload = 1'500'000'000;
 
 using upstream::BackendPlan;
 using upstream::GatePlan;
@@ -42,9 +39,8 @@ bool has_room_everywhere(const GatePlan& plan, const upstream::Gate& gate) {
 
 }  // namespace
 
-void UpstreamChecks::published(const config::Config& config, std::uint64_t now_ns) {
+void UpstreamChecks::published(const config::Config& config) {
   configs_.push_back(config);
-  alone_since_ns_ = now_ns;
   seen_.clear();
 }
 
@@ -53,7 +49,6 @@ void UpstreamChecks::after_turn(std::uint64_t now_ns, bool late) {
   const bool alone = publisher_.snapshots() == 1;
   if (alone && configs_.size() > 1) {
     configs_.erase(configs_.begin(), configs_.end() - 1);
-    alone_since_ns_ = now_ns;
     seen_.clear();
   }
   check_counts();
@@ -115,8 +110,8 @@ void UpstreamChecks::check_hand_over(const config::Backend& backend, const Backe
                                      std::uint64_t now_ns) {
   std::uint64_t& since_ns = seen_[plan.name].idle_slot_since_ns;
   const upstream::Gate& gate = plan.state->gate;
-  const bool idle = gate.waiting() > 0 && !backend.health.load_report &&
-                    now_ns - alone_since_ns_ > kAfterReload && has_room_everywhere(plan.gate, gate);
+  const bool idle =
+      gate.waiting() > 0 && !backend.health.load_report && has_room_everywhere(plan.gate, gate);
   since_ns = idle ? std::min(since_ns, now_ns) : UINT64_MAX;
   check(!idle || now_ns - since_ns <= kHandOverMax, "a free slot goes to who waits",
         plan.name + ": " + std::to_string(gate.waiting()) + " wait");

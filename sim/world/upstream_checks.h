@@ -19,7 +19,7 @@ class UpstreamChecks {
       : publisher_(publisher), workers_(workers) {}
 
   // This is the newest configuration now.
-  void published(const config::Config& config, std::uint64_t now_ns);
+  void published(const config::Config& config);
   // `late`: time jumps, and waits prove nothing.
   void after_turn(std::uint64_t now_ns, bool late);
   // No request is under way.
@@ -48,7 +48,6 @@ class UpstreamChecks {
   const control::WorkerSet& workers_;
   std::vector<config::Config> configs_;  // Of the snapshots there may be; the last is the newest.
   std::map<std::string, Seen> seen_;     // By backend.
-  std::uint64_t alone_since_ns_ = 0;     // The newest has been the only one.
 };
 
 }  // namespace weir::sim
