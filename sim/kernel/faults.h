@@ -42,6 +42,7 @@ enum class Fault : std::uint8_t {
   connect_unreachable,
   connect_timed_out,
   connect_late,  // The handshake takes seconds: SYN was lost and sent again.
+  race,          // Another fiber runs inside of what workers share: limits, queues, verdicts.
   count_,
 };
 // What a fault of a call or of readiness held back is there again within this time, and a stalled

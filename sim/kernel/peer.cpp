@@ -53,6 +53,7 @@ os::IoResult Endpoint::receive(char* data, std::size_t size) {
 }
 
 std::size_t Endpoint::unread() const { return socket_ ? socket_->unread() : 0; }
+bool Endpoint::other_let_go() const { return socket_->other_let_go(); }
 std::size_t Endpoint::unacknowledged() const { return socket_ ? socket_->unacknowledged() : 0; }
 
 void Endpoint::shutdown_send() {

@@ -74,6 +74,8 @@ class Endpoint {
   [[nodiscard]] std::size_t unread() const;
   // Bytes taken by send() that the other side's kernel has not got yet.
   [[nodiscard]] std::size_t unacknowledged() const;
+  // Nobody is at the other end any more, which this end may not have been told yet.
+  [[nodiscard]] bool left_alone() const { return socket_ == nullptr || other_let_go(); }
 
   // FIN behind what was sent.
   void shutdown_send();
@@ -93,6 +95,7 @@ class Endpoint {
  private:
   friend class Listener;
   explicit Endpoint(std::shared_ptr<StreamSocket> socket);
+  [[nodiscard]] bool other_let_go() const;
   std::shared_ptr<StreamSocket> socket_;
   bool send_met_reset_ = false;
 };

@@ -78,6 +78,11 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
     return static_cast<std::size_t>(written_ - acknowledged_);
   }
 
+  // The other end has been closed by its owner, or never will be read again.
+  [[nodiscard]] bool other_let_go() const {
+    return other_ == nullptr || other_->released_ || other_->state_ == State::closed;
+  }
+
   // --- Faults ------------------------------------------------------------------------------------
 
   // Whether bytes that are there may be taken for not yet arrived: no end was told.

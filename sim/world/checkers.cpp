@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "sim/kernel/faults.h"
+#include "sim/world/settings.h"
 
 namespace weir::sim {
 namespace {
@@ -40,12 +41,16 @@ void check_repeat(Ledger& ledger, const Request& request) {
   if (request.attempts.empty()) return;
   check(request.script.idempotent(), "no second try unless idempotent", name_of(request));
   const Attempt& previous = ledger.attempt(request.attempts.back());
-  const bool failed = previous.broken || previous.answer.stalls() || previous.answer.sending.slow();
-  const bool weather = ledger.weather.resets || ledger.weather.late || ledger.weather.servers_leave;
+  const bool unwanted = ledger.weather.retry_statuses && previous.answer.status >= 500;
+  const bool failed = previous.broken || unwanted || previous.answer.headless() ||
+                      previous.answer.stalls() || previous.answer.sending.slow();
+  const bool weather = ledger.weather.resets || ledger.weather.late ||
+                       ledger.weather.servers_leave || ledger.weather.short_timeouts;
   check(failed || weather, "no second try without a failure", name_of(request));
   // FIN comes behind the bytes, so weir has seen them.
   const bool answered = previous.closed && previous.answer_bytes > 0 && previous.request_complete;
-  check(!answered || weather, "no second try behind a begun answer", name_of(request));
+  check(!answered || unwanted || previous.answer.headless() || weather,
+        "no second try behind a begun answer", name_of(request));
   ++ledger.totals.repeated;
 }
 
@@ -63,10 +68,19 @@ class Excuse {
     if (word == "descriptors_exhausted") return weather_.no_descriptors;
     if (word == "buffers_exhausted") return weather_.no_memory;
     if (word == "shutting_down") return weather_.stopping;
+    if (word == "rate_limited") return weather_.rates;
+    if (word.starts_with("queue_")) return weather_.limits;
+    if (word == "circuit_open") return weather_.breakers;
+    if (word == "request_timeout") return weather_.short_timeouts;
+    if (word == "upstream_status") {
+      return weather_.retry_statuses &&
+             any([](const Attempt& each) { return each.answer.status >= 500; });
+    }
     if (word.starts_with("client_") || word == "request_truncated") return client(word);
     if (word.starts_with("connect_") || word == "no_healthy_server") {
       const bool late = word == "connect_timeout" && weather_.late;
-      return weather_.connects_fail || weather_.servers_leave || late;
+      const bool unwilling = word == "no_healthy_server" && weather_.checks;
+      return weather_.connects_fail || weather_.servers_leave || late || unwilling;
     }
     if (word.starts_with("upstream_")) return server(word);
     if (word.ends_with("_timeout")) return silent();
@@ -86,16 +100,14 @@ class Excuse {
   [[nodiscard]] bool server(std::string_view word) const {
     if (word == "upstream_protocol")
       return any([](const Attempt& each) {
-        const Break breaks = each.answer.breaks;
-        return breaks == Break::bad_status_line || breaks == Break::two_lengths ||
-               breaks == Break::endless_head || breaks == Break::bad_chunk ||
-               breaks == Break::switching;
+        return each.answer.malformed() || each.answer.breaks == Break::bad_chunk;
       });
     return weather_.resets || weather_.servers_leave ||
            any([](const Attempt& each) { return each.broken; });
   }
   [[nodiscard]] bool silent() const {
-    return weather_.late || weather_.servers_leave || any([](const Attempt& each) {
+    return weather_.late || weather_.servers_leave || weather_.short_timeouts ||
+           any([](const Attempt& each) {
              return each.answer.stalls() || each.answer.sending.slow();
            });
   }
@@ -146,6 +158,12 @@ Request& check_arrival(Ledger& ledger, const MessageHead& head) {
   return *request;
 }
 
+void check_probe(const MessageHead& head) {
+  check((head.method == "GET" || head.method == "HEAD") && head.lists("connection", "close") &&
+            head.count("host") == 1 && !head.has("x-id"),
+        "health checks arrive as configured", head.method + " " + head.target);
+}
+
 void check_surplus(Ledger& ledger, const Request& request, std::uint64_t serial) {
   check(serial < ledger.attempts(), "an answer belongs to its request", name_of(request));
   const Attempt& before = ledger.attempt(serial);
@@ -166,6 +184,7 @@ void check_answer_head(Ledger& ledger, const Request& request, const MessageHead
     check_surplus(ledger, request, *surplus);
     return;
   }
+  check(!head.has("x-probe"), "health checks are nobody's answer", name);
   const auto serial = number_from_text(head.field("x-answer"));
   if (!serial) {
     const bool error = head.status >= 400 || (script.ends_here && head.status == 200);
@@ -177,10 +196,7 @@ void check_answer_head(Ledger& ledger, const Request& request, const MessageHead
   check(attempt.request == script.id, "an answer belongs to its request",
         name + " got the answer of " + to_text(attempt.request));
   check(attempt.answer.status == head.status, "an answer arrives as said", name);
-  const Break breaks = attempt.answer.breaks;
-  const bool malformed = breaks == Break::bad_status_line || breaks == Break::two_lengths ||
-                         breaks == Break::endless_head || breaks == Break::switching;
-  check(!malformed, "no malformed answer is relayed", name);
+  check(!attempt.answer.malformed(), "no malformed answer is relayed", name);
   const bool length = attempt.answer.framing == Framing::length && head.status != 204;
   check(!length || head.field("content-length") == std::to_string(attempt.answer.body_bytes),
         "an answer arrives as said", name + ": another length");
@@ -210,11 +226,41 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
   check(lost || crossed, "one answer per request", name);
 }
 
+namespace {
+
+// Each attempt may have waited for its slot, none of them longer than queues may let it.
+void check_wait(Ledger& ledger, std::string_view line, const std::string& text) {
+  const std::string_view seconds = value_of(line, "t_queue");
+  const std::string_view word = value_of(line, "error");
+  if (word.starts_with("queue_") || word == "rate_limited") ++ledger.totals.refused;
+  if (seconds.empty()) return;
+  ++ledger.totals.queued;
+  const auto waited_s = number_from_text(seconds.substr(0, seconds.find('.'))).value_or(UINT64_MAX);
+  const std::uint64_t attempts = number_from_text(value_of(line, "attempts")).value_or(0) + 1;
+  const std::uint64_t most_s = attempts * (kQueueTimeoutMs / 1'000 + 1);
+  check(waited_s <= most_s || ledger.weather.late, "nobody waits too long", text);
+}
+
+}  // namespace
+
+void count_event(Ledger& ledger, std::string_view line) {
+  constexpr std::string_view kForAnswers[] = {"errors in a row", "answers were errors", "median"};
+  const std::size_t at = line.find(" is ejected for a while: ");
+  if (at != std::string_view::npos) {
+    const bool counts = std::ranges::any_of(kForAnswers, [&](std::string_view reason) {
+      return line.substr(at).find(reason) != std::string_view::npos;
+    });
+    ledger.totals.ejections += counts ? 1 : 0;
+  }
+  if (line.find(" is down: ") != std::string_view::npos) ++ledger.totals.downs;
+}
+
 void check_log_line(Ledger& ledger, Request& request, std::string_view line) {
   const std::string text = name_of(request) + ": " + std::string(line);
   check(++request.log_lines == 1, "one log line per request", text);
   request.log_status = static_cast<int>(number_from_text(value_of(line, "status")).value_or(0));
   request.log_error = value_of(line, "error");
+  check_wait(ledger, line, text);
   if (request.log_error.empty()) return;
   check(Excuse(ledger, request).covers(request.log_error), "errors have a cause", text);
 }

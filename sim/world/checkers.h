@@ -26,6 +26,9 @@ inline void check(bool holds, std::string_view checker, const std::string& what)
 // sent, that it may reach a server, that it may do so again, and that weir wrote it canonically.
 Request& check_arrival(Ledger& ledger, const MessageHead& head);
 
+// A health check is complete at a server.
+void check_probe(const MessageHead& head);
+
 // The bytes behind the answer of attempt `serial` met `request` on the same connection. Nobody can
 // tell them from its answer when they came after it was reused; those that were there before must
 // have ended the connection.
@@ -43,6 +46,9 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
 
 // One line of the access log, the only one of its request.
 void check_log_line(Ledger& ledger, Request& request, std::string_view line);
+
+// One line for the operator.
+void count_event(Ledger& ledger, std::string_view line);
 
 // After the run: log lines and answers agree.
 void check_log_complete(Ledger& ledger);

@@ -71,6 +71,8 @@ void Client::begin_request(std::string& pending) {
   ++ledger_.totals.requests_begun;
   unanswered_.push_back(next_++);
   pending += script.head();
+  const bool keeps = !cookie_.empty() && script.hostile == Hostile::none;
+  if (keeps) pending.insert(pending.size() - 2, "Cookie: " + cookie_ + "\r\n");
   line_end_ = sent() + pending.find('\n') + 1;
   body_ = BodyWriter(script.framing, script.body_bytes, request_body(seed_, script.id), script.seed,
                      script.trailers, script.hostile);
@@ -154,6 +156,8 @@ void Client::head_complete() {
     return;
   }
   check_answer_head(ledger_, request, head);
+  const std::string_view cookie = head.field("set-cookie");
+  if (!cookie.empty()) cookie_ = cookie.substr(0, cookie.find(';'));
   in_answer_ = true;
   answer_bytes_ = 0;
   serial_ = number_from_text(head.field("x-answer"));

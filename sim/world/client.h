@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <optional>
+#include <string>
 
 #include "sim/world/ledger.h"
 #include "sim/world/oracle.h"
@@ -71,6 +72,7 @@ class Client final : public Talker {
   std::optional<std::uint64_t> serial_;  // Of the answer being read, unless it is weir's own.
   std::uint64_t answer_bytes_ = 0;
   std::uint64_t line_end_ = 0;  // Where the first line of the newest request ends in what is sent.
+  std::string cookie_;          // That it was told to keep, "name=value".
   std::uint16_t port_ = 0;
   unsigned connects_ = 0;
 };

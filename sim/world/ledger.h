@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,13 @@ struct Weather {
   bool no_memory = false;
   bool servers_leave = false;  // Servers refuse, are silent, or close idle connections.
   bool stopping = false;       // Draining or stopping has begun.
+  // What a configuration has asked for until now.
+  bool limits = false;  // Requests may wait for a slot.
+  bool rates = false;   // Requests may be too many.
+  bool retry_statuses = false;
+  bool short_timeouts = false;  // Of whole requests, or of one attempt.
+  bool breakers = false;
+  bool checks = false;  // Servers may be called down, or ask for no requests.
 };
 
 struct Totals {
@@ -67,6 +75,11 @@ struct Totals {
   std::uint64_t bytes_down = 0;
   std::uint64_t repeated = 0;
   std::uint64_t crowded = 0;  // Connections closed to make room.
+  std::uint64_t queued = 0;   // Requests that got their slot after a wait.
+  std::uint64_t refused = 0;  // By a queue or a rate.
+  std::uint64_t probes = 0;
+  std::uint64_t ejections = 0;  // For answers.
+  std::uint64_t downs = 0;      // Verdicts of health checks.
 };
 
 class Ledger {
@@ -98,6 +111,8 @@ class Ledger {
 
   Weather weather;
   Totals totals;
+  // Most requests that may be at a server at one time; UINT32_MAX: any number.
+  std::function<std::uint32_t(std::uint32_t server)> most_at_once;
 
  private:
   std::vector<ClientScript> clients_;  // By number.

@@ -4,11 +4,14 @@
 #include <cstdio>
 #include <span>
 
+#include "health/active.h"
 #include "health/passive.h"
 #include "proxy/exchange_core.h"
 #include "proxy/http_session.h"
 #include "proxy/worker.h"
+#include "upstream/probe.h"
 #include "upstream/server_connection.h"
+#include "upstream/ticket.h"
 
 namespace weir::sim {
 namespace {
@@ -39,6 +42,9 @@ void for_each_edge(Visit visit) {
   for_each_edge<upstream::ServerConnection::State>(Machine::server_connection, "server_connection",
                                                    upstream::kServerConnectionNext, visit);
   for_each_edge<health::Passive::State>(Machine::passive, "passive", health::kPassiveNext, visit);
+  for_each_edge<upstream::Ticket::State>(Machine::ticket, "ticket", upstream::kTicketNext, visit);
+  for_each_edge<health::Active::State>(Machine::active, "active", health::kActiveNext, visit);
+  for_each_edge<upstream::Probe::State>(Machine::probe, "probe", upstream::kProbeNext, visit);
 }
 
 void add_all(std::span<std::uint64_t> into, std::span<const std::uint64_t> from) {
@@ -95,6 +101,11 @@ void Report::add(const Report& other) {
   totals.bytes_down += other.totals.bytes_down;
   totals.repeated += other.totals.repeated;
   totals.crowded += other.totals.crowded;
+  totals.queued += other.totals.queued;
+  totals.refused += other.totals.refused;
+  totals.probes += other.totals.probes;
+  totals.ejections += other.totals.ejections;
+  totals.downs += other.totals.downs;
   add_all(totals.by_class, other.totals.by_class);
   add_all(injected, other.injected);
   for (std::size_t machine = 0; machine < kMachines; ++machine) {
@@ -121,7 +132,9 @@ std::string Report::text() const {
   out += "; connections " + number(totals.connections) + ", closed to make room " +
          number(totals.crowded) + "; workers " + number(workers) + "; reloads " + number(reloads) +
          "; body bytes up " + number(totals.bytes_up) + ", down " + number(totals.bytes_down) +
-         "\n  faults";
+         "\n  waited for a slot " + number(totals.queued) + ", refused by queues and rates " +
+         number(totals.refused) + "; health checks " + number(totals.probes) + ", servers down " +
+         number(totals.downs) + ", ejected for answers " + number(totals.ejections) + "\n  faults";
   for (std::size_t i = 0; i < kFaultCount; ++i) {
     if (injected[i] == 0) continue;
     out += " " + std::string(to_string(static_cast<Fault>(i))) + " " + number(injected[i]);
@@ -153,6 +166,10 @@ std::string below_floor(const Report& report) {
   }
   if (totals.repeated == 0) return "no request was sent again";
   if (totals.crowded == 0) return "no client had to make room";
+  if (totals.queued == 0) return "no request waited for a slot";
+  if (totals.refused == 0) return "no queue and no rate refused anything";
+  if (totals.ejections == 0) return "no server was ejected for its answers";
+  if (totals.downs == 0) return "no health check called a server down";
   if (report.seeds < kSeedsForEverything) return {};
   const std::string fault = fault_below_floor(report);
   return fault.empty() ? edge_below_floor(report) : fault;

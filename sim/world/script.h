@@ -167,6 +167,15 @@ struct AnswerScript {
   [[nodiscard]] bool stalls() const {
     return breaks == Break::stall_before || breaks == Break::stall_in_body || breaks == Break::deaf;
   }
+  // What it sends is no head of an answer.
+  [[nodiscard]] bool malformed() const {
+    return breaks == Break::bad_status_line || breaks == Break::two_lengths ||
+           breaks == Break::endless_head || breaks == Break::switching;
+  }
+  // It never sends a whole head.
+  [[nodiscard]] bool headless() const {
+    return malformed() || breaks == Break::reset_in_head || breaks == Break::close_in_head;
+  }
   [[nodiscard]] bool bodiless(std::string_view method) const {
     return method == "HEAD" || status == 204 || status == 304;
   }

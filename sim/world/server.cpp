@@ -4,8 +4,27 @@
 #include <utility>
 
 #include "sim/world/checkers.h"
+#include "sim/world/settings.h"
 
 namespace weir::sim {
+namespace {
+
+// Who has given a request up may lose its processor before it closes the connection, twice.
+constexpr std::uint64_t kLeavingMax = 3 * kStalledForNsMax;
+
+// What a health check may be told, load reports in all their forms among it.
+constexpr std::string_view kReports[] = {
+    "fine",  "0\n3\n",    "5\n100\n",         "2\n4000000000\n", "up 50%",
+    "drain", "maxconn:1", "up maxconn:3 75%", "maint",           "{\"errors\": 1, \"entries\": 9}"};
+constexpr std::string_view kWell = "up 100% maxconn:0";
+
+std::string probe_answer(int status, std::string_view body, std::size_t said) {
+  return "HTTP/1.1 " + std::to_string(status) +
+         " Probed\r\nX-Probe: 1\r\nContent-Length: " + std::to_string(said) +
+         "\r\nConnection: close\r\n\r\n" + std::string(body);
+}
+
+}  // namespace
 
 // One connection from weir.
 class Server::Peer final : public Talker {
@@ -17,6 +36,14 @@ class Server::Peer final : public Talker {
     kernel().after(0, [this] { read_more(); });
   }
   [[nodiscard]] bool open() const { return endpoint_.valid(); }
+  // Of the request that weir waits to be answered here.
+  [[nodiscard]] std::optional<std::uint64_t> guest() const {
+    return answered_ || endpoint_.left_alone() ? std::nullopt : serial_;
+  }
+  // weir does not wait for this answer any more, and never got it.
+  [[nodiscard]] bool given_up(std::uint64_t serial) const {
+    return serial_ == serial && !answered_ && endpoint_.left_alone();
+  }
   // The server is gone.
   void vanish() {
     if (!endpoint_.valid()) return;
@@ -32,6 +59,8 @@ class Server::Peer final : public Talker {
   void over(bool by_reset) override;
 
   void head_complete();
+  void probe_complete();
+  void answer_probe();
   void piece_received(std::string_view piece);
   void request_complete();
   void answer_later();
@@ -59,6 +88,7 @@ class Server::Peer final : public Talker {
   bool answering_ = false;
   bool answered_ = false;
   bool closing_ = false;
+  bool probe_ = false;  // It carries a health check.
 };
 
 std::string Server::Peer::describe() const {
@@ -90,6 +120,12 @@ void Server::Peer::received(std::string_view bytes) {
 void Server::Peer::head_complete() {
   check(!serial_, "one request at a time on a server's connection", describe());
   check(!closing_, "no request behind an announced close", describe());
+  if (oracle_.head().target == kProbePath) {
+    check_probe(oracle_.head());
+    probe_ = true;
+    return;
+  }
+  check(!probe_, "health checks have connections of their own", describe());
   Request& request = check_arrival(ledger_, oracle_.head());
   Attempt made;
   made.request = request.script.id;
@@ -103,6 +139,7 @@ void Server::Peer::head_complete() {
   answering_ = answered_ = false;
   sent_before_ = sent();
   kernel().trace("server has a head", server_.number_, *serial_);
+  server_.check_guests();
   if (surplus_) {
     check_surplus(ledger_, request, *surplus_);
     // weir takes the surplus for the answer to this request, and what it sends here from now on
@@ -123,6 +160,7 @@ void Server::Peer::piece_received(std::string_view piece) {
 }
 
 void Server::Peer::request_complete() {
+  if (probe_) return probe_complete();
   check(request_.hostile == Hostile::none, "nothing ambiguous reaches a server", describe());
   check(request_bytes_ == request_.body_bytes, "a complete request is whole", describe());
   for (const auto& [name, value] : oracle_.trailers()) {
@@ -190,6 +228,28 @@ void Server::Peer::aim() {
       break;
     default: break;
   }
+}
+
+// --- Health checks -------------------------------------------------------------------------------
+
+void Server::Peer::probe_complete() {
+  ++ledger_.totals.probes;
+  Prng prng(mix(mix(server_.seed_, 6), std::uint64_t{server_.number_} << 32 | server_.probes_++));
+  const bool well = server_.well_ || server_.manners_.plain;
+  const std::uint64_t kind = well ? 0 : prng.bounded(100);
+  const std::string_view report = well ? kWell : kReports[prng.bounded(std::size(kReports))];
+  const bool head = oracle_.head().method == "HEAD";
+  head_ = probe_answer(kind < 60 || kind >= 80 ? 200 : 503, head ? "" : report, report.size());
+  if (kind >= 80) head_.resize(prng.bounded(head_.size()));
+  if (kind >= 95) return;  // It never answers.
+  if (kind >= 90) return vanish();
+  kernel().after(well ? 0 : prng.bounded(2 * kSecond), [this] { answer_probe(); });
+}
+
+void Server::Peer::answer_probe() {
+  answering_ = true;
+  send_more();
+  if (endpoint_.valid()) close();
 }
 
 void Server::Peer::compose(std::string& pending) {
@@ -281,6 +341,30 @@ void Server::Peer::over(bool by_reset) {
 }
 
 // --- The server ----------------------------------------------------------------------------------
+
+std::vector<Server::Guest> Server::guests() const {
+  std::vector<Guest> found;
+  for (const auto& peer : peers_) {
+    if (const auto serial = peer->guest()) found.push_back({peer.get(), *serial});
+  }
+  return found;
+}
+
+// weir gives a slot back before it has closed the connection of a request that it gave up. So if
+// there seem to be too many, those are left out that turn out to be of that kind.
+void Server::check_guests() {
+  const std::vector<Guest> now = guests();
+  const std::uint32_t most = ledger_.most_at_once(number_);
+  if (now.size() <= most || ledger_.weather.late) return;
+  kernel_.after(kLeavingMax, [this, now, most] {
+    const auto waited_for = std::count_if(now.begin(), now.end(), [](const Guest& guest) {
+      return !guest.peer->given_up(guest.serial);
+    });
+    check(waited_for <= static_cast<std::ptrdiff_t>(most), "no server has more than its limit",
+          "server " + std::to_string(number_) + ": " + std::to_string(waited_for) + " of " +
+              std::to_string(most));
+  });
+}
 
 Server::Server(Kernel& kernel, std::uint64_t seed, Ledger& ledger, const Manners& manners,
                std::uint32_t number, const os::Address& address)

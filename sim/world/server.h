@@ -1,5 +1,5 @@
 // Server: one scripted server with its connections. It checks every request that reaches it and
-// answers as the script of that attempt says.
+// answers as the script of that attempt says; health checks it answers as its health is.
 #pragma once
 
 #include <memory>
@@ -24,18 +24,31 @@ class Server {
   // Resets every connection and refuses new ones.
   void vanish();
   // From now on every answer is complete, quick, small and polite.
-  void behave() { manners_ = calmed(manners_); }
+  void behave() {
+    manners_ = calmed(manners_);
+    well_ = true;
+  }
   [[nodiscard]] std::uint32_t number() const { return number_; }
   // Connections that weir has not closed.
   [[nodiscard]] std::size_t connections() const;
 
  private:
   class Peer;
+  // A request at the server on one of its connections.
+  struct Guest {
+    const Peer* peer = nullptr;
+    std::uint64_t serial = 0;
+  };
+
+  [[nodiscard]] std::vector<Guest> guests() const;
+  void check_guests();
 
   Kernel& kernel_;
   std::uint64_t seed_;
   Ledger& ledger_;
   Manners manners_;
+  bool well_ = false;  // Health checks pass, and it asks for all its share.
+  std::uint64_t probes_ = 0;
   std::uint32_t number_;
   os::Address address_;
   std::unique_ptr<Listener> listener_;

@@ -21,11 +21,17 @@ Milliseconds draw_ms(Prng& prng, std::int64_t least, std::int64_t most) {
   return Milliseconds(least + static_cast<std::int64_t>(prng.bounded(span + 1)));
 }
 
+bool one_in(Prng& prng, std::uint64_t share) { return prng.bounded(share) == 0; }
+
+std::uint32_t between(Prng& prng, std::uint32_t least, std::uint32_t most) {
+  return least + static_cast<std::uint32_t>(prng.bounded(most - least + 1));
+}
+
 config::Listener listener(Prng& prng, const char* name, std::uint16_t port) {
   config::Listener made;
   made.name = name;
   made.bind.push_back(endpoint("10.0.0.1", port));
-  if (prng.bounded(4) == 0) made.max_connections = static_cast<std::uint32_t>(2 + prng.bounded(8));
+  if (one_in(prng, 4)) made.max_connections = between(prng, 2, 9);
   return made;
 }
 
@@ -40,35 +46,134 @@ void draw_timeouts(Prng& prng, config::Config& config) {
   }
 }
 
-// Some of the servers, one at least, with weights; sometimes under another name.
+// Some of the servers, one at least, with weights and tiers. Now and then one has another name, or
+// all names stand for other addresses, as after a change of theirs.
+void draw_servers(Prng& prng, config::Backend& into, std::uint32_t servers) {
+  const std::uint64_t sure = prng.bounded(servers);
+  const std::uint32_t moved = one_in(prng, 4) ? between(prng, 1, servers) : 0;
+  const bool tiers = one_in(prng, 4);
+  for (std::uint32_t i = 0; i < servers; ++i) {
+    if (i != sure && one_in(prng, 4)) continue;
+    config::Server server;
+    server.address = endpoint(server_ip((i + moved) % servers), kServerPort);
+    server.name = moved > 0 ? "moved-" + std::to_string(i) : server.address.text();
+    if (one_in(prng, 8)) server.name = "renamed-" + std::to_string(i);
+    server.weight = i == sure ? 1 : between(prng, 0, 3);
+    if (tiers) server.priority = between(prng, 0, 2);
+    if (one_in(prng, 8)) server.limit = between(prng, 1, 4);
+    into.servers.push_back(server);
+  }
+}
+
+void draw_balance(Prng& prng, config::Backend& into) {
+  constexpr auto kBalances = static_cast<std::uint64_t>(config::Balance::query_hash) + 1;
+  into.balance = static_cast<config::Balance>(prng.bounded(kBalances));
+  if (into.balance == config::Balance::header_hash) into.hash_key = "X-Id";
+  if (into.balance == config::Balance::cookie_hash) into.hash_key = "user";
+  if (into.balance == config::Balance::query_hash) into.hash_key = "a";
+  if (one_in(prng, 4)) into.sticky.cookie = "server";
+  if (one_in(prng, 2)) into.sticky.secret = "a secret of the simulation";
+  into.slow_start = one_in(prng, 2) ? Milliseconds{0} : draw_ms(prng, 100, 10'000);
+  into.panic_percent = one_in(prng, 2) ? 0 : between(prng, 10, 70);
+}
+
+void draw_overload(Prng& prng, config::Backend& into) {
+  if (one_in(prng, 2)) into.server_limit = between(prng, 1, 4);
+  if (one_in(prng, 4)) into.limit = between(prng, 1, 6);
+  if (one_in(prng, 8)) into.server_pending_limit = between(prng, 1, 3);
+  if (one_in(prng, 8)) into.server_retry_limit = 1;
+  into.queue.size = one_in(prng, 3) ? between(prng, 0, 4) : 1'000;
+  into.queue.timeout = draw_ms(prng, 200, kQueueTimeoutMs);
+  into.queue.target = one_in(prng, 3) ? Milliseconds{0} : draw_ms(prng, 1, 1'000);
+  into.queue.target_interval = draw_ms(prng, 10, 2'000);
+  if (one_in(prng, 4)) into.request_timeout = draw_ms(prng, 500, 30'000);
+}
+
+void draw_failures(Prng& prng, config::Backend& into) {
+  into.retry.enabled = !one_in(prng, 8);
+  into.retry.max = between(prng, 0, 7);
+  if (one_in(prng, 2)) into.retry.statuses = {500, 503};
+  into.retry.backoff = draw_ms(prng, 1, 100);
+  into.retry.backoff_max = draw_ms(prng, 100, 1'000);
+  into.retry.budget_percent = one_in(prng, 4) ? 0 : 20;
+  if (one_in(prng, 4)) into.retry.try_timeout = draw_ms(prng, 500, 10'000);
+  config::Ejection& ejection = into.ejection;
+  ejection.enabled = !one_in(prng, 4);
+  ejection.consecutive_errors = between(prng, 0, 3);
+  ejection.error_percent = one_in(prng, 2) ? 0 : between(prng, 20, 90);
+  ejection.latency_factor = one_in(prng, 2) ? 0 : between(prng, 2, 6);
+  ejection.min_requests = between(prng, 2, 20);
+  ejection.window = draw_ms(prng, 1'000, 5'000);
+  ejection.time = draw_ms(prng, 100, 5'000);
+  ejection.time_max = ejection.time * 4;
+  ejection.max_ejected_percent = between(prng, 0, 100);
+}
+
+void draw_health(Prng& prng, config::Backend& into) {
+  if (one_in(prng, 2)) return;
+  config::HealthCheck& health = into.health;
+  health.type = one_in(prng, 4) ? config::HealthCheck::Type::tcp : config::HealthCheck::Type::http;
+  health.path = kProbePath;
+  if (one_in(prng, 2)) {  // Of bare TCP: the same as bytes.
+    health.send =
+        std::string("GET ") + kProbePath + " HTTP/1.1\r\nHost: bytes\r\nConnection: close\r\n\r\n";
+    health.expect = "X-Probe";
+  }
+  health.method = one_in(prng, 4) ? "HEAD" : "GET";
+  health.interval = draw_ms(prng, 500, 3'000);
+  health.fast_interval = draw_ms(prng, 200, 500);
+  health.timeout = draw_ms(prng, 1'000, 3'000);
+  health.rise = between(prng, 1, 3);
+  health.fall = between(prng, 1, 3);
+  if (one_in(prng, 3)) health.every_requests = between(prng, 1, 20);
+  health.load_report = health.method == "GET" && health.type == config::HealthCheck::Type::http &&
+                       (into.balance == config::Balance::least_load || one_in(prng, 3));
+}
+
 config::Backend backend(Prng& prng, const char* name, std::uint32_t servers) {
   config::Backend made;
   made.name = name;
-  made.balance = static_cast<config::Balance>(prng.bounded(3));
-  const std::uint64_t sure = prng.bounded(servers);
-  for (std::uint32_t i = 0; i < servers; ++i) {
-    if (i != sure && prng.bounded(4) == 0) continue;
-    config::Server server;
-    server.address = endpoint(server_ip(i), kServerPort);
-    server.name = prng.bounded(8) == 0 ? "renamed-" + std::to_string(i) : server.address.text();
-    server.weight = i == sure ? 1 : static_cast<std::uint32_t>(prng.bounded(4));
-    made.servers.push_back(server);
-  }
+  draw_servers(prng, made, servers);
+  draw_balance(prng, made);
+  if (!one_in(prng, 3)) draw_overload(prng, made);
+  draw_failures(prng, made);
+  draw_health(prng, made);
   return made;
 }
 
+void draw_rates(Prng& prng, config::Config& config) {
+  config.limits.clear();
+  for (config::Listener& each : config.listeners) each.limits.clear();
+  if (!one_in(prng, 6)) return;
+  config::RateLimit limit;
+  limit.name = "rate";
+  limit.key = static_cast<config::RateLimit::Key>(prng.bounded(3));
+  if (limit.key == config::RateLimit::Key::header) limit.header = "X-Id";
+  limit.count = between(prng, 1, 50);
+  limit.burst = between(prng, 1, 20);
+  limit.keys_max = between(prng, 16, 1'024);
+  config.limits.push_back(limit);
+  const bool connections = limit.key != config::RateLimit::Key::header && one_in(prng, 3);
+  if (connections) config.listeners[0].limits = {limit.name};
+}
+
 void draw_routes(Prng& prng, config::Config& config) {
+  draw_rates(prng, config);
   config.routes.clear();
-  if (prng.bounded(2) == 0) {
+  if (one_in(prng, 2)) {
     config::Route posts;
     posts.path = "/r";
     posts.methods = {"POST", "PUT"};
     posts.backends = {{"other"}};
+    posts.priority = between(prng, 0, 3);
     config.routes.push_back(posts);
   }
   config::Route all;
   all.path = "/r";
   all.backends = {{"app"}};
+  if (one_in(prng, 4)) all.backends.push_back({"other", 2});
+  all.priority = between(prng, 0, 3);
+  if (!config.limits.empty()) all.limits = {config.limits[0].name};
   config.routes.push_back(all);
 }
 
@@ -80,6 +185,10 @@ os::Address listener_address(bool side) {
 
 os::Address server_address(std::uint32_t number) {
   return *os::Address::ip(server_ip(number), kServerPort);
+}
+
+std::string server_text(std::uint32_t number) {
+  return endpoint(server_ip(number), kServerPort).text();
 }
 
 config::Config draw_config(Prng& prng, std::uint32_t servers) {
@@ -97,6 +206,24 @@ config::Config draw_reload(Prng& prng, const config::Config& before, std::uint32
   if (prng.bounded(2) == 0) config.backends[1] = backend(prng, "other", servers);
   if (prng.bounded(3) == 0) draw_routes(prng, config);
   if (prng.bounded(3) == 0) draw_timeouts(prng, config);
+  return config;
+}
+
+config::Config calmed(const config::Config& before) {
+  config::Config config = before;
+  config.limits.clear();
+  for (config::Listener& each : config.listeners) each.limits.clear();
+  for (config::Route& each : config.routes) each.limits.clear();
+  for (config::Backend& each : config.backends) {
+    each.queue.size = 1'000;
+    each.queue.timeout = Milliseconds{60'000};
+    each.queue.target = Milliseconds{0};
+    each.request_timeout.reset();
+    each.retry.try_timeout.reset();
+    each.retry.statuses.clear();  // When the budget is used up, an answer becomes a 502.
+    each.server_pending_limit = 1'024;
+    each.server_retry_limit = 64;
+  }
   return config;
 }
 

@@ -18,11 +18,32 @@ constexpr std::size_t kBlocksPerSession = 2;
 constexpr std::size_t kBlocksPerExchange = 3;
 constexpr std::size_t kBlocksPerServerConnection = 2;
 
+std::vector<control::CheckedServer> checked_servers(const config::Config& config,
+                                                    const proxy::Snapshot& snapshot,
+                                                    control::Prober& prober) {
+  std::vector<control::CheckedServer> checked;
+  for (std::size_t i = 0; i < config.backends.size(); ++i) {
+    const config::Backend& backend = config.backends[i];
+    if (backend.health.type == config::HealthCheck::Type::none) continue;
+    for (std::size_t j = 0; j < backend.servers.size(); ++j) {
+      upstream::ServerState* state = snapshot.backends()[i].gate.servers[j].state;
+      state->probe_callee = &prober;
+      checked.push_back({state, backend.servers[j], backend.health, backend.slow_start});
+    }
+  }
+  return checked;
+}
+
 }  // namespace
 
 Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
                  loop::Trigger trigger)
-    : publisher_(workers, [this] { serves_ = true; }) {
+    : kernel_(kernel),
+      publisher_(workers, [this] { serves_ = true; }),
+      prober_(
+          loop_, [this](const std::string& line) { said_ += line + "\n"; }, os::random_seed()),
+      backend_watch_(
+          loop_, [this](const std::string& line) { said_ += line + "\n"; }, os::random_seed()) {
   auto logs = control::LogWriter::open("-", workers);
   check(logs.has_value(), "weir starts", logs ? "" : logs.error());
   logs_ = std::move(*logs);
@@ -31,7 +52,8 @@ Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
                                         [this] { all_stopped_ = true; });
   check(set.has_value(), "weir starts", set ? "" : set.error());
   workers_ = std::move(*set);
-  publisher_.publish(config, *workers_);
+  checks_.emplace(publisher_, *workers_);
+  publish(config);
   workers_->start_without_threads();
   kernel.spawn("control", [this] { run_control(); });
   for (std::size_t i = 0; i < workers; ++i) {
@@ -44,7 +66,10 @@ Subject::~Subject() = default;
 // --- Fibers --------------------------------------------------------------------------------------
 
 void Subject::run_control() {
-  while (!all_stopped_) loop_.turn();
+  while (!all_stopped_) {
+    loop_.turn();
+    check_upstream();
+  }
   control_ended_ = true;
 }
 
@@ -55,6 +80,7 @@ void Subject::run_worker(std::size_t index) {
     worker.turn();
     check_queue(worker, queue);
     check_turn(worker);
+    check_upstream();
   }
   workers_->ended(index);
 }
@@ -70,8 +96,16 @@ void Subject::act(std::function<void()> action) {
   if (errand_.actions.size() == 1) loop_.mailbox().post(errand_);
 }
 
+// In the order of Program: the workers, the outliers, the probes.
+void Subject::publish(const config::Config& config) {
+  publisher_.publish(config, *workers_);
+  checks_->published(config);
+  backend_watch_.watch(config, publisher_.newest());
+  prober_.watch(checked_servers(config, publisher_.newest(), prober_));
+}
+
 void Subject::reload(config::Config config) {
-  act([this, config = std::move(config)] { publisher_.publish(config, *workers_); });
+  act([this, config = std::move(config)] { publish(config); });
 }
 void Subject::drain() {
   act([this] { workers_->drain(); });
@@ -89,12 +123,21 @@ std::uint64_t Subject::turns() const {
   return sum;
 }
 
-void Subject::drain_log(std::string& into) {
+void Subject::drain_log(std::string& lines, std::string& events) {
   for (unsigned i = 0; i < workers_->workers().size(); ++i) {
-    (void)logs_->access_ring(i)->drain(into);
-    std::string events;
+    (void)logs_->access_ring(i)->drain(lines);
     (void)logs_->event_ring(i)->drain(events);
   }
+  events += std::exchange(said_, {});
+}
+
+// In one piece: nobody else runs meanwhile.
+void Subject::check_upstream() {
+  Faults& faults = kernel_.faults();
+  const double race = faults.rate(Fault::race);
+  faults.set(Fault::race, 0);
+  checks_->after_turn(kernel_.now_ns(), late_);
+  faults.set(Fault::race, race);
 }
 
 // Sources run from the front of the queue, so that one at a place beyond the number of steps of a

@@ -1,22 +1,27 @@
 // Subject: weir as it runs, without threads: the control loop and the workers are fibers of the
 // simulated kernel. Everything else is the code of the product.
 //
-// What Program does besides (signals, the log's thread, the admin pages) the world does instead.
+// What Program does besides (signals, the log's thread, the admin pages) the world does instead;
+// names that stand for other addresses come as reloads.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "config/config.h"
+#include "control/backend_watch.h"
 #include "control/log_writer.h"
+#include "control/prober.h"
 #include "control/publisher.h"
 #include "control/worker_set.h"
 #include "loop/loop.h"
 #include "sim/kernel/kernel.h"
+#include "sim/world/upstream_checks.h"
 
 namespace weir::sim {
 
@@ -39,13 +44,13 @@ class Subject final {
     return workers_->listeners();
   }
   [[nodiscard]] std::size_t snapshots() const { return publisher_.snapshots(); }
-  // Servers of the newest snapshot.
-  [[nodiscard]] const std::vector<upstream::ServerState*>& servers() const {
-    return publisher_.newest().servers();
-  }
+  [[nodiscard]] const UpstreamChecks& upstream() const { return *checks_; }
+  // Time jumps from now on, or does not any more: waits prove nothing.
+  void set_late(bool late) { late_ = late; }
   [[nodiscard]] std::uint64_t turns() const;
-  // Appends what the access log has got since.
-  void drain_log(std::string& into);
+  // Appends what the access log has got since, and what the control thread and the workers have
+  // told the operator.
+  void drain_log(std::string& lines, std::string& events);
 
  private:
   struct Errand final : loop::Message {
@@ -63,18 +68,26 @@ class Subject final {
   };
 
   void act(std::function<void()> action);
+  void publish(const config::Config& config);
   void run_control();
   void run_worker(std::size_t index);
+  void check_upstream();
   void check_turn(proxy::Worker& worker);
   static void check_queue(proxy::Worker& worker, Queue& queue);
   void check_deadlines(proxy::Worker& worker);
   static void check_redirections(proxy::Worker& worker, std::size_t exchanges);
 
+  Kernel& kernel_;
   loop::Loop loop_;
   control::Publisher publisher_;
   std::unique_ptr<control::LogWriter> logs_;
   std::unique_ptr<control::WorkerSet> workers_;
+  control::Prober prober_;
+  control::BackendWatch backend_watch_;
+  std::optional<UpstreamChecks> checks_;
   Errand errand_;
+  std::string said_;  // By the control thread.
+  bool late_ = false;
   bool serves_ = false;
   bool all_stopped_ = false;
   bool control_ended_ = false;

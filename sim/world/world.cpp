@@ -33,6 +33,35 @@ Manners manners_of(std::uint64_t seed, const Limits& limits) {
   return manners;
 }
 
+template <typename Visit>
+void for_each_line(std::string_view text, Visit visit) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    visit(line);
+  }
+}
+
+// What weir may refuse from now on because it was told to.
+void note_rules(Weather& weather, const config::Config& config) {
+  for (const config::Listener& each : config.listeners) {
+    weather.crowded = weather.crowded || each.max_connections;
+  }
+  weather.rates = weather.rates || !config.limits.empty();
+  for (const config::Backend& each : config.backends) {
+    const bool server_limits = std::ranges::any_of(
+        each.servers, [](const config::Server& server) { return server.limit.has_value(); });
+    weather.limits = weather.limits || each.limit || each.server_limit || server_limits ||
+                     each.health.load_report;
+    weather.retry_statuses = weather.retry_statuses || !each.retry.statuses.empty();
+    weather.short_timeouts =
+        weather.short_timeouts || each.request_timeout || each.retry.try_timeout;
+    weather.breakers =
+        weather.breakers || each.server_pending_limit < 8 || each.server_retry_limit < 8;
+    weather.checks = weather.checks || each.health.type != config::HealthCheck::Type::none;
+  }
+}
+
 }  // namespace
 
 World::World(std::uint64_t seed, const Limits& limits)
@@ -55,6 +84,7 @@ void World::faults_on() {
   Weather& weather = ledger_.weather;
   weather.resets = faults.rate(Fault::reset) > 0 || faults.rate(Fault::accept_aborted) > 0;
   weather.late = faults.rate(Fault::clock_jump) > 0;
+  subject_->set_late(weather.late);
   weather.no_descriptors = faults.rate(Fault::no_descriptors) > 0;
   weather.no_memory = faults.rate(Fault::no_memory) > 0;
   for (const Fault fault : {Fault::connect_refused, Fault::connect_unreachable,
@@ -69,11 +99,12 @@ Report World::run() {
   const auto workers = static_cast<unsigned>(1 + prng_.bounded(4));
   const auto trigger = static_cast<loop::Trigger>(prng_.bounded(8) < 6 ? 0 : prng_.bounded(3));
   report_.workers = limits_.workers.value_or(workers);
-  for (const config::Listener& each : config_.listeners) {
-    if (each.max_connections) ledger_.weather.crowded = true;
-  }
+  note_rules(ledger_.weather, config_);
   subject_ =
       std::make_unique<Subject>(kernel_, config_, static_cast<unsigned>(report_.workers), trigger);
+  ledger_.most_at_once = [this](std::uint32_t server) {
+    return subject_->upstream().most_at_once(server_text(server));
+  };
   run_until([this] { return subject_->serves(); }, kSecond, "weir starts");
   faults_on();
   make_clients();
@@ -188,7 +219,12 @@ void World::schedule_event() {
 void World::reload() {
   kernel_.trace("reload");
   ++report_.reloads;
-  config_ = draw_reload(prng_, config_, manners_.servers);
+  take(draw_reload(prng_, config_, manners_.servers));
+}
+
+void World::take(const config::Config& config) {
+  config_ = config;
+  note_rules(ledger_.weather, config_);
   subject_->reload(config_);
 }
 
@@ -238,6 +274,7 @@ void World::settle() {
   settled_ = true;
   kernel_.faults() = {};
   kernel_.set_descriptor_limit(kDescriptorsPlenty);
+  take(calmed(config_));
   for (const auto& server : servers_) {
     server->listen(Listener::Answer::accept);
     server->behave();
@@ -248,6 +285,8 @@ void World::settle() {
   const bool crowded = ledger_.weather.crowded;
   ledger_.weather = {};
   ledger_.weather.crowded = crowded;
+  note_rules(ledger_.weather, config_);
+  subject_->set_late(false);
 }
 
 void World::probe() {
@@ -263,6 +302,7 @@ void World::probe() {
     add_client(script);
   }
   run_until([this] { return clients_finished(); }, kProbingMax, "weir serves after the storm");
+  read_log();
   for (std::uint32_t i = first; i < first + count; ++i) {
     for (std::uint32_t at = 0; at < ledger_.clients()[i].requests.size(); ++at) {
       const Request& request = *ledger_.find({i, at});
@@ -270,7 +310,8 @@ void World::probe() {
       const bool answered = request.seen == Request::Seen::whole;
       // An answer that ends with its connection leaves those behind it unasked or unanswered.
       check(!answered || request.own == local, "weir serves after the storm",
-            "request " + to_text(request.script.id) + ": " + std::to_string(request.status));
+            "request " + to_text(request.script.id) + ": " + std::to_string(request.status) + " " +
+                request.log_error + subject_->upstream().describe());
     }
   }
 }
@@ -281,9 +322,7 @@ void World::check_idle() {
   for (proxy::Worker* worker : subject_->workers()) check_nothing_kept(*worker);
   check(subject_->snapshots() == 1, "old snapshots go",
         std::to_string(subject_->snapshots()) + " are left");
-  for (const upstream::ServerState* server : subject_->servers()) {
-    check(server->in_flight.load() == 0, "nothing is in flight", server->name());
-  }
+  subject_->upstream().at_rest();
 }
 
 void World::check_nothing_kept(proxy::Worker& worker) {
@@ -323,6 +362,7 @@ void World::finish() {
 void World::check_counters() {
   std::uint64_t closes = 0;
   std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;
   std::uint64_t requests = 0;
   std::uint64_t dropped = 0;
   std::uint64_t responses = 0;
@@ -339,6 +379,7 @@ void World::check_counters() {
   for (const auto& listener : subject_->listeners()) {
     for (std::uint64_t i = 0; i < report_.workers; ++i) {
       accepted += listener->counters[i].accepted.read();
+      refused += listener->counters[i].rate_limited.read();
     }
     check(listener->connections.load() == 0, "connections are counted down", listener->name);
   }
@@ -348,7 +389,7 @@ void World::check_counters() {
                        kernel_.injected(Fault::accept_again) > 0;
   check(excused || kernel_.queue_resets() <= 1, "nobody is reset in the accept queue",
         std::to_string(kernel_.queue_resets()) + " connections");
-  check(closes == accepted, "every close has a reason",
+  check(closes + refused == accepted, "every close has a reason",
         std::to_string(accepted) + " accepted, " + std::to_string(closes) + " closed");
   check(responses == requests, "every request has an outcome",
         std::to_string(requests) + " requests, " + std::to_string(responses) + " outcomes");
@@ -357,17 +398,16 @@ void World::check_counters() {
 }
 
 void World::read_log() {
-  std::string text;
-  subject_->drain_log(text);
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  std::string lines;
+  std::string events;
+  subject_->drain_log(lines, events);
+  for_each_line(lines, [this](std::string_view line) {
     ++log_lines_;
     const auto id = id_of_log_line(line);
     Request* request = id ? ledger_.find(*id) : nullptr;
     if (request != nullptr) check_log_line(ledger_, *request, line);
-  }
+  });
+  for_each_line(events, [this](std::string_view line) { count_event(ledger_, line); });
 }
 
 }  // namespace weir::sim

@@ -42,6 +42,7 @@ class World {
   void schedule_events();
   void schedule_event();
   void reload();
+  void take(const config::Config& config);
   void server_trouble();
   void descriptor_trouble();
   void leave_early();

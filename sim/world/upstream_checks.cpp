@@ -1,0 +1,199 @@
+#include "sim/world/upstream_checks.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "sim/kernel/faults.h"
+#include "sim/world/checkers.h"
+#include "upstream/backend_state.h"
+#include "upstream/condition.h"
+
+namespace weir::sim {
+namespace {
+
+// Who frees a slot may lose its processor before it looks for a waiter, more than once.
+constexpr std::uint64_t kHandOverMax = 3 * kStalledForNsMax;
+
+using upstream::BackendPlan;
+using upstream::GatePlan;
+using upstream::ServerState;
+
+std::string name_of(const ServerState& server) { return server.backend() + "/" + server.name(); }
+
+const config::Backend* find_backend(const config::Config& config, const std::string& name) {
+  const auto found = std::ranges::find(config.backends, name, &config::Backend::name);
+  return found == config.backends.end() ? nullptr : &*found;
+}
+
+std::uint32_t limit_of(const config::Backend& backend, const config::Server& server) {
+  return server.limit.value_or(backend.server_limit.value_or(0));
+}
+
+bool has_room_everywhere(const GatePlan& plan, const upstream::Gate& gate) {
+  if (plan.limit_of_all != 0 && gate.in_flight() >= plan.limit_of_all) return false;
+  for (std::uint32_t i = 0; i < plan.servers.size(); ++i) {
+    if (plan.servers[i].weight > 0 && !upstream::Gate::has_room(plan, i)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void UpstreamChecks::published(const config::Config& config) {
+  configs_.push_back(config);
+  seen_.clear();
+}
+
+void UpstreamChecks::after_turn(std::uint64_t now_ns, bool late) {
+  if (configs_.empty()) return;
+  const bool alone = publisher_.snapshots() == 1;
+  if (alone && configs_.size() > 1) {
+    configs_.erase(configs_.begin(), configs_.end() - 1);
+    seen_.clear();
+  }
+  check_counts();
+  const proxy::Snapshot& snapshot = publisher_.newest();
+  for (const ServerState* server : snapshot.servers()) check_limits(*server);
+  for (std::size_t i = 0; i < snapshot.backends().size(); ++i) {
+    const BackendPlan& plan = snapshot.backends()[i];
+    check_limit_of_all(plan);
+    if (!alone) continue;
+    check_ejections(plan);
+    if (!late) check_hand_over(configs_.back().backends[i], plan, now_ns);
+  }
+}
+
+// As many as the loosest configuration allows by which requests may be under way.
+void UpstreamChecks::check_limits(const ServerState& server) const {
+  std::uint32_t most = 0;
+  for (const config::Config& config : configs_) {
+    const config::Backend* backend = find_backend(config, server.backend());
+    if (backend == nullptr) continue;
+    for (const config::Server& each : backend->servers) {
+      if (each.name != server.name() || each.address.text() != server.address_text()) continue;
+      const std::uint32_t limit = limit_of(*backend, each);
+      if (limit == 0) return;
+      most = std::max(most, limit);
+    }
+  }
+  check(server.in_flight.load() <= most, "limits of servers hold",
+        name_of(server) + ": " + std::to_string(server.in_flight.load()) + " of " +
+            std::to_string(most));
+}
+
+void UpstreamChecks::check_limit_of_all(const BackendPlan& plan) const {
+  std::uint32_t most = 0;
+  for (const config::Config& config : configs_) {
+    const config::Backend* backend = find_backend(config, plan.name);
+    if (backend != nullptr) most = std::max(most, backend->limit.value_or(0));
+  }
+  check(plan.state->gate.in_flight() <= most, "limits of backends hold",
+        plan.name + ": " + std::to_string(plan.state->gate.in_flight()) + " of " +
+            std::to_string(most));
+}
+
+// Only an exchange is in flight, and at one server.
+void UpstreamChecks::check_counts() const {
+  std::size_t exchanges = 0;
+  for (const proxy::Worker* worker : workers_.workers()) exchanges += worker->census().exchanges;
+  std::size_t in_flight = 0;
+  for (const ServerState* server : publisher_.newest().servers()) {
+    in_flight += server->in_flight.load();
+  }
+  check(in_flight <= exchanges, "only exchanges are in flight",
+        std::to_string(in_flight) + " of " + std::to_string(exchanges) + " exchanges");
+}
+
+// When every server has room, everybody who waits could be served: a slot must have been lost on
+// its way to the next in line. What a server says of itself may end a wait only later.
+void UpstreamChecks::check_hand_over(const config::Backend& backend, const BackendPlan& plan,
+                                     std::uint64_t now_ns) {
+  std::uint64_t& since_ns = seen_[plan.name].idle_slot_since_ns;
+  const upstream::Gate& gate = plan.state->gate;
+  const bool idle =
+      gate.waiting() > 0 && !backend.health.load_report && has_room_everywhere(plan.gate, gate);
+  since_ns = idle ? std::min(since_ns, now_ns) : UINT64_MAX;
+  check(!idle || now_ns - since_ns <= kHandOverMax, "a free slot goes to who waits",
+        plan.name + ": " + std::to_string(gate.waiting()) + " wait");
+}
+
+// The last server that can be used is never ejected for its answers: if another one was ejected for
+// them in this turn, and none is up, something else must have taken one away.
+void UpstreamChecks::check_ejections(const BackendPlan& plan) {
+  std::uint32_t ejected = 0;
+  bool other_reason = false;
+  bool up = false;
+  for (const GatePlan::Server& server : plan.gate.servers) {
+    if (server.weight == 0) continue;
+    const auto passive = health::Passive::unpack(server.state->passive.load());
+    const bool out = passive.state() != health::Passive::State::up;
+    const bool for_answers = out && passive.cause() == health::Passive::Cause::answers;
+    ejected += for_answers ? 1 : 0;
+    other_reason = other_reason || (out && !for_answers) || upstream::is_down(*server.state) ||
+                   upstream::wish_of(*server.state) != health::Wish::none;
+    up = up || !out;
+  }
+  const bool grown = ejected > std::exchange(seen_[plan.name].ejected, ejected);
+  check(!grown || up || other_reason, "the last server is not ejected", plan.name);
+}
+
+void UpstreamChecks::at_rest() const {
+  for (const ServerState* server : publisher_.newest().servers()) {
+    const std::string name = name_of(*server);
+    check(server->in_flight.load() == 0, "nothing is in flight", name);
+    check(server->pending.load() == 0, "no connection is being opened", name);
+    check(server->retries.load() == 0, "no retry is under way", name);
+  }
+  for (const BackendPlan& plan : publisher_.newest().backends()) {
+    const upstream::Gate& gate = plan.state->gate;
+    check(gate.waiting() == 0 && gate.in_flight() == 0, "nothing is in flight", plan.name);
+    const upstream::GateCounters& counters = gate.counters();
+    const std::uint64_t ends = counters.granted.read() + counters.timed_out.read() +
+                               counters.abandoned.read() + counters.dropped_codel.read() +
+                               counters.dropped_displaced.read();
+    check(counters.queued.read() == ends, "every wait comes to an end",
+          plan.name + ": " + std::to_string(counters.queued.read()) + " waited, " +
+              std::to_string(ends) + " ended");
+  }
+  for (proxy::Worker* worker : workers_.workers()) {
+    check(worker->tickets().slab.live() == 0, "no ticket is left",
+          "worker " + std::to_string(worker->index()));
+  }
+}
+
+// Backends do not know of each other, and another name is another server.
+std::uint32_t UpstreamChecks::most_at_once(const std::string& address) const {
+  std::map<std::string, std::uint32_t> limits;  // By backend and name.
+  for (const config::Config& config : configs_) {
+    for (const config::Backend& backend : config.backends) {
+      for (const config::Server& server : backend.servers) {
+        if (server.address.text() != address) continue;
+        const std::uint32_t limit = limit_of(backend, server);
+        if (limit == 0) return UINT32_MAX;
+        std::uint32_t& most = limits[backend.name + "/" + server.name];
+        most = std::max(most, limit);
+      }
+    }
+  }
+  std::uint32_t sum = 0;
+  for (const auto& [name, limit] : limits) sum += limit;
+  return limits.empty() ? UINT32_MAX : sum;
+}
+
+std::string UpstreamChecks::describe() const {
+  std::string text;
+  for (const BackendPlan& plan : publisher_.newest().backends()) {
+    for (const GatePlan::Server& server : plan.gate.servers) {
+      const ServerState& state = *server.state;
+      text += "\n  " + name_of(state) + " (weight " + std::to_string(server.weight) + "): ";
+      text += health::to_string(upstream::condition_of(state));
+      text += ", asks for ";
+      text += health::to_string(upstream::wish_of(state));
+      text += ", in flight " + std::to_string(state.in_flight.load()) + " of " +
+              std::to_string(plan.gate.limit_now(server));
+    }
+  }
+  return text;
+}
+
+}  // namespace weir::sim

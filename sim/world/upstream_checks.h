@@ -1,0 +1,53 @@
+// UpstreamChecks: what all workers together must keep to about servers and backends: limits,
+// hand-over, ejections, counts. Looked at after every turn, and when nothing is under way.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "control/publisher.h"
+#include "control/worker_set.h"
+
+namespace weir::sim {
+
+class UpstreamChecks {
+ public:
+  UpstreamChecks(const control::Publisher& publisher, const control::WorkerSet& workers)
+      : publisher_(publisher), workers_(workers) {}
+
+  // This is the newest configuration now.
+  void published(const config::Config& config);
+  // `late`: time jumps, and waits prove nothing.
+  void after_turn(std::uint64_t now_ns, bool late);
+  // No request is under way.
+  void at_rest() const;
+
+  // Most requests that may be at this address at one time; UINT32_MAX: any number.
+  [[nodiscard]] std::uint32_t most_at_once(const std::string& address) const;
+  // How every server of the newest configuration stands, for the report of a failure.
+  [[nodiscard]] std::string describe() const;
+
+ private:
+  // A backend of the newest configuration.
+  struct Seen {
+    std::uint64_t idle_slot_since_ns = UINT64_MAX;  // Somebody waits beside free slots.
+    std::uint32_t ejected = UINT32_MAX;             // For answers; at first, nobody knows how.
+  };
+
+  void check_limits(const upstream::ServerState& server) const;
+  void check_limit_of_all(const upstream::BackendPlan& plan) const;
+  void check_counts() const;
+  void check_hand_over(const config::Backend& backend, const upstream::BackendPlan& plan,
+                       std::uint64_t now_ns);
+  void check_ejections(const upstream::BackendPlan& plan);
+
+  const control::Publisher& publisher_;
+  const control::WorkerSet& workers_;
+  std::vector<config::Config> configs_;  // Of the snapshots there may be; the last is the newest.
+  std::map<std::string, Seen> seen_;     // By backend.
+};
+
+}  // namespace weir::sim
