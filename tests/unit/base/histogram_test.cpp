@@ -146,6 +146,42 @@ TEST(Histogram, CountAtMostIsCumulative) {
   EXPECT_EQ(counts.count_at_most(std::numeric_limits<std::uint64_t>::max()), 4U);
 }
 
+// A window: what was counted between two looks at the same source.
+TEST(Histogram, SubtractingLeavesWhatCameLater) {
+  Histogram histogram;
+  for (const std::uint64_t value : {5U, 5U, 100U}) histogram.record(value);
+  const HistogramCounts before = read(histogram);
+  for (const std::uint64_t value : {5U, 7'000U, 7'000U}) histogram.record(value);
+  HistogramCounts window = read(histogram);
+  window.subtract(before);
+  EXPECT_EQ(window.count(), 3U);
+  EXPECT_EQ(window.sum_us(), 14'005U);
+  EXPECT_EQ(window.quantile_us(0), 5U);
+  EXPECT_EQ(window.count_at_most(100), 1U);
+  EXPECT_NEAR(static_cast<double>(window.quantile_us(0.5)), 7'000.0, 7'000.0 / 32);
+}
+
+TEST(Histogram, SubtractingTheSameLeavesNothing) {
+  Histogram histogram;
+  for (std::uint64_t value = 1; value < 1'000'000; value *= 3) histogram.record(value);
+  HistogramCounts window = read(histogram);
+  window.subtract(read(histogram));
+  EXPECT_EQ(window.count(), 0U);
+  EXPECT_EQ(window.sum_us(), 0U);
+  EXPECT_EQ(window.quantile_us(0.5), 0U);
+  EXPECT_EQ(window.count_at_most(kValueMax), 0U);
+}
+
+TEST(Histogram, SubtractingNothingChangesNothing) {
+  Histogram histogram;
+  histogram.record(40);
+  HistogramCounts window = read(histogram);
+  window.subtract({});
+  EXPECT_EQ(window.count(), 1U);
+  EXPECT_EQ(window.sum_us(), 40U);
+  EXPECT_EQ(window.quantile_us(1), read(histogram).quantile_us(1));
+}
+
 TEST(Histogram, AnotherThreadReadsWhileTheOwnerWrites) {
   Histogram histogram;
   std::atomic<bool> done{false};

@@ -103,6 +103,57 @@ TEST(Writer, Responses) {
   }
 }
 
+// Whole, once, in front of the empty line, whether or not the server sets cookies of its own; and
+// refused like anything else when the room is too small.
+TEST(Writer, SetCookieIsALineOfItsOwn) {
+  const std::string line = "Set-Cookie: weir=0123456789abcdef; Path=/; HttpOnly; SameSite=Lax\r\n";
+  for (const std::string own : {"", "Set-Cookie: a=b\r\nset-cookie: weir=z\r\n"}) {
+    SCOPED_TRACE(own);
+    Case vector;
+    vector.in = "HTTP/1.1 200 OK\r\n" + own + "Content-Length: 3\r\n\r\n";
+    const MovedHead head(vector, HeadParser::Mode::response);
+    const auto info = analyse_response(head.parser(), MethodId::get);
+    ASSERT_TRUE(info);
+    const auto written = [&](std::string_view set_cookie) {
+      ResponseOptions options;
+      options.set_cookie = set_cookie;
+      std::string out(vector.in.size() + kWriteExtraMax, '\0');
+      out.resize(write_response_head(out.data(), out.size(), head.parser(), *info, options));
+      return out;
+    };
+    const std::string plain = written({});
+    const std::string out = written(line);
+    const std::size_t at = out.find(line);
+    ASSERT_NE(at, std::string::npos) << escape(out);
+    EXPECT_EQ(out.substr(0, at) + out.substr(at + line.size()), plain);
+    EXPECT_TRUE(out.substr(0, at).ends_with("\r\n"));
+    EXPECT_GT(at, out.find("HTTP/1.1 200 OK"));
+    vector.out = out;
+    check_output(vector, kWriteExtraMax, [&](char* room, std::size_t size) {
+      ResponseOptions options;
+      options.set_cookie = line;
+      return write_response_head(room, size, head.parser(), *info, options);
+    });
+  }
+}
+
+TEST(Writer, TheLongestSetCookieFitsIntoThePromisedRoom) {
+  Case vector;
+  vector.in = "HTTP/1.1 200 OK\r\n";
+  for (int i = 0; i < 100; ++i) vector.in += "a:b\r\n";
+  vector.in += "\r\n";
+  const MovedHead head(vector, HeadParser::Mode::response);
+  const auto info = analyse_response(head.parser(), MethodId::get);
+  ASSERT_TRUE(info);
+  const std::string line = "Set-Cookie: " + std::string(kSetCookieMax - 14, 'c') + "\r\n";
+  ResponseOptions options;
+  options.chunked = options.close = options.via = true;
+  options.set_cookie = line;
+  options.date = "Sun, 06 Nov 1994 08:49:37 GMT";
+  std::string out(vector.in.size() + kWriteExtraMax, '\0');
+  EXPECT_GT(write_response_head(out.data(), out.size(), head.parser(), *info, options), 0U);
+}
+
 // RFC 9110 6.5.1.
 TEST(Writer, Trailers) {
   for (const Case& vector : read_cases("forward_trailers.txt")) {

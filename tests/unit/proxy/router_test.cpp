@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 namespace weir::proxy {
 namespace {
 
@@ -162,6 +164,84 @@ TEST_F(RouterTest, ManyRoutesKeepTheirOrder) {
   route("two");
   EXPECT_EQ(taken_by("", "/999"), "one");
   EXPECT_EQ(taken_by("", "/1000"), "two");
+}
+
+TEST_F(RouterTest, LimitsMirrorAndPriorityComeWithTheRoute) {
+  for (const char* name : {"few", "many"}) config.limits.emplace_back().name = name;
+  config::Route& from = route("one");
+  from.limits = {"many", "few"};
+  from.mirror = config::Mirror{"three", 25};
+  from.priority = 3;
+  const Router router(config, {"web"});
+  const Route* match = router.match(0, "", "/", "GET");
+  ASSERT_NE(match, nullptr);
+  EXPECT_EQ(match->limits, (std::vector<std::uint32_t>{1, 0}));
+  EXPECT_EQ(match->mirror.backend, 2u);
+  EXPECT_EQ(match->mirror.percent, 25u);
+  EXPECT_EQ(match->priority, 3u);
+}
+
+constexpr std::uint32_t kRandomMax = UINT32_MAX;
+
+TEST(Split, OneBackendTakesEverything) {
+  Split split;
+  split.add(4, 1);
+  EXPECT_TRUE(split.single());
+  for (const std::uint32_t random : {0u, 1u, kRandomMax / 2, kRandomMax}) {
+    EXPECT_EQ(split.pick(random), 4u);
+  }
+}
+
+TEST(Split, SharesGoByWeight) {
+  Split split;
+  split.add(7, 1);
+  split.add(3, 2);
+  split.add(5, 5);
+  EXPECT_FALSE(split.single());
+  constexpr int kPicks = 8'000;
+  std::map<std::uint32_t, int> picks;
+  for (int i = 0; i < kPicks; ++i) {
+    ++picks[split.pick(static_cast<std::uint32_t>((std::uint64_t{1} << 32) * i / kPicks))];
+  }
+  EXPECT_EQ(picks, (std::map<std::uint32_t, int>{{7, 1'000}, {3, 2'000}, {5, 5'000}}));
+}
+
+TEST(Split, TheEdgesBelongToTheFirstAndTheLast) {
+  Split split;
+  split.add(0, 1);
+  split.add(1, 1'000);
+  EXPECT_EQ(split.pick(0), 0u);
+  EXPECT_EQ(split.pick(kRandomMax), 1u);
+  Split half;
+  half.add(0, 1);
+  half.add(1, 1);
+  EXPECT_EQ(half.pick(kRandomMax / 2), 0u);
+  EXPECT_EQ(half.pick(kRandomMax / 2 + 1), 1u);
+}
+
+TEST(Split, WeightZeroTakesNothing) {
+  Split split;
+  split.add(0, 0);
+  split.add(1, 3);
+  split.add(2, 0);
+  EXPECT_TRUE(split.single());
+  for (const std::uint32_t random : {0u, kRandomMax / 3, kRandomMax}) {
+    EXPECT_EQ(split.pick(random), 1u);
+  }
+}
+
+TEST(Split, ManyLargeWeightsDoNotOverflow) {
+  Split split;
+  for (std::uint32_t i = 0; i < 1'000; ++i) split.add(i, 1'000);
+  EXPECT_EQ(split.pick(0), 0u);
+  EXPECT_EQ(split.pick(kRandomMax), 999u);
+  EXPECT_EQ(split.pick(kRandomMax / 2), 499u);
+}
+
+TEST(SplitDeathTest, WithoutAnyWeightItWasNotValidated) {
+  Split split;
+  split.add(0, 0);
+  EXPECT_DEATH((void)split.pick(0), "not validated");
 }
 
 using RouterDeathTest = RouterTest;

@@ -46,6 +46,15 @@ TEST(RetryBudget, NeverGrantsMoreThanItsMaximumAtOnce) {
   EXPECT_EQ(drain(old, kNow + 365ull * 86'400'000), 500u);
 }
 
+TEST(RetryBudget, TheShareIsThePlans) {
+  for (const std::uint32_t percent : {0u, 1u, 50u, 100u}) {
+    RetryBudget budget(kNow);
+    (void)drain(budget, kNow);
+    for (int i = 0; i < 300; ++i) budget.deposit(percent);
+    EXPECT_EQ(drain(budget, kNow), percent * 3) << percent;
+  }
+}
+
 // When everything fails every request asks for a retry: a fifth of them gets one.
 TEST(RetryBudget, UnderTotalFailureRetriesStayAFifth) {
   RetryBudget budget(kNow, 1);
