@@ -61,14 +61,14 @@ TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
              20,
              2,
              true};
-  EXPECT_EQ(
-      line(),
-      R"({"ts":"2026-07-31T23:59:59.123456Z","client":"192.0.2.7","client_port":40001,)"
-      R"("listener":"web","method":"GET","host":"a.example","path":"/x","query":"q=1",)"
-      R"("proto":"1.1","ua":"curl/8","status":502,"error":"upstream_protocol",)"
-      R"("rule":"bad_status","route":"line 7","backend":"app","server":"127.0.0.1:9001",)"
-      R"("dur":1.500042,"t_queue":0.007000,"t_connect":2.000001,"t_ttfb":0.000003,"reused":true,"rx":10,"tx":20,)"
-      R"("attempts":2})");
+  EXPECT_EQ(line(),
+            R"({"ts":"2026-07-31T23:59:59.123456Z","client":"192.0.2.7","client_port":40001,)"
+            R"("listener":"web","method":"GET","host":"a.example","path":"/x","query":"q=1",)"
+            R"("proto":"1.1","ua":"curl/8","status":502,"error":"upstream_protocol",)"
+            R"("rule":"bad_status","route":"line 7","backend":"app","server":"127.0.0.1:9001",)"
+            R"("dur":1.500042,"t_queue":0.007000,"t_connect":2.000001,"t_ttfb":0.000003,)"
+            R"("reused":true,"rx":10,"tx":20,)"
+            R"("attempts":2})");
 }
 
 TEST_F(AccessLogTest, LeavesAwayWhatThereIsNot) {
