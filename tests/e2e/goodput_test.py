@@ -5,7 +5,7 @@ from harness import SLOWDOWN, seconds, wait_until
 from harness.failure import FailureCase, ms
 from harness.load import quantile
 
-SLOTS, SERVICE = 16, 0.1            # Of one server: 160 requests a second.
+SLOTS, SERVICE = 32, 0.2            # Of one server: 160 requests a second.
 CAPACITY = SLOTS / SERVICE
 GOODPUT_LEAST = 0.95                # Of the capacity.
 OVER = 600                          # Requests after which the queue has its length.

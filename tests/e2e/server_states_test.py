@@ -20,7 +20,7 @@ class UnderLoad(FailureCase):
 
     def setUp(self):
         super().setUp()
-        self.servers = [self.moody(name) for name in ("sick", "two", "three")]
+        self.servers = [self.moody(name, service=0.01) for name in ("sick", "two", "three")]
         self.sick = self.servers[0]
         self.proxy = self.weir(*self.servers, runtime={"workers": 2}, backend={
             "slow_start": "0s",

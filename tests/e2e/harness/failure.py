@@ -1,6 +1,5 @@
 """The base of the tests about failure and overload: servers with moods, load, and a way to say how
-long something took. Times are printed (`run.py -v` shows them); no test waits less than its
-deadline on a slow build because of them."""
+long something took. `run.py -v` shows the times; WEIR_SLOWDOWN stretches their deadlines."""
 
 import sys
 import time

@@ -2,6 +2,7 @@
 again when it has its answer, or as many as a rate of requests needs."""
 
 import asyncio
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class Load:
             connection = connection or await asyncio.open_connection("127.0.0.1", self.port)
             answer = await asyncio.wait_for(self._exchange(number, begun, *connection),
                                             seconds(30))
-        except (OSError, EOFError, asyncio.TimeoutError) as error:
+        except (OSError, EOFError, asyncio.TimeoutError, AssertionError) as error:
             answer = Answer(number, begun, time.monotonic() - begun, 0, error=repr(error))
             if connection:
                 connection[1].close()
@@ -111,4 +112,4 @@ class Load:
 def quantile(values: list[float], share: float) -> float:
     """The smallest value that is not exceeded by `share` of them."""
     ordered = sorted(values)
-    return ordered[max(0, min(len(ordered) - 1, int(len(ordered) * share + 0.999999) - 1))]
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
