@@ -91,6 +91,43 @@ class Statuses(RetryCase):
             self.assertLessEqual({interim.status for interim in answer.interim}, {103})
         self.assertGreater(len(bad.asked), 0)
 
+    def test_requests_of_any_form(self):
+        """Content in chunks, an expectation, none at all: the second server gets all of it."""
+        bad, good = self.bad_and_good(1)
+        client = self.client(self.retrying([bad, good], retry={"statuses": 503}))
+        head = b" / HTTP/1.1\r\nHost: a\r\n"
+        for data, method, body in (
+                (b"PUT" + head + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n"
+                 b"0\r\n\r\n", "PUT", b"abcde"),
+                (b"PUT" + head + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc", "PUT",
+                 b"abc"),
+                (b"DELETE" + head + b"Content-Length: 0\r\n\r\n", "DELETE", b"")):
+            for _ in range(3):
+                answer = client.send(data).response(method)
+                self.assertEqual((answer.status, answer.body), (200, b"A"))
+                self.assertLessEqual(len(answer.interim), 1)
+                request = good.asked[-1]
+                self.assertEqual((request.method, request.body), (method, body))
+        self.assertGreater(len(bad.asked), 0)
+
+    def test_head_is_tried_again(self):
+        bad, good = self.bad_and_good(1)
+        bad.answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\n"
+        good.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+        client = self.client(self.retrying([bad, good], retry={"statuses": 503}))
+        self.assertEqual({client.request("HEAD").status for _ in range(6)}, {200})
+        self.assertGreater(len(bad.asked), 0)
+
+    def test_an_answer_to_half_a_request(self):
+        """Who refuses before the content is there cannot be replaced: the rest is not held."""
+        early = self.origin(lambda connection: (
+            connection.head(), connection.send(BUSY), connection.wait_end()), cut_requests=True)
+        weir = self.retrying([early], retry={"statuses": 503})
+        client = self.client(weir)
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        answer = client.response()
+        self.assertEqual((answer.status, answer.body), (503, b"busy"))
+
     def test_post_is_sent_once(self):
         servers = self.bad_and_good(1)
         client = self.client(self.retrying(servers, retry={"statuses": [500, 503]}))
