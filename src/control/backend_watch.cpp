@@ -46,6 +46,7 @@ void BackendWatch::watch(const config::Config& config, const proxy::Snapshot& sn
       backend.window_ends_ms = loop_.now_ms() + ms(from.ejection.window);
     }
     apply_wishes(from, *backend.plan);
+    welcome(backend, known != backends_.end());
     std::erase_if(backend.before, [&](const auto& entry) {
       return std::ranges::none_of(backend.plan->gate.servers,
                                   [&](const auto& server) { return server.state == entry.first; });
@@ -70,6 +71,19 @@ void BackendWatch::apply_wishes(const config::Backend& from, const upstream::Bac
          (wish == health::Wish::none ? " is ready again"
                                      : " is set to " + std::string(health::to_string(wish))));
   }
+}
+
+// A server that joins others which are at work warms up.
+void BackendWatch::welcome(Watched& backend, bool known) const {
+  std::unordered_set<const upstream::ServerState*> members;
+  for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
+    members.insert(server.state);
+    if (!known || backend.members.contains(server.state) || backend.plan->slow_start_ms == 0) {
+      continue;
+    }
+    server.state->up_since_ms.store(loop_.now_ms(), std::memory_order_relaxed);
+  }
+  backend.members = std::move(members);
 }
 
 void BackendWatch::expire() {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/histogram.h"
@@ -54,11 +55,13 @@ class BackendWatch final : private loop::Source {
     std::uint32_t panic_percent = 0;
     std::uint64_t window_ends_ms = 0;
     std::unordered_map<const upstream::ServerState*, Before> before;
+    std::unordered_set<const upstream::ServerState*> members;
   };
 
   void run() override {}
   void expire() override;
   void apply_wishes(const config::Backend& from, const upstream::BackendPlan& plan);
+  void welcome(Watched& backend, bool known) const;
   void look_at(Watched& backend);
   void look_for_outliers(Watched& backend);
   [[nodiscard]] health::ServerWindow window_of(Watched& backend,

@@ -131,6 +131,7 @@ enum class Machine : std::uint8_t {
   ticket,
   active,
   probe,
+  mirror,
 };
 // `machine` went from one state to the next; the numbers are indices of its table. Linux is not
 // interested. A simulator counts the edges, to know which were never taken.

@@ -157,13 +157,16 @@ std::uint64_t Exchange::step_deadline_ms() const {
   switch (core_.request()) {
     case RequestState::head: return started_ms_ + listener_plan().client_head_timeout_ms;
     case RequestState::ready:
-      if (ticket_ != nullptr) return queue_since_ms_ + plan_->queue_timeout_ms;
+      if (ticket_ != nullptr) return queue_since_us_ / 1000 + plan_->queue_timeout_ms;
       if (attempt_.connection == nullptr) return retry_at_ms_;
       return std::min(attempt_.started_ms + plan_->connect_timeout_ms, try_timeout_ms());
     case RequestState::sending:
       // A server that takes no more is only listened to; the response has its own deadline.
       if (attempt_.write_broken && core_.response() != ResponseState::none) {
         return loop::Timer::kNever;
+      }
+      if (!request_stall_.client && core_.response() == ResponseState::none) {
+        return std::min(stall_deadline_ms(request_stall_), try_timeout_ms());
       }
       [[fallthrough]];
     case RequestState::discarding: return stall_deadline_ms(request_stall_);

@@ -214,7 +214,7 @@ class Exchange final : public upstream::TicketOwner {
   std::optional<std::uint32_t> bound_server_;  // That the client's cookie names.
   std::optional<upstream::Pick> granted_;      // Handed over by the queue, for the next attempt.
   upstream::Ticket* ticket_ = nullptr;         // Waits in the queue.
-  std::uint64_t queue_since_ms_ = 0;
+  std::uint64_t queue_since_us_ = 0;
   std::uint64_t queued_us_ = 0;
   std::uint8_t priority_ = 0;
   bool dropped_ = false;  // By the queue.
@@ -223,7 +223,7 @@ class Exchange final : public upstream::TicketOwner {
   http::ParseError broken_rule_ = http::ParseError::none;  // By the last answer that was no HTTP.
   Retry retry_ = Retry::none;                              // What the next attempt will be.
   std::uint32_t attempts_ = 0;
-  std::uint32_t retries_ = 0;      // Of them, after a failure that another server may not have.
+  std::uint32_t retries_ = 0;  // Of them, after a failure that another server may not have.
   std::uint64_t last_attempt_us_ = 0;
   bool retry_paid_ = false;        // The budget has been charged for the next attempt.
   std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor, or backing off: not before this time.

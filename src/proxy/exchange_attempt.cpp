@@ -120,7 +120,7 @@ Exchange::Found Exchange::enter_queue() {
       return Found::server;
     case upstream::Gate::Admission::waiting:
       ticket_ = entry.ticket;
-      queue_since_ms_ = now_ms();
+      queue_since_us_ = now_us();
       return Found::place_in_queue;
     case upstream::Gate::Admission::refused: break;
   }
@@ -137,6 +137,7 @@ void Exchange::granted(std::uint32_t server, std::uint64_t waited_us) {
 
 void Exchange::dropped(upstream::DropReason reason) {
   ticket_ = nullptr;
+  queued_us_ += now_us() - queue_since_us_;
   dropped_ = true;
   last_failure_ = reason == upstream::DropReason::displaced ? ProxyError::queue_full
                                                             : ProxyError::queue_dropped;
@@ -146,6 +147,7 @@ void Exchange::dropped(upstream::DropReason reason) {
 // Safe to call at any time. A slot that was handed over in the meantime goes on.
 void Exchange::leave_queue(upstream::Gate::Leaving why) {
   if (ticket_ != nullptr) {
+    queued_us_ += now_us() - queue_since_us_;
     plan_->state->gate.leave(*std::exchange(ticket_, nullptr), why, now_us());
   }
   if (!granted_) return;

@@ -49,6 +49,7 @@ bool Mirror::begin(std::uint64_t key, std::string_view request) {
 void Mirror::enter(State next) {
   CHECK(kMirrorNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
         to_string(next));
+  os::trace_transition(os::Machine::mirror, state_, next);
   state_ = next;
   if (const std::optional<std::uint64_t> patience = patience_ms()) {
     worker_.loop().set_deadline(*this, worker_.loop().now_ms() + *patience);

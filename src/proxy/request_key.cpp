@@ -28,13 +28,23 @@ std::optional<std::string_view> find_parameter(std::string_view query, std::stri
   return std::nullopt;
 }
 
+namespace {
+
+// RFC 9110 4.2.3: no path and "/" are the same.
+std::string_view uri_of(const http::HeadParser& head, const http::RequestInfo& info) {
+  const std::string_view target = head.view(info.target);
+  return target.empty() ? "/" : target;
+}
+
+}  // namespace
+
 std::optional<std::string_view> hash_value(const upstream::BackendPlan& plan,
                                            const http::HeadParser& head,
                                            const http::RequestInfo& info) {
   switch (plan.hash_source) {
     case upstream::HashSource::none:
     case upstream::HashSource::address: return std::nullopt;
-    case upstream::HashSource::uri: return head.view(info.target);
+    case upstream::HashSource::uri: return uri_of(head, info);
     case upstream::HashSource::header: return find_field(head, plan.hash_key);
     case upstream::HashSource::query: return find_parameter(info.query(head), plan.hash_key);
     case upstream::HashSource::cookie: break;

@@ -98,7 +98,6 @@ Worker::Worker(const WorkerSetup& setup)
 Worker::~Worker() {
   stop();
   loop_.reap_retired();
-  loop_.mailbox().deliver_all();  // Word from queues that nobody here stands in any more.
 }
 
 void Worker::add_listener(std::uint32_t listener, os::Fd socket, bool shared_socket) {
@@ -230,6 +229,7 @@ void Worker::stop() {
   for_each_session([](HttpSession& session) { session.abort(CloseReason::draining); });
   mirrors_.abandon_all();
   upstreams_.retire_all();
+  loop_.mailbox().deliver_all();  // From queues that sessions have just left: nobody is told later.
 }
 
 template <typename Visit>

@@ -37,6 +37,8 @@ class Backend::View {
   // Somebody was left out of this pick for warming up, who is healthy after all.
   [[nodiscard]] bool share_denied() const { return share_denied_; }
   void ignore_shares() { ignore_shares_ = true; }
+  // The same servers will be looked at again.
+  void count_no_breakers() { counts_breakers_ = false; }
   // Nobody healthy is left: whoever is not out of service will do.
   void take_unhealthy() {
     tier_ = kAnyTier;
@@ -94,11 +96,10 @@ class Backend::View {
     const bool passes =
         state.pending.load(std::memory_order_relaxed) < plan_.pending_limit &&
         (!retry_ || state.retries.load(std::memory_order_relaxed) < plan_.retry_limit);
-    if (!passes) {
-      backend_.pools_[index]->counters().breaker_hit.add();
-      breaker_hit_ = true;
-    }
-    return passes;
+    if (passes) return true;
+    if (counts_breakers_) backend_.pools_[index]->counters().breaker_hit.add();
+    breaker_hit_ = true;
+    return false;
   }
 
   const Backend& backend_;
@@ -109,6 +110,7 @@ class Backend::View {
   bool retry_;
   bool unhealthy_too_ = false;
   bool ignore_shares_ = false;
+  bool counts_breakers_ = true;
   mutable bool share_denied_ = false;
   mutable bool breaker_hit_ = false;
 };
@@ -132,6 +134,7 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
   if (!plan.state->panic.load(std::memory_order_relaxed)) {
     if (plan.tiered) view.only_tier(lowest_tier(plan, wanted.tried, now_ms).value_or(kAnyTier));
     Picked picked = pick_healthy(plan, view, wanted.tried, now_us);
+    view.count_no_breakers();
     if (picked.outcome != Outcome::picked && view.share_denied()) {
       view.ignore_shares();
       picked = pick_healthy(plan, view, wanted.tried, now_us);
@@ -148,7 +151,18 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
     return {Outcome::picked, adopt(plan, *choice, wanted.retry, now_us)};
   }
   if (choice) return {Outcome::full};
-  return {view.breaker_hit() ? Outcome::broken : plan.limited ? Outcome::full : Outcome::none};
+  if (view.breaker_hit()) return {Outcome::broken};
+  return {plan.limited && has_any(plan, wanted.tried) ? Outcome::full : Outcome::none};
+}
+
+// Whether somebody would be asked if nobody were full.
+bool Backend::has_any(const BackendPlan& plan, const balance::Attempt& tried) {
+  for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
+    const GatePlan::Server& server = plan.gate.servers[i];
+    if (server.weight == 0 || tried.excludes(i)) continue;
+    if (in_service(*server.state, plan.fail_open)) return true;
+  }
+  return false;
 }
 
 // Losing the race for a trial or a slot is rare, and each round can lose it at another server only.

@@ -91,6 +91,7 @@ class Backend {
   [[nodiscard]] std::optional<std::uint32_t> lowest_tier(const BackendPlan& plan,
                                                          const balance::Attempt& tried,
                                                          std::uint64_t now_ms) const;
+  [[nodiscard]] static bool has_any(const BackendPlan& plan, const balance::Attempt& tried);
   [[nodiscard]] bool take(const BackendPlan& plan, std::uint32_t server, std::uint64_t now_us);
   [[nodiscard]] Pick begin(const BackendPlan& plan, std::uint32_t server, bool trial, bool retry,
                            std::uint64_t now_us);

@@ -32,7 +32,7 @@ struct alignas(64) ServerCounters {
   Counter idle_max_hit;     // Connections not kept because enough were.
   Counter answers;          // Attempts that say something about the server: answered, or broken.
   Counter answers_bad;      // Of those: 500, 502, 503, 504, resets, timeouts, broken HTTP.
-  Counter ejections;        // For errors in a row.
+  Counter ejections;        // For errors in a row, and for connections that failed.
   Counter breaker_hit;      // Times it was passed over for its pending connections or retries.
   Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.
 };

@@ -77,6 +77,7 @@ class Names(Case):
         services(self.a, b)
         self.dns.set_addresses("node.test", "127.0.0.1")
         weir = self.named("srv:_http._tcp.app.test", backend={"balance": "round_robin",
+                                                              "slow_start": "0s",
                                                               "idle_timeout": "60s"})
         client = self.client(weir)
         self.assertEqual(self.bodies(client), {b"a": 2, b"b": 2})

@@ -25,11 +25,14 @@ FILE_SECONDS = 150
 # Files in which several workers and the control thread meet; what ThreadSanitizer should see.
 MULTI_WORKER = (
     "access_log_test", "admin_test", "drain_test", "max_connections_test", "reload_test",
-    "server_failure_test", "traffic_test", "workers_test",
+    "queue_test", "server_failure_test", "server_states_test", "traffic_test", "workers_test",
 )
 RUNNING: set[subprocess.Popen] = set()
 # The longest first, so that no long file runs alone at the end.
-FIRST = ("huge_bodies_test", "server_failure_test", "timeouts_test", "reload_test", "retry_test")
+FIRST = (
+    "server_states_test", "brown_out_test", "goodput_test", "ejection_test", "slow_start_test",
+    "huge_bodies_test", "server_failure_test", "timeouts_test", "reload_test", "retry_test",
+)
 
 
 class Stopped(Exception):

@@ -48,7 +48,7 @@ TEST(RetryBudget, NeverGrantsMoreThanItsMaximumAtOnce) {
 
 TEST(RetryBudget, TheShareIsThePlans) {
   for (const std::uint32_t percent : {0u, 1u, 50u, 100u}) {
-    RetryBudget budget(kNow);
+    RetryBudget budget(kNow, 1);
     (void)drain(budget, kNow);
     for (int i = 0; i < 300; ++i) budget.deposit(percent);
     EXPECT_EQ(drain(budget, kNow), percent * 3) << percent;
