@@ -16,11 +16,13 @@ namespace weir::sim {
 namespace {
 
 constexpr std::uint64_t kLookAgainNs = 1'000;
+// Long enough for others to do something.
+constexpr std::uint64_t kRaceNsMin = 50'000;
 
 void maybe_give_way() {
   if (current_kernel() == nullptr || parts().fibers.running() == nullptr) return;
   if (!chance().happens(Fault::race)) return;
-  parts().fibers.yield(machine().clock.now_ns() + chance().spread(1, kRepairedWithinNs));
+  parts().fibers.yield(machine().clock.now_ns() + chance().spread(kRaceNsMin, kRepairedWithinNs));
 }
 
 }  // namespace

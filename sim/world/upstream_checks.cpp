@@ -12,7 +12,7 @@ namespace weir::sim {
 namespace {
 
 // Who frees a slot may wait for somebody that has lost its processor while it held the mutex.
-constexpr std::uint64_t kHandOverMax = kStalledForNsMax + 10 * kRepairedWithinNs;
+constexpr std::uint64_t kHandOverMax = 2 * kStalledForNsMax + 10 * kRepairedWithinNs;
 
 using upstream::BackendPlan;
 using upstream::GatePlan;
