@@ -135,6 +135,11 @@ bool run_one(std::uint64_t seed, const Arguments& arguments) {
   }
   say("seed " + std::to_string(seed) + ": " + outcome.report.text() + outcome.said);
   const Outcome second = run_seed(seed, arguments.limits, false);
+  if (second.failed()) {
+    say("the second time:\n");
+    report_failure(seed, arguments, second);
+    return false;
+  }
   if (second.report.hash == outcome.report.hash) {
     say("again: the same hash\n");
     return true;

@@ -15,9 +15,14 @@
 namespace weir::sim {
 namespace {
 
+constexpr std::uint64_t kLookAgainNs = 1'000;
+// Long enough for others to do something.
+constexpr std::uint64_t kRaceNsMin = 50'000;
+
 void maybe_give_way() {
   if (current_kernel() == nullptr || parts().fibers.running() == nullptr) return;
-  if (chance().happens(Fault::race)) parts().fibers.yield(0);
+  if (!chance().happens(Fault::race)) return;
+  parts().fibers.yield(machine().clock.now_ns() + chance().spread(kRaceNsMin, kRepairedWithinNs));
 }
 
 }  // namespace
@@ -29,7 +34,7 @@ extern "C" {
 int __wrap_pthread_mutex_lock(pthread_mutex_t* mutex) {
   while (pthread_mutex_trylock(mutex) != 0) {
     CHECK(weir::sim::parts().fibers.running() != nullptr, "nobody would unlock the mutex");
-    weir::sim::parts().fibers.yield(0);
+    weir::sim::parts().fibers.yield(weir::sim::machine().clock.now_ns() + weir::sim::kLookAgainNs);
   }
   return 0;
 }

@@ -41,7 +41,7 @@ constexpr std::array<Kind, kFaultCount> kKinds{{
     {"connect_unreachable", 0.001, 0.1},
     {"connect_timed_out", 0.001, 0.05},
     {"connect_late", 0.001, 0.1},
-    {"race", 0.0003, 0.1},
+    {"race", 0.003, 0.2},
 }};
 
 }  // namespace

@@ -45,8 +45,8 @@ enum class Fault : std::uint8_t {
   race,          // Another fiber runs inside of what workers share: limits, queues, verdicts.
   count_,
 };
-// What a fault of a call or of readiness held back is there again within this time, and a stalled
-// fiber runs again.
+// What a fault of a call or of readiness held back is there again within this time, and one that
+// was interrupted in the middle goes on; a stalled fiber within the second.
 inline constexpr std::uint64_t kRepairedWithinNs = 5'000'000;
 inline constexpr std::uint64_t kStalledForNsMax = 100'000'000;
 // A late segment, FIN or SYN is late by no more than this, once for each.

@@ -80,6 +80,7 @@ std::string RequestScript::head() const {
   if (framing == Framing::length) text += "Content-Length: " + std::to_string(body_bytes) + "\r\n";
   if (framing == Framing::chunked) text += "Transfer-Encoding: chunked\r\n";
   if (expect != Expect::none) text += "Expect: 100-continue\r\n";
+  text += "X-Urgency: " + std::to_string(seed / 3 % 5) + "\r\n";  // 4 means nothing.
   if (ends_here) text += "Max-Forwards: 0\r\n";
   return text + connection_fields(*this) + "\r\n";
 }

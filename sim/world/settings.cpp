@@ -78,19 +78,20 @@ void draw_balance(Prng& prng, config::Backend& into) {
 }
 
 void draw_overload(Prng& prng, config::Backend& into) {
-  if (one_in(prng, 2)) into.server_limit = between(prng, 1, 4);
-  if (one_in(prng, 4)) into.limit = between(prng, 1, 6);
+  if (one_in(prng, 2)) into.server_limit = one_in(prng, 2) ? 1 : between(prng, 1, 4);
+  if (one_in(prng, 3)) into.limit = one_in(prng, 2) ? 1 : between(prng, 1, 6);
   if (one_in(prng, 8)) into.server_pending_limit = between(prng, 1, 3);
   if (one_in(prng, 8)) into.server_retry_limit = 1;
   into.queue.size = one_in(prng, 3) ? between(prng, 0, 4) : 1'000;
   into.queue.timeout = draw_ms(prng, 200, kQueueTimeoutMs);
-  into.queue.target = one_in(prng, 3) ? Milliseconds{0} : draw_ms(prng, 1, 1'000);
-  into.queue.target_interval = draw_ms(prng, 10, 2'000);
+  into.queue.target = one_in(prng, 3) ? Milliseconds{0} : draw_ms(prng, 1, 200);
+  into.queue.target_interval = draw_ms(prng, 10, 500);
+  if (one_in(prng, 2)) into.queue.priority_header = "X-Urgency";
   if (one_in(prng, 4)) into.request_timeout = draw_ms(prng, 500, 30'000);
 }
 
 void draw_failures(Prng& prng, config::Backend& into) {
-  into.retry.enabled = !one_in(prng, 8);
+  into.retry.enabled = !one_in(prng, 4);
   into.retry.max = between(prng, 0, 7);
   if (one_in(prng, 2)) into.retry.statuses = {500, 503};
   into.retry.backoff = draw_ms(prng, 1, 100);

@@ -11,8 +11,8 @@
 namespace weir::sim {
 namespace {
 
-// Who frees a slot may lose its processor before it looks for a waiter, more than once.
-constexpr std::uint64_t kHandOverMax = 3 * kStalledForNsMax;
+// Who frees a slot may wait for somebody that has lost its processor while it held the mutex.
+constexpr std::uint64_t kHandOverMax = 2 * kStalledForNsMax + 10 * kRepairedWithinNs;
 
 using upstream::BackendPlan;
 using upstream::GatePlan;
@@ -29,12 +29,22 @@ std::uint32_t limit_of(const config::Backend& backend, const config::Server& ser
   return server.limit.value_or(backend.server_limit.value_or(0));
 }
 
-bool has_room_everywhere(const GatePlan& plan, const upstream::Gate& gate) {
-  if (plan.limit_of_all != 0 && gate.in_flight() >= plan.limit_of_all) return false;
-  for (std::uint32_t i = 0; i < plan.servers.size(); ++i) {
-    if (plan.servers[i].weight > 0 && !upstream::Gate::has_room(plan, i)) return false;
+// Whether anybody who waits must be able to go somewhere. Who has failed at a server does not
+// return to it, so when requests are tried again, only room everywhere is sure to be room for all.
+bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
+  const std::uint32_t limit_of_all = plan.gate.limit_of_all;
+  if (limit_of_all != 0 && plan.state->gate.in_flight() >= limit_of_all) return false;
+  bool some = false;
+  bool everywhere = true;
+  for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
+    const GatePlan::Server& server = plan.gate.servers[i];
+    if (server.weight == 0) continue;
+    const bool room = upstream::Gate::has_room(plan.gate, i);
+    const bool usable = upstream::standing_of(*server.state, now_ms) == upstream::Standing::usable;
+    some = some || (room && usable);
+    everywhere = everywhere && room;
   }
-  return true;
+  return everywhere || (some && !plan.retry.enabled && !plan.tiered);
 }
 
 }  // namespace
@@ -104,14 +114,14 @@ void UpstreamChecks::check_counts() const {
         std::to_string(in_flight) + " of " + std::to_string(exchanges) + " exchanges");
 }
 
-// When every server has room, everybody who waits could be served: a slot must have been lost on
-// its way to the next in line. What a server says of itself may end a wait only later.
+// Somebody waits who could be served: a slot must have been lost on its way to the next in line.
+// What a server says of itself may end a wait only later.
 void UpstreamChecks::check_hand_over(const config::Backend& backend, const BackendPlan& plan,
                                      std::uint64_t now_ns) {
   std::uint64_t& since_ns = seen_[plan.name].idle_slot_since_ns;
   const upstream::Gate& gate = plan.state->gate;
-  const bool idle =
-      gate.waiting() > 0 && !backend.health.load_report && has_room_everywhere(plan.gate, gate);
+  const bool idle = gate.waiting() > 0 && !backend.health.load_report &&
+                    has_room_for_all(plan, now_ns / 1'000'000);
   since_ns = idle ? std::min(since_ns, now_ns) : UINT64_MAX;
   check(!idle || now_ns - since_ns <= kHandOverMax, "a free slot goes to who waits",
         plan.name + ": " + std::to_string(gate.waiting()) + " wait");
