@@ -18,22 +18,6 @@ constexpr std::size_t kBlocksPerSession = 2;
 constexpr std::size_t kBlocksPerExchange = 3;
 constexpr std::size_t kBlocksPerServerConnection = 2;
 
-std::vector<control::CheckedServer> checked_servers(const config::Config& config,
-                                                    const proxy::Snapshot& snapshot,
-                                                    control::Prober& prober) {
-  std::vector<control::CheckedServer> checked;
-  for (std::size_t i = 0; i < config.backends.size(); ++i) {
-    const config::Backend& backend = config.backends[i];
-    if (backend.health.type == config::HealthCheck::Type::none) continue;
-    for (std::size_t j = 0; j < backend.servers.size(); ++j) {
-      upstream::ServerState* state = snapshot.backends()[i].gate.servers[j].state;
-      state->probe_callee = &prober;
-      checked.push_back({state, backend.servers[j], backend.health, backend.slow_start});
-    }
-  }
-  return checked;
-}
-
 }  // namespace
 
 Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
@@ -41,7 +25,12 @@ Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
     : kernel_(kernel),
       publisher_(workers, [this] { serves_ = true; }),
       prober_(
-          loop_, [this](const std::string& line) { said_ += line + "\n"; }, os::random_seed()),
+          loop_,
+          [this](const std::string& line) {
+            said_ += line + "\n";
+            backend_watch_.look();
+          },
+          os::random_seed()),
       backend_watch_(
           loop_, [this](const std::string& line) { said_ += line + "\n"; }, os::random_seed()) {
   auto logs = control::LogWriter::open("-", workers);
@@ -101,7 +90,7 @@ void Subject::publish(const config::Config& config) {
   publisher_.publish(config, *workers_);
   checks_->published(config);
   backend_watch_.watch(config, publisher_.newest());
-  prober_.watch(checked_servers(config, publisher_.newest(), prober_));
+  prober_.watch(control::checked_servers(config, publisher_.newest()));
 }
 
 void Subject::reload(config::Config config) {

@@ -11,7 +11,8 @@
 namespace weir::sim {
 namespace {
 
-// Who frees a slot may wait for somebody that has lost its processor while it held the mutex.
+// Who frees a slot may wait for somebody that has lost its processor while it held the mutex, and
+// for each that is handed a slot, or dropped, before it is told.
 constexpr std::uint64_t kHandOverMax = 2 * kStalledForNsMax + 10 * kRepairedWithinNs;
 
 using upstream::BackendPlan;
@@ -123,7 +124,8 @@ void UpstreamChecks::check_hand_over(const config::Backend& backend, const Backe
   const bool idle = gate.waiting() > 0 && !backend.health.load_report &&
                     has_room_for_all(plan, now_ns / 1'000'000);
   since_ns = idle ? std::min(since_ns, now_ns) : UINT64_MAX;
-  check(!idle || now_ns - since_ns <= kHandOverMax, "a free slot goes to who waits",
+  check(!idle || now_ns - since_ns <= kHandOverMax * (1 + gate.waiting()),
+        "a free slot goes to who waits",
         plan.name + ": " + std::to_string(gate.waiting()) + " wait");
 }
 

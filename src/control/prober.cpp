@@ -1,5 +1,6 @@
 #include "control/prober.h"
 
+#include <tuple>
 #include <utility>
 
 namespace weir::control {
@@ -11,6 +12,12 @@ constexpr std::uint64_t kNoMemoryPauseMs = 1'000;
 
 }  // namespace
 
+bool Prober::ByIdentity::operator()(const upstream::ServerState* one,
+                                    const upstream::ServerState* other) const {
+  return std::tie(one->backend(), one->name(), one->address_text()) <
+         std::tie(other->backend(), other->name(), other->address_text());
+}
+
 Prober::Prober(loop::Loop& loop, std::function<void(const std::string&)> say, std::uint64_t seed)
     : Source(loop::SourceKind::none), loop_(loop), say_(std::move(say)), random_(seed) {}
 
@@ -20,9 +27,10 @@ Prober::~Prober() {
 }
 
 void Prober::watch(std::vector<CheckedServer> servers) {
-  auto before = std::exchange(checks_, {});
+  decltype(checks_) before = std::exchange(checks_, {});
   std::vector<CheckedServer*> beginning;
   for (CheckedServer& server : servers) {
+    server.state->probe_callee = this;
     const auto known = before.find(server.state);
     if (known == before.end() || !known->second->serves(server)) {
       beginning.push_back(&server);
@@ -49,6 +57,20 @@ void Prober::watch(std::vector<CheckedServer> servers) {
     drop(*check);
     check->forget();
   }
+}
+
+std::vector<CheckedServer> checked_servers(const config::Config& config,
+                                           const proxy::Snapshot& snapshot) {
+  std::vector<CheckedServer> checked;
+  for (std::size_t i = 0; i < config.backends.size(); ++i) {
+    const config::Backend& backend = config.backends[i];
+    if (backend.health.type == config::HealthCheck::Type::none) continue;
+    for (std::size_t j = 0; j < backend.servers.size(); ++j) {
+      upstream::ServerState* state = snapshot.backends()[i].gate.servers[j].state;
+      checked.push_back({state, backend.servers[j], backend.health, backend.slow_start});
+    }
+  }
+  return checked;
 }
 
 void Prober::asked(upstream::ServerState& server) {

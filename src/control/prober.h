@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@
 #include "loop/loop.h"
 #include "net/buffer.h"
 #include "net/connection.h"
+#include "proxy/snapshot.h"
 #include "upstream/probe.h"
 #include "upstream/server_state.h"
 
@@ -77,8 +79,17 @@ class Prober final : public upstream::ProbeCallee,
   net::TrafficCounters traffic_;
   Slab<upstream::Probe, 8> probes_{kProbesMax};
   std::unordered_map<upstream::Probe*, ServerCheck*> flying_;  // Null: of a check that is gone.
-  std::unordered_map<const upstream::ServerState*, std::unique_ptr<ServerCheck>> checks_;
+  // In the order of names: nothing happens in the order of addresses.
+  struct ByIdentity {
+    [[nodiscard]] bool operator()(const upstream::ServerState* one,
+                                  const upstream::ServerState* other) const;
+  };
+  std::map<const upstream::ServerState*, std::unique_ptr<ServerCheck>, ByIdentity> checks_;
   IntrusiveList<ServerCheck, DueTag> due_;  // Waiting for a probe, the longest waiting first.
 };
+
+// The servers of the configuration that are to be checked. `snapshot` was made of it.
+[[nodiscard]] std::vector<CheckedServer> checked_servers(const config::Config& config,
+                                                         const proxy::Snapshot& snapshot);
 
 }  // namespace weir::control

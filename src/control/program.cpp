@@ -35,21 +35,6 @@ constexpr int kAdminBacklog = 128;
 // A start waits this long for the names of servers; then it goes on without them.
 constexpr std::uint64_t kNamesAtStartMs = 1'000;
 
-std::vector<CheckedServer> checked_servers(const config::Config& config,
-                                           const proxy::Snapshot& snapshot, Prober& prober) {
-  std::vector<CheckedServer> checked;
-  for (std::size_t i = 0; i < config.backends.size(); ++i) {
-    const config::Backend& backend = config.backends[i];
-    if (backend.health.type == config::HealthCheck::Type::none) continue;
-    for (std::size_t j = 0; j < backend.servers.size(); ++j) {
-      upstream::ServerState* state = snapshot.backends()[i].gate.servers[j].state;
-      state->probe_callee = &prober;
-      checked.push_back({state, backend.servers[j], backend.health, backend.slow_start});
-    }
-  }
-  return checked;
-}
-
 std::uint64_t unix_seconds() { return os::wall_clock_ns() / 1'000'000'000; }
 
 }  // namespace
@@ -169,7 +154,11 @@ void Program::start_watches() {
   const auto log = [this](const std::string& line) { say(line); };
   names_ = std::make_unique<NameService>(
       loop_, [this] { publish_expanded(); }, log);
-  prober_ = std::make_unique<Prober>(loop_, log, os::random_seed());
+  const auto changed = [this](const std::string& line) {
+    say(line);
+    backend_watch_->look();  // Somebody may wait for this server.
+  };
+  prober_ = std::make_unique<Prober>(loop_, changed, os::random_seed());
   backend_watch_ = std::make_unique<BackendWatch>(loop_, log, os::random_seed());
   names_->follow(config_);
   names_->settle(kNamesAtStartMs);
@@ -258,7 +247,7 @@ void Program::publish_expanded() {
   const config::Config expanded = names_->expand(config_);
   publisher_->publish(expanded, *workers_);
   backend_watch_->watch(expanded, publisher_->newest());
-  prober_->watch(checked_servers(expanded, publisher_->newest(), *prober_));
+  prober_->watch(checked_servers(expanded, publisher_->newest()));
 }
 
 std::string Program::metrics() const {
