@@ -155,7 +155,8 @@ bool HttpSession::make_room() {
     close_begin(close_reason_);
     return true;
   }
-  if (steady_ && loop().now_ms() - idle_since_ms_ < kSteadyMs) return false;
+  const std::uint64_t idle_ms = loop().now_ms() - idle_since_ms_;
+  if (idle_ms < (steady_ ? kSteadyMs : served_ ? 0 : kArrivalMs)) return false;
   if (!ask_quiet()) return false;
   close_begin(CloseReason::crowded);
   return true;

@@ -75,6 +75,8 @@ class HttpSession final : public net::Connection, public ListLink<SessionTag> {
   static constexpr std::size_t kLingerStepBytes = 128 * 1024;
   // A client that is silent for less than this is in use, not idle.
   static constexpr std::uint64_t kSteadyMs = 500;
+  // The first request of a new client is still on its way for so long.
+  static constexpr std::uint64_t kArrivalMs = 50;
   // While draining, a silent client is waited for this long.
   static constexpr std::uint64_t kDrainPatienceMs = 1'000;
 
