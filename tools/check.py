@@ -186,7 +186,8 @@ class Flavour:
         return self.with_reports(log, passed, failed)
 
     def step_e2e(self, log: Log) -> Outcome:
-        command = [*self.prefix, sys.executable, "tests/e2e/run.py"]
+        # More than there are processors: most of them wait, most of the time.
+        command = [*self.prefix, sys.executable, "tests/e2e/run.py", "-j", "3"]
         if self.preset == "tsan":
             command.append("--tsan-subset")
         env = {**self.env, "WEIR_BINARY": str(self.folder / "weir")}
