@@ -14,7 +14,7 @@
 // No slot is lost between a waiter that has just seen all servers full and a release that has just
 // seen nobody wait: the one announces itself in waiting_ and then looks at the servers' counts, the
 // other gives its slot back and then looks at waiting_. All four are seq_cst, so at least one of
-// the two sees the other. docs/decisions/0016-shared-limits.md has the reasons and the numbers.
+// the two sees the other. docs/decisions/0014-shared-limits.md has the reasons and the numbers.
 //
 // Order: by class (0 first), and within a class by arrival, which is the order in which enter() got
 // the mutex, whichever the workers are. Every kOldestEvery-th grant goes to the oldest of all
