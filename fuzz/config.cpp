@@ -56,7 +56,8 @@ void check_config(const config::Config& config) {
     CHECK(!listener.bind.empty());
   }
   for (const config::Route& route : config.routes) {
-    CHECK(backends.contains(route.backend));
+    CHECK(!route.backends.empty());
+    for (const config::RouteBackend& share : route.backends) CHECK(backends.contains(share.backend));
     for (const std::string& name : route.listeners) CHECK(listeners.contains(name));
   }
 }
