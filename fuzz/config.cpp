@@ -57,7 +57,8 @@ void check_config(const config::Config& config) {
   }
   for (const config::Route& route : config.routes) {
     CHECK(!route.backends.empty());
-    for (const config::RouteBackend& share : route.backends) CHECK(backends.contains(share.backend));
+    for (const config::RouteBackend& share : route.backends)
+      CHECK(backends.contains(share.backend));
     for (const std::string& name : route.listeners) CHECK(listeners.contains(name));
   }
 }
