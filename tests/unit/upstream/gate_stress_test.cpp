@@ -310,7 +310,11 @@ TEST(GateStress, EitherTheReleaseSeesTheWaiterOrTheWaiterTheSlot) {
 TEST(GateStress, ServerAndBackendLimitsHoldTogether) {
   Stress stress(Load{.servers = 3, .limit = 4, .limit_of_all = 9});
   stress.run();
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(stress.most(i), 4u);
+  // Nine evenly over three servers never fill one of them; chance does, most of the time.
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_LE(stress.most(i), 4u);
+    EXPECT_GE(stress.most(i), 3u);
+  }
   EXPECT_EQ(stress.most_of_all(), 9u);
 }
 
@@ -323,7 +327,7 @@ TEST(GateStress, LeavingRefusingAndDroppingLoseNothing) {
                      .choosy = true,
                      .codel = {.target_us = 2, .interval_us = 20}});
   stress.run();
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(stress.most(i), 2u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_LE(stress.most(i), 2u);
   EXPECT_EQ(stress.most_of_all(), 5u);
   const GateCounters& counters = stress.gate.counters();
   for (const Counter* counter :
