@@ -43,14 +43,14 @@ class QueueCase(FailureCase):
         client = self.client(weir, timeout=seconds(30))
         return client.send(GET % (name.encode(), fields.encode()))
 
-    def line_up(self, weir, *names: str, fields: str = "") -> list:
-        """They wait in this order: each is known to weir before the next is sent."""
+    def line_up(self, weir, *names: str, fields: str = "",
+                by: str = "weir_http_requests_received_total") -> list:
+        """They wait in this order: each is known to weir, by this metric, before the next is sent."""
         clients = []
         for name in names:
-            before = weir.metric("weir_http_requests_received_total")
+            before = weir.metric(by)
             clients.append(self.send(weir, name, fields))
-            wait_until(lambda n=before: weir.metric("weir_http_requests_received_total") > n, 10,
-                       "the request at weir")
+            wait_until(lambda n=before: weir.metric(by) > n, 10, "the request at weir")
         return clients
 
     def refused(self, answer, word: str) -> None:
@@ -176,7 +176,8 @@ class InLine(QueueCase):
     def test_first_come_first_served_over_workers(self):
         weir, first = self.one_slot(runtime={"workers": 4})
         names = [f"r{number}" for number in range(12)]
-        clients = self.line_up(weir, *names)
+        # One worker may count a request as received, and lose its processor before it lines up.
+        clients = self.line_up(weir, *names, by="weir_backend_queued_total")
         self.hold.permits.release(13)
         for client in [first, *clients]:
             self.assertEqual(client.response().status, 200)
