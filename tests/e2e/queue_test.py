@@ -45,7 +45,7 @@ class QueueCase(FailureCase):
 
     def line_up(self, weir, *names: str, fields: str = "",
                 by: str = "weir_http_requests_received_total") -> list:
-        """They wait in this order: each is known to weir, by this metric, before the next is sent."""
+        """They wait in this order: weir knows each, by this metric, before the next is sent."""
         clients = []
         for name in names:
             before = weir.metric(by)
