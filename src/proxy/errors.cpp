@@ -52,6 +52,11 @@ constexpr std::array kRows = {
         "Too many connections to the servers are being opened, or too many requests repeated."},
     Row{E::upstream_status, 502, "upstream_status",
         "The server answered with an error, and no other server can be asked."},
+    Row{E::bad_proxy_header, 0, "bad_proxy_header", "The PROXY header is missing or not valid."},
+    Row{E::untrusted_proxy_header, 0, "untrusted_proxy_header",
+        "A PROXY header came from a client that may not send one."},
+    Row{E::bad_client_hello, 0, "bad_client_hello", "The TLS ClientHello is not valid."},
+    Row{E::tunnel_idle_timeout, 0, "tunnel_idle_timeout", "Nothing moved in either direction."},
 };
 static_assert(kRows.size() == kProxyErrorCount);
 
@@ -76,6 +81,21 @@ Refusal refusal(ProxyError error, http::ParseError broken_rule) {
 Refusal refusal(http::ParseError error) {
   const http::ParseErrorInfo& row = http::info(error);
   return {row.status, row.word, row.text, static_cast<std::size_t>(error), 0, {}};
+}
+
+ProxyError connect_error(os::IoStatus status) {
+  switch (status) {
+    case os::IoStatus::refused:
+    case os::IoStatus::reset: return E::connect_refused;  // It left during the handshake.
+    case os::IoStatus::timed_out: return E::connect_timeout;
+    case os::IoStatus::no_descriptors: return E::descriptors_exhausted;
+    case os::IoStatus::no_memory: return E::buffers_exhausted;
+    default: return E::connect_unreachable;
+  }
+}
+
+bool is_local(ProxyError error) {
+  return error == E::descriptors_exhausted || error == E::buffers_exhausted;
 }
 
 std::string_view error_word(std::size_t index) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "http/parse_error.h"
+#include "os/io_result.h"
 
 namespace weir::proxy {
 
@@ -42,9 +43,13 @@ enum class ProxyError : std::uint8_t {
   request_timeout,
   circuit_open,
   upstream_status,
+  bad_proxy_header,
+  untrusted_proxy_header,
+  bad_client_hello,
+  tunnel_idle_timeout,
 };
 inline constexpr std::size_t kProxyErrorCount =
-    static_cast<std::size_t>(ProxyError::upstream_status) + 1;
+    static_cast<std::size_t>(ProxyError::tunnel_idle_timeout) + 1;
 
 // All words: first those of http::ParseError, then those of ProxyError.
 inline constexpr std::size_t kErrorWordCount = http::kParseErrorCount + kProxyErrorCount;
@@ -63,6 +68,11 @@ struct Refusal {
                               http::ParseError broken_rule = http::ParseError::none);
 // For a client's message.
 [[nodiscard]] Refusal refusal(http::ParseError error);
+
+// Why there is no connection to a server.
+[[nodiscard]] ProxyError connect_error(os::IoStatus status);
+// Ours to solve, not the server's fault.
+[[nodiscard]] bool is_local(ProxyError error);
 
 // The word with this index, for the metrics. Empty for the two `none`.
 [[nodiscard]] std::string_view error_word(std::size_t index);

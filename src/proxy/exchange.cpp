@@ -14,6 +14,7 @@ Exchange::Exchange(Worker& worker, HttpSession& session)
     : worker_(worker),
       client_(session),
       use_(worker.exchange_begun()),
+      choice_(worker.tickets(), worker.loop(), session),
       started_us_(worker.loop().now_ns() / 1000),
       started_ms_(worker.loop().now_ms()) {
   request_parser_.begin(http::HeadParser::Mode::request, {});
@@ -104,8 +105,8 @@ Exchange::Outcome Exchange::expire() {
       break;
     case RequestState::ready:
       if (attempt_.connection != nullptr) attempt_connect_failed(os::IoStatus::timed_out);
-      if (ticket_ != nullptr) {
-        leave_queue(upstream::Gate::Leaving::timed_out);
+      if (choice_.waiting()) {
+        choice_.leave(upstream::Gate::Leaving::timed_out);
         last_failure_ = ProxyError::queue_timeout;
         answer_no_server();
       }
@@ -157,7 +158,7 @@ std::uint64_t Exchange::step_deadline_ms() const {
   switch (core_.request()) {
     case RequestState::head: return started_ms_ + listener_plan().client_head_timeout_ms;
     case RequestState::ready:
-      if (ticket_ != nullptr) return queue_since_us_ / 1000 + plan_->queue_timeout_ms;
+      if (choice_.waiting()) return choice_.waiting_since_ms() + plan_->queue_timeout_ms;
       if (attempt_.connection == nullptr) return retry_at_ms_;
       return std::min(attempt_.started_ms + plan_->connect_timeout_ms, try_timeout_ms());
     case RequestState::sending:
@@ -241,7 +242,7 @@ void Exchange::count_and_log() {
   outcome.first_byte_us = first_byte_us_;
   outcome.bytes_received = request_flow_.body_bytes();
   outcome.bytes_sent = response_flow_.body_bytes();
-  outcome.queue_us = queued_us_;
+  outcome.queue_us = choice_.waited_us();
   outcome.attempts = attempts_;
   outcome.reused = attempt_.reused;
   log_outcome(log_line_, outcome);

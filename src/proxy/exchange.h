@@ -21,7 +21,7 @@
 #include "proxy/exchange_core.h"
 #include "proxy/rate_limiter.h"
 #include "proxy/router.h"
-#include "upstream/backend.h"
+#include "upstream/server_choice.h"
 
 namespace weir::proxy {
 
@@ -29,7 +29,7 @@ class HttpSession;
 class Worker;
 struct SnapshotUse;
 
-class Exchange final : public upstream::TicketOwner {
+class Exchange {
  public:
   Exchange(Worker& worker, HttpSession& session);
   ~Exchange();
@@ -51,10 +51,6 @@ class Exchange final : public upstream::TicketOwner {
   [[nodiscard]] bool in_head() const { return core_.request() == RequestState::head; }
   // Ends now, whatever goes on: the client is gone or the program leaves.
   void abandon(ProxyError error);
-
-  // From the queue of the backend, in the publish phase.
-  void granted(std::uint32_t server, std::uint64_t waited_us) override;
-  void dropped(upstream::DropReason reason) override;
 
   // Milliseconds of the loop's clock.
   [[nodiscard]] std::uint64_t deadline_ms() const;
@@ -106,8 +102,6 @@ class Exchange final : public upstream::TicketOwner {
   };
   [[nodiscard]] Found attempt_begin();
   [[nodiscard]] Found find_server();
-  [[nodiscard]] Found enter_queue();
-  void leave_queue(upstream::Gate::Leaving why);
   // The next attempt follows one that failed for the server's sake.
   [[nodiscard]] bool is_retry() const {
     return retry_ == Retry::other_server || retry_ == Retry::other_within_budget;
@@ -127,7 +121,7 @@ class Exchange final : public upstream::TicketOwner {
   void answer_no_server();
   void attempt_answered(std::uint16_t status);
   void attempt_erred(ProxyError error);
-  void note_answer(bool bad);
+  void attempt_note_answer(bool bad);
   void attempt_report(health::Passive::Event event);
   void attempt_conclude(health::Passive::Event event);
   void attempt_not_pending();
@@ -210,14 +204,7 @@ class Exchange final : public upstream::TicketOwner {
   const upstream::BackendPlan* plan_ = nullptr;
   upstream::Backend* backend_ = nullptr;
   ServerAttempt attempt_;
-  balance::Attempt tried_;
-  std::optional<std::uint32_t> bound_server_;  // That the client's cookie names.
-  std::optional<upstream::Pick> granted_;      // Handed over by the queue, for the next attempt.
-  upstream::Ticket* ticket_ = nullptr;         // Waits in the queue.
-  std::uint64_t queue_since_us_ = 0;
-  std::uint64_t queued_us_ = 0;
-  std::uint8_t priority_ = 0;
-  bool dropped_ = false;  // By the queue.
+  upstream::ServerChoice choice_;
   const upstream::ServerState* last_server_ = nullptr;
   ProxyError last_failure_ = ProxyError::no_healthy_server;
   http::ParseError broken_rule_ = http::ParseError::none;  // By the last answer that was no HTTP.

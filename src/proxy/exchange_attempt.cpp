@@ -4,24 +4,12 @@
 #include "proxy/worker.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
-#include "upstream/backend_state.h"
+#include "proxy/server_report.h"
 
 namespace weir::proxy {
 namespace {
-
-ProxyError connect_error(os::IoStatus status) {
-  switch (status) {
-    case os::IoStatus::refused:
-    case os::IoStatus::reset: return ProxyError::connect_refused;  // It left during the handshake.
-    case os::IoStatus::timed_out: return ProxyError::connect_timeout;
-    case os::IoStatus::no_descriptors: return ProxyError::descriptors_exhausted;
-    case os::IoStatus::no_memory: return ProxyError::buffers_exhausted;
-    default: return ProxyError::connect_unreachable;
-  }
-}
 
 // Descriptors come back as other connections end, usually within milliseconds: an
 // exchange that is short of one looks again this often, for this long.
@@ -35,11 +23,6 @@ constexpr std::uint8_t kSilentServersMax = 2;
 bool is_about_servers(ProxyError error) {
   return error == ProxyError::no_healthy_server || error == ProxyError::connect_refused ||
          error == ProxyError::connect_unreachable;
-}
-
-// Ours to solve, not the server's fault.
-bool is_local(ProxyError error) {
-  return error == ProxyError::descriptors_exhausted || error == ProxyError::buffers_exhausted;
 }
 
 }  // namespace
@@ -56,7 +39,7 @@ Exchange::Progress Exchange::attempt_server() {
     }
     return Progress::moved;
   }
-  if (ticket_ != nullptr || now_ms() < retry_at_ms_) return Progress::blocked;
+  if (choice_.waiting() || now_ms() < retry_at_ms_) return Progress::blocked;
   switch (attempt_begin()) {
     case Found::server: break;
     case Found::place_in_queue: return Progress::blocked;
@@ -93,67 +76,19 @@ Exchange::Found Exchange::attempt_begin() {
 }
 
 Exchange::Found Exchange::find_server() {
-  if (dropped_) return Found::nothing;
-  if (granted_) {
-    attempt_.pick = std::exchange(granted_, std::nullopt);
-    return Found::server;
-  }
-  const upstream::Backend::Picked picked =
-      backend_->pick(*plan_, {tried_, bound_server_, is_retry()}, now_us());
-  switch (picked.outcome) {
-    case upstream::Backend::Outcome::picked: attempt_.pick = picked.pick; return Found::server;
-    case upstream::Backend::Outcome::full: return enter_queue();
-    case upstream::Backend::Outcome::broken: last_failure_ = ProxyError::circuit_open; break;
-    case upstream::Backend::Outcome::none: break;
+  using Chosen = upstream::ServerChoice::Outcome;
+  switch (choice_.find(is_retry(), attempt_.pick)) {
+    case Chosen::chosen: return Found::server;
+    case Chosen::queued: return Found::place_in_queue;
+    case Chosen::broken: last_failure_ = ProxyError::circuit_open; break;
+    case Chosen::queue_full:
+      if (attempts_ == 0) last_failure_ = ProxyError::queue_full;
+      break;
+    case Chosen::displaced: last_failure_ = ProxyError::queue_full; break;
+    case Chosen::standing_queue: last_failure_ = ProxyError::queue_dropped; break;
+    case Chosen::none_left: break;
   }
   return Found::nothing;
-}
-
-// --- The queue -----------------------------------------------------------------------------------
-
-Exchange::Found Exchange::enter_queue() {
-  const upstream::Gate::Entry entry =
-      plan_->state->gate.enter(worker_.tickets(), *this, plan_->gate, tried_, priority_, now_us());
-  switch (entry.admission) {
-    case upstream::Gate::Admission::granted:
-      attempt_.pick = backend_->adopt(*plan_, entry.server, is_retry(), now_us());
-      return Found::server;
-    case upstream::Gate::Admission::waiting:
-      ticket_ = entry.ticket;
-      queue_since_us_ = now_us();
-      return Found::place_in_queue;
-    case upstream::Gate::Admission::refused: break;
-  }
-  if (attempts_ == 0) last_failure_ = ProxyError::queue_full;
-  return Found::nothing;
-}
-
-void Exchange::granted(std::uint32_t server, std::uint64_t waited_us) {
-  ticket_ = nullptr;
-  queued_us_ += waited_us;
-  granted_ = backend_->adopt(*plan_, server, is_retry(), now_us());
-  worker_.loop().schedule(client_);
-}
-
-void Exchange::dropped(upstream::DropReason reason) {
-  ticket_ = nullptr;
-  queued_us_ += now_us() - queue_since_us_;
-  dropped_ = true;
-  last_failure_ = reason == upstream::DropReason::displaced ? ProxyError::queue_full
-                                                            : ProxyError::queue_dropped;
-  worker_.loop().schedule(client_);
-}
-
-// Safe to call at any time. A slot that was handed over in the meantime goes on.
-void Exchange::leave_queue(upstream::Gate::Leaving why) {
-  if (ticket_ != nullptr) {
-    queued_us_ += now_us() - queue_since_us_;
-    plan_->state->gate.leave(*std::exchange(ticket_, nullptr), why, now_us());
-  }
-  if (!granted_) return;
-  (void)backend_->report(*plan_, *granted_, health::Passive::Event::abandoned, now_us());
-  backend_->release(*plan_, *granted_, now_us());
-  granted_.reset();
 }
 
 // --- Trying again --------------------------------------------------------------------------------
@@ -191,7 +126,7 @@ bool Exchange::retry_withdraw() {
 // that a crowd of them cannot gather.
 void Exchange::retry_later() {
   if (retry_ != Retry::other_within_budget || retries_ == 0) return;
-  if (!backend_->has_other(*plan_, tried_, now_us())) return;
+  if (!backend_->has_other(*plan_, choice_.tried, now_us())) return;
   retry_paid_ = retry_withdraw();
   if (retry_paid_) return retry_backoff();
   retry_ = Retry::none;
@@ -212,13 +147,13 @@ bool Exchange::retry_for_status(std::uint16_t status) {
   if (statuses.empty() || !std::ranges::binary_search(statuses, status)) return false;
   const AttemptFacts facts = attempt_facts();
   if (!facts.whole || !facts.idempotent || !retries_left()) return false;
-  balance::Attempt others = tried_;
+  balance::Attempt others = choice_.tried;
   if (!others.exclude(attempt_.pick->server)) return false;
   if (!backend_->has_other(*plan_, others, now_us())) return false;
   last_failure_ = ProxyError::upstream_status;
   if (!retry_withdraw()) return false;
   attempt_answered(status);
-  tried_ = others;
+  choice_.tried = others;
   retry_ = Retry::other_within_budget;
   retry_paid_ = true;
   retry_backoff();
@@ -244,10 +179,7 @@ void Exchange::attempt_connected() {
     connect_us_ = now_us() - attempt_.started_us;
     attempt_report(health::Passive::Event::succeeded);
   }
-  attempt_.pick->pool->counters().requests.add();
-  if (plan_->probe_every > 0) {
-    attempt_.pick->pool->state().count_towards_probe(plan_->probe_every, worker_.control());
-  }
+  note_request(worker_, *plan_, *attempt_.pick);
   request_stall_ = {};
   core_.enter(RequestState::sending);
 }
@@ -278,7 +210,7 @@ Retry Exchange::retry_within_bounds(Retry retry, std::uint32_t failed_server) {
   if (silent_servers_ >= kSilentServersMax) return Retry::none;
   const bool elsewhere = retry == Retry::other_server || retry == Retry::other_within_budget;
   if (!elsewhere) return retry;
-  return retries_left() && tried_.exclude(failed_server) ? retry : Retry::none;
+  return retries_left() && choice_.tried.exclude(failed_server) ? retry : Retry::none;
 }
 
 bool Exchange::retries_left() const { return plan_->retry.enabled && retries_ < plan_->retry.max; }
@@ -336,25 +268,20 @@ bool Exchange::sent_to_server() const {
 
 // --- What is told about the server ---------------------------------------------------------------
 
-// Errors that say something about the server, not about the request.
 void Exchange::attempt_answered(std::uint16_t status) {
-  const bool bad = status == 500 || status == 502 || status == 503 || status == 504;
-  note_answer(bad);
+  const bool bad = is_bad_status(status);
+  attempt_note_answer(bad);
   attempt_conclude(bad ? health::Passive::Event::erred : health::Passive::Event::answered);
 }
 
 void Exchange::attempt_erred(ProxyError error) {
-  note_answer(true);
+  attempt_note_answer(true);
   last_failure_ = error;
   attempt_conclude(health::Passive::Event::erred);
 }
 
-void Exchange::note_answer(bool bad) {
-  if (attempt_.reported) return;
-  upstream::ServerCounters& counters = attempt_.pick->pool->counters();
-  counters.answers.add();
-  if (bad) counters.answers_bad.add();
-  backend_->observe(*attempt_.pick, now_us(), bad);
+void Exchange::attempt_note_answer(bool bad) {
+  if (!attempt_.reported) note_answer(worker_, *backend_, *attempt_.pick, bad);
 }
 
 void Exchange::attempt_conclude(health::Passive::Event event) {
@@ -363,23 +290,14 @@ void Exchange::attempt_conclude(health::Passive::Event event) {
 }
 
 void Exchange::attempt_report(health::Passive::Event event) {
-  if (!backend_->report(*plan_, *attempt_.pick, event, now_us())) return;
-  const upstream::ServerState& server = attempt_.pick->pool->state();
-  std::string text = "server " + server.backend() + "/" + server.name();
-  switch (event) {
-    case health::Passive::Event::failed:
-      text += " is ejected for a while: ";
-      text += refusal(last_failure_).word;
-      break;
-    case health::Passive::Event::erred: text += " is ejected for a while: errors in a row"; break;
-    default: text += " takes requests again"; break;
-  }
-  worker_.log_event(text);
+  const bool failed = event == health::Passive::Event::failed;
+  report_outcome(worker_, *plan_, *backend_, *attempt_.pick, event,
+                 failed ? refusal(last_failure_).word : "errors in a row");
 }
 
 // Safe to call at any time. The outgoing bytes come back for the next attempt.
 void Exchange::attempt_end() {
-  leave_queue(upstream::Gate::Leaving::abandoned);
+  choice_.leave(upstream::Gate::Leaving::abandoned);
   if (!attempt_.pick) return;
   attempt_conclude(health::Passive::Event::abandoned);
   attempt_not_pending();

@@ -140,14 +140,16 @@ std::optional<RateVerdict> Exchange::choose_backend() {
       route_->backends.pick(route_->backends.single() ? 0 : worker_.random());
   plan_ = &use_.snapshot->backends()[index];
   backend_ = use_.backends[index];
+  choice_.aim(*plan_, *backend_);
   for (const std::uint32_t limit : route_->limits) {
     const std::optional<RateVerdict> over = use_.snapshot->limits()[limit]->refuses(
         client_.peer(), &request_parser_, worker_.loop().now_ns());
     if (over) return over;
   }
-  if (plan_->hash_source != upstream::HashSource::none) tried_ = balance::Attempt(hash_key(*plan_));
-  if (plan_->sticky != nullptr) bound_server_ = server_of_cookie();
-  priority_ = queue_priority();
+  if (plan_->hash_source != upstream::HashSource::none)
+    choice_.tried = balance::Attempt(hash_key(*plan_));
+  if (plan_->sticky != nullptr) choice_.bound = server_of_cookie();
+  choice_.priority = queue_priority();
   return std::nullopt;
 }
 

@@ -6,24 +6,11 @@
 #include "http/error_page.h"
 #include "http/writer.h"
 #include "proxy/exchange.h"
+#include "proxy/server_report.h"
 #include "proxy/worker.h"
 #include "upstream/sticky_plan.h"
 
 namespace weir::proxy {
-namespace {
-
-// A server that says "timeout=5" closes after five seconds: stay clear of the last one.
-constexpr std::uint64_t kKeepAliveMarginMs = 1'000;
-
-std::uint64_t idle_time_ms(const http::ResponseInfo& info, std::uint64_t configured_ms) {
-  if (!info.keep_alive || info.keep_alive_max == 0u) return 0;
-  if (!info.keep_alive_timeout_s) return configured_ms;
-  const std::uint64_t promised_ms = std::uint64_t{*info.keep_alive_timeout_s} * 1000;
-  return std::min(configured_ms,
-                  promised_ms > kKeepAliveMarginMs ? promised_ms - kKeepAliveMarginMs : 0);
-}
-
-}  // namespace
 
 // In state none: waits for the server's head.
 Exchange::Progress Exchange::read_response() {
@@ -138,7 +125,7 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   server.in.consume(response_parser_.head_bytes());
   response_flow_.begin(info.body, chunked, response_parser_, {});
   if (attempt_.was_reset) response_flow_.distrust_end();
-  server_idle_ms_ = idle_time_ms(info, plan_->idle_timeout_ms);
+  server_idle_ms_ = keep_time_ms(info, plan_->idle_timeout_ms);
   status_ = info.status;
   first_byte_us_ = now_us() - attempt_.started_us;
   upstream::ServerCounters& counters = attempt_.pick->pool->counters();
@@ -151,8 +138,8 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
 
 // The client has its cookie, or its server is only full for the moment.
 bool Exchange::keeps_cookie() const {
-  if (!bound_server_) return false;
-  return *bound_server_ == attempt_.pick->server || backend_->takes_bound(*plan_, *bound_server_);
+  if (!choice_.bound) return false;
+  return *choice_.bound == attempt_.pick->server || backend_->takes_bound(*plan_, *choice_.bound);
 }
 
 // Whether this is the last answer on the client's connection. `reason`: why the answer itself

@@ -1,21 +1,13 @@
 #include "proxy/mirror.h"
 
-#include <string>
 #include <utility>
 
 #include "base/check.h"
+#include "proxy/server_report.h"
 #include "proxy/worker.h"
 
 namespace weir::proxy {
 namespace {
-
-// Kept only where the server promises to be there a second longer than weir would use it.
-std::uint64_t kept_ms(const http::ResponseInfo& info, std::uint64_t idle_timeout_ms) {
-  if (!info.keep_alive || info.keep_alive_max == 0u) return 0;
-  const bool leaves_earlier =
-      info.keep_alive_timeout_s && *info.keep_alive_timeout_s * 1000ULL < idle_timeout_ms + 1000;
-  return leaves_earlier ? 0 : idle_timeout_ms;
-}
 
 bool is_failure(os::IoStatus status) {
   return status != os::IoStatus::done && status != os::IoStatus::again;
@@ -135,10 +127,7 @@ void Mirror::adopt(upstream::ServerConnection& connection, bool is_connected) {
 void Mirror::connected() {
   not_pending();
   if (!reused_) report(Event::succeeded);
-  pick_.pool->counters().requests.add();
-  if (plan_.probe_every > 0) {
-    pick_.pool->state().count_towards_probe(plan_.probe_every, worker_.control());
-  }
+  note_request(worker_, plan_, pick_);
   parser_.begin(http::HeadParser::Mode::response, {});
   enter(State::sending);
 }
@@ -200,7 +189,7 @@ void Mirror::read_head() {
 // ServerPool::put_back() sees the bytes that are left, and closes it.
 void Mirror::head_complete(const http::ResponseInfo& info) {
   answered(info.status);
-  idle_ms_ = kept_ms(info, plan_.idle_timeout_ms);
+  idle_ms_ = keep_time_ms(info, plan_.idle_timeout_ms);
   body_.begin(info.body, false, parser_, {});
   enter(State::discarding);
 }
@@ -223,7 +212,7 @@ void Mirror::discard() {
 void Mirror::broken(bool timed_out) {
   pick_.pool->counters().errors.add();
   if (reused_ && !answer_begun_ && !timed_out) return fail(Event::abandoned);
-  note_answer(true);
+  note_answer(worker_, backend_, pick_, true);
   fail(Event::erred);
 }
 
@@ -234,19 +223,12 @@ void Mirror::fail(Event event) {
 }
 
 void Mirror::answered(std::uint16_t status) {
-  const bool bad = status == 500 || status == 502 || status == 503 || status == 504;
-  note_answer(bad);
+  const bool bad = is_bad_status(status);
+  note_answer(worker_, backend_, pick_, bad);
   upstream::ServerCounters& counters = pick_.pool->counters();
   counters.responses.add();
   counters.first_byte_us.record(now_us() - pick_.started_us);
   conclude(bad ? Event::erred : Event::answered);
-}
-
-void Mirror::note_answer(bool bad) {
-  upstream::ServerCounters& counters = pick_.pool->counters();
-  counters.answers.add();
-  if (bad) counters.answers_bad.add();
-  backend_.observe(pick_, now_us(), bad);
 }
 
 void Mirror::conclude(Event event) {
@@ -254,12 +236,7 @@ void Mirror::conclude(Event event) {
 }
 
 void Mirror::report(Event event) {
-  if (!backend_.report(plan_, pick_, event, now_us())) return;
-  const upstream::ServerState& server = pick_.pool->state();
-  const bool bad = event == Event::failed || event == Event::erred;
-  worker_.log_event(
-      "server " + server.backend() + "/" + server.name() +
-      (bad ? " is ejected for a while: mirrored requests failed" : " takes requests again"));
+  report_outcome(worker_, plan_, backend_, pick_, event, "mirrored requests failed");
 }
 
 // `idle_ms`: how long the connection may wait for another request; 0: it closes.

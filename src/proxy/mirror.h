@@ -78,7 +78,6 @@ class Mirror final : public loop::Source, public ListLink<MirrorTag> {
   void broken(bool timed_out = false);
   void fail(Event event);
   void answered(std::uint16_t status);
-  void note_answer(bool bad);
   void conclude(Event event);
   void report(Event event);
   void end(std::uint64_t idle_ms);

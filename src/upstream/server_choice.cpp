@@ -1,0 +1,69 @@
+#include "upstream/server_choice.h"
+
+#include <utility>
+
+#include "upstream/backend_state.h"
+
+namespace weir::upstream {
+
+ServerChoice::Outcome ServerChoice::find(bool retry, std::optional<Pick>& pick) {
+  if (dropped_) {
+    return *dropped_ == DropReason::displaced ? Outcome::displaced : Outcome::standing_queue;
+  }
+  if (granted_) {
+    pick = std::exchange(granted_, std::nullopt);
+    return Outcome::chosen;
+  }
+  const Backend::Picked picked = backend_->pick(*plan_, {tried, bound, retry}, now_us());
+  switch (picked.outcome) {
+    case Backend::Outcome::picked: pick = picked.pick; return Outcome::chosen;
+    case Backend::Outcome::full: return enter_queue(retry, pick);
+    case Backend::Outcome::broken: return Outcome::broken;
+    case Backend::Outcome::none: break;
+  }
+  return Outcome::none_left;
+}
+
+ServerChoice::Outcome ServerChoice::enter_queue(bool retry, std::optional<Pick>& pick) {
+  const Gate::Entry entry =
+      plan_->state->gate.enter(tickets_, *this, plan_->gate, tried, priority, now_us());
+  switch (entry.admission) {
+    case Gate::Admission::granted:
+      pick = backend_->adopt(*plan_, entry.server, retry, now_us());
+      return Outcome::chosen;
+    case Gate::Admission::waiting:
+      ticket_ = entry.ticket;
+      since_us_ = now_us();
+      retry_ = retry;
+      return Outcome::queued;
+    case Gate::Admission::refused: break;
+  }
+  return Outcome::queue_full;
+}
+
+void ServerChoice::granted(std::uint32_t server, std::uint64_t waited_us) {
+  ticket_ = nullptr;
+  waited_us_ += waited_us;
+  granted_ = backend_->adopt(*plan_, server, retry_, now_us());
+  loop_.schedule(waiter_);
+}
+
+void ServerChoice::dropped(DropReason reason) {
+  ticket_ = nullptr;
+  waited_us_ += now_us() - since_us_;
+  dropped_ = reason;
+  loop_.schedule(waiter_);
+}
+
+void ServerChoice::leave(Gate::Leaving why) {
+  if (ticket_ != nullptr) {
+    waited_us_ += now_us() - since_us_;
+    plan_->state->gate.leave(*std::exchange(ticket_, nullptr), why, now_us());
+  }
+  if (!granted_) return;
+  (void)backend_->report(*plan_, *granted_, health::Passive::Event::abandoned, now_us());
+  backend_->release(*plan_, *granted_, now_us());
+  granted_.reset();
+}
+
+}  // namespace weir::upstream

@@ -1,0 +1,76 @@
+// ServerChoice: finds the server for one request or one TCP connection: by the backend's policy,
+// or, when all servers are full, in the backend's queue.
+//
+// Owned by whoever asks. Told by the gate in the publish phase, it then schedules the source that
+// waits. A slot that was handed over and not fetched goes back with leave().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "loop/loop.h"
+#include "upstream/backend.h"
+#include "upstream/ticket.h"
+
+namespace weir::upstream {
+
+class ServerChoice final : public TicketOwner {
+ public:
+  enum class Outcome : std::uint8_t {
+    chosen,
+    queued,          // The waiter runs when there is news.
+    none_left,       // All were tried, or none takes requests.
+    broken,          // Only circuit breakers are in the way.
+    queue_full,      // Nobody more may wait.
+    displaced,       // Waited, until somebody more important came.
+    standing_queue,  // Waited, until the queue dropped it (limit/codel.h).
+  };
+
+  ServerChoice(Tickets& tickets, loop::Loop& loop, loop::Source& waiter)
+      : tickets_(tickets), loop_(loop), waiter_(waiter) {}
+  ~ServerChoice() { CHECK(ticket_ == nullptr && !granted_, "left a queue without a word"); }
+  ServerChoice(const ServerChoice&) = delete;
+  ServerChoice& operator=(const ServerChoice&) = delete;
+
+  // Before the first find().
+  void aim(const BackendPlan& plan, Backend& backend) {
+    plan_ = &plan;
+    backend_ = &backend;
+  }
+  balance::Attempt tried;              // Servers not to be chosen, and the key for hashing.
+  std::optional<std::uint32_t> bound;  // The server that a cookie names.
+  std::uint8_t priority = 1;           // In the queue: 0 to 3, 0 first.
+
+  // `pick` is filled in when a server was chosen. Not while waiting().
+  [[nodiscard]] Outcome find(bool retry, std::optional<Pick>& pick);
+  // Gives up a place in the queue, or a slot that was handed over in the meantime. Safe to call at
+  // any time.
+  void leave(Gate::Leaving why);
+
+  [[nodiscard]] bool waiting() const { return ticket_ != nullptr; }
+  // When the present wait began, on the loop's clock.
+  [[nodiscard]] std::uint64_t waiting_since_ms() const { return since_us_ / 1000; }
+  // In all.
+  [[nodiscard]] std::uint64_t waited_us() const { return waited_us_; }
+
+  void granted(std::uint32_t server, std::uint64_t waited_us) override;
+  void dropped(DropReason reason) override;
+
+ private:
+  [[nodiscard]] Outcome enter_queue(bool retry, std::optional<Pick>& pick);
+  [[nodiscard]] std::uint64_t now_us() const { return loop_.now_ns() / 1000; }
+
+  Tickets& tickets_;
+  loop::Loop& loop_;
+  loop::Source& waiter_;
+  const BackendPlan* plan_ = nullptr;
+  Backend* backend_ = nullptr;
+  Ticket* ticket_ = nullptr;     // Waits in the queue.
+  std::optional<Pick> granted_;  // Handed over by the queue, until find() fetches it.
+  std::optional<DropReason> dropped_;
+  std::uint64_t since_us_ = 0;
+  std::uint64_t waited_us_ = 0;
+  bool retry_ = false;  // What waits is a retry.
+};
+
+}  // namespace weir::upstream
