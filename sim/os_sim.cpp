@@ -178,12 +178,24 @@ PipeResult make_pipe() {
     (void)call.end(IoResult{status, 0});
     return {status, {}, {}};
   }
-  const auto pipe = std::make_shared<sim::Pipe>();
+  const bool small = sim::chance().happens(Fault::pipe_small);
+  const auto pipe = std::make_shared<sim::Pipe>(small ? sim::kPipeSlotsMin : sim::kPipeSlots);
   PipeResult result{IoStatus::done,
                     sim::open_descriptor(std::make_shared<sim::PipeEnd>(pipe, false)),
                     sim::open_descriptor(std::make_shared<sim::PipeEnd>(pipe, true))};
   call.end(static_cast<std::uint64_t>(result.read_end.get() - sim::Descriptors::kBase));
   return result;
+}
+
+std::size_t resize_pipe(const Fd& end, std::size_t bytes) {
+  const Call call("resize_pipe", end.get());
+  sim::Pipe& pipe = call.file<sim::PipeEnd>().pipe();
+  // A pipe that was made small belongs to a user who may not enlarge it either.
+  const bool refused = pipe.capacity() < sim::kPipeSlots * sim::kPageBytes ||
+                       sim::chance().happens(Fault::pipe_small);
+  if (!refused) (void)pipe.resize(bytes);
+  call.end(pipe.capacity());
+  return pipe.capacity();
 }
 
 namespace {
@@ -216,6 +228,16 @@ IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size) {
   }
   auto& socket = call.file<sim::StreamSocket>();
   return call.end(splice_in(socket, call.file<sim::PipeEnd>(to.get()), size));
+}
+
+IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
+  const Call call("read_pipe", read_end.get());
+  sim::Pipe& pipe = call.file<sim::PipeEnd>().pipe();
+  if (pipe.empty()) return call.end({pipe.writer != nullptr ? IoStatus::again : IoStatus::end, 0});
+  const std::string bytes = pipe.front(size);
+  bytes.copy(data, bytes.size());
+  pipe.drop(bytes.size());
+  return call.end({IoStatus::done, bytes.size()});
 }
 
 void shutdown_send(const Fd& fd) {

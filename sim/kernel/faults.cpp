@@ -42,6 +42,7 @@ constexpr std::array<Kind, kFaultCount> kKinds{{
     {"connect_timed_out", 0.001, 0.05},
     {"connect_late", 0.001, 0.1},
     {"race", 0.003, 0.2},
+    {"pipe_small", 0.003, 0.5},
 }};
 
 }  // namespace

@@ -43,6 +43,8 @@ enum class Fault : std::uint8_t {
   connect_timed_out,
   connect_late,  // The handshake takes seconds: SYN was lost and sent again.
   race,          // Another fiber runs inside of what workers share: limits, queues, verdicts.
+  // Beside the rest, so that what a seed draws for the rest stays as it was.
+  pipe_small,  // The user has more than its share of pipe pages: a pipe stays small.
   count_,
 };
 // What a fault of a call or of readiness held back is there again within this time, and one that

@@ -3,8 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace weir::sim {
+
+bool Pipe::resize(std::size_t bytes) {
+  const std::size_t slots = std::bit_ceil((bytes + kPageBytes - 1) / kPageBytes);
+  if (slots < slots_.size()) return false;
+  slots_max_ = slots;
+  return true;
+}
 
 std::size_t Pipe::bytes() const {
   std::size_t sum = 0;

@@ -1,4 +1,4 @@
-// Pipe: 16 slots between two descriptors, filled and emptied by splice().
+// Pipe: slots between two descriptors, 16 unless resized, filled and emptied by splice().
 //
 // A slot holds one piece of memory, at most a page, and is used up however little is in it. So a
 // pipe can be full with a few hundred bytes in it.
@@ -17,10 +17,16 @@ namespace weir::sim {
 
 inline constexpr std::size_t kPageBytes = 4'096;
 inline constexpr std::size_t kPipeSlots = 16;
+// What a user over its share of pipe pages gets (PIPE_MIN_DEF_BUFFERS).
+inline constexpr std::size_t kPipeSlotsMin = 2;
 
 class Pipe {
  public:
-  [[nodiscard]] std::size_t free_slots() const { return kPipeSlots - slots_.size(); }
+  explicit Pipe(std::size_t slots = kPipeSlots) : slots_max_(slots) {}
+  [[nodiscard]] std::size_t capacity() const { return slots_max_ * kPageBytes; }
+  // To a power of two of slots; what is in the pipe stays. False when it does not fit.
+  bool resize(std::size_t bytes);
+  [[nodiscard]] std::size_t free_slots() const { return slots_max_ - slots_.size(); }
   [[nodiscard]] bool empty() const { return slots_.empty(); }
   [[nodiscard]] std::size_t bytes() const;
   // Adds a piece of at most a page; a slot must be free.
@@ -38,6 +44,7 @@ class Pipe {
   File* writer = nullptr;
 
  private:
+  std::size_t slots_max_;
   std::deque<std::string> slots_;
 };
 

@@ -42,6 +42,27 @@ os::IoResult Connection::flush(std::string_view more) {
   return {os::IoStatus::done, result.bytes - from_out};
 }
 
+os::IoResult Connection::splice_into(SplicePipe& pipe, std::size_t most) {
+  CHECK(in.empty(), "what was read before comes first");
+  const std::size_t held = pipe.bytes();
+  const os::IoResult result = pipe.fill_from(fd, most);
+  ready.after_splice_in(result, held);
+  loop_.rearm(*this);
+  traffic_.bytes_received.add(result.bytes);
+  return result;
+}
+
+os::IoResult Connection::splice_out_of(SplicePipe& pipe) {
+  CHECK(out.empty(), "what was written before comes first");
+  if (!ready.may_send()) return {os::IoStatus::again, 0};
+  const std::size_t held = pipe.bytes();
+  const os::IoResult result = pipe.drain_to(fd);
+  ready.after_splice_out(result, held);
+  loop_.rearm(*this);
+  traffic_.bytes_sent.add(result.bytes);
+  return result;
+}
+
 bool Connection::ask_quiet() {
   char byte;
   const os::IoResult result = os::peek(fd, &byte, 1);

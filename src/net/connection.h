@@ -10,6 +10,7 @@
 #include "base/counter.h"
 #include "loop/loop.h"
 #include "net/buffer.h"
+#include "net/splice_pipe.h"
 
 namespace weir::net {
 
@@ -34,6 +35,11 @@ class Connection : public loop::Source {
   // Sends what is in `out`, followed by `more` when the call gets that far. `done` tells in `bytes`
   // how much of `more` was taken; `again` means that the socket is full. `out` is consumed.
   os::IoResult flush(std::string_view more = {});
+
+  // The same past user space, once, with nothing in `in` and `out`: up to `most` bytes into the
+  // pipe; what the pipe holds out of it. `unsupported`: not with this kind of socket.
+  os::IoResult splice_into(SplicePipe& pipe, std::size_t most);
+  os::IoResult splice_out_of(SplicePipe& pipe);
 
   [[nodiscard]] BufferPool& buffers() { return pool_; }
 

@@ -70,8 +70,13 @@ struct PipeResult {
   Fd write_end;
 };
 [[nodiscard]] PipeResult make_pipe();
+// Asks for room for `bytes` in an empty pipe. Returns the room it has then, which is what it had
+// when the kernel refuses; 0 when it does not even say that.
+[[nodiscard]] std::size_t resize_pipe(const Fd& end, std::size_t bytes);
 // Moves up to `size` bytes between a socket and a pipe inside the kernel, whichever way.
 IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size);
+// Reads up to `size` bytes out of a pipe.
+IoResult read_pipe(const Fd& read_end, char* data, std::size_t size);
 
 // Sends FIN; what the peer still sends can be read.
 void shutdown_send(const Fd& fd);

@@ -235,9 +235,19 @@ PipeResult make_pipe() {
   return {IoStatus::done, Fd(ends[0]), Fd(ends[1])};
 }
 
+std::size_t resize_pipe(const Fd& end, std::size_t bytes) {
+  int size = ::fcntl(end.get(), F_SETPIPE_SZ, static_cast<int>(bytes));
+  if (size < 0) size = ::fcntl(end.get(), F_GETPIPE_SZ);
+  return size > 0 ? static_cast<std::size_t>(size) : 0;
+}
+
 IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size) {
   return result_of(
       ::splice(from.get(), nullptr, to.get(), nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+}
+
+IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
+  return result_of(::read(read_end.get(), data, size));
 }
 
 void shutdown_send(const Fd& fd) { ::shutdown(fd.get(), SHUT_WR); }

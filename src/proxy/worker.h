@@ -21,6 +21,7 @@
 #include "loop/loop.h"
 #include "net/buffer.h"
 #include "net/listener.h"
+#include "net/splice_pipe.h"
 #include "proxy/access_log.h"
 #include "proxy/counters.h"
 #include "proxy/exchange.h"
@@ -92,6 +93,7 @@ class Worker {
   [[nodiscard]] loop::Loop& loop() { return loop_; }
   [[nodiscard]] loop::Mailbox& control() { return *setup_.control; }
   [[nodiscard]] net::BufferPool& buffers() { return buffers_; }
+  [[nodiscard]] net::PipePool& pipes() { return pipes_; }
   [[nodiscard]] WorkerCounters& counters() { return counters_; }
   [[nodiscard]] LogRing* access_log() { return setup_.access_log; }
   [[nodiscard]] unsigned index() const { return setup_.index; }
@@ -172,6 +174,7 @@ class Worker {
   WorkerSetup setup_;
   WorkerCounters counters_;
   net::BufferPool buffers_;
+  net::PipePool pipes_;
   loop::Loop loop_;
   Prng prng_;
   upstream::Tickets tickets_;
