@@ -128,4 +128,11 @@ std::size_t write_options_response(char* out, std::size_t room, bool close, bool
   return output.finish();
 }
 
+std::size_t write_connect_response(char* out, std::size_t room, std::string_view date) {
+  Output output(out, room);
+  output.put("HTTP/1.1 200 OK\r\n");
+  put_persistence(output, false, false, date);
+  return output.finish();
+}
+
 }  // namespace weir::http

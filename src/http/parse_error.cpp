@@ -35,6 +35,7 @@ constexpr std::array<ParseErrorInfo, kParseErrorCount> kTable = {{
     {host_missing, 400, "host_missing", "An HTTP/1.1 request needs a Host field."},
     {host_repeated, 400, "host_repeated", "The request has more than one Host field."},
     {bad_host, 400, "bad_host", "The host is not valid."},
+    {host_mismatch, 400, "host_mismatch", "Host is not the host that CONNECT asks for."},
     {bad_content_length, 400, "bad_content_length", "Content-Length is not a valid number."},
     {content_length_conflict, 400, "content_length_conflict", "Content-Length is given twice."},
     {bad_transfer_encoding, 400, "bad_transfer_encoding",
@@ -50,6 +51,7 @@ constexpr std::array<ParseErrorInfo, kParseErrorCount> kTable = {{
     {bad_max_forwards, 400, "bad_max_forwards", "Max-Forwards is not a valid number."},
     {expectation_failed, 417, "expectation_failed", "Only the expectation 100-continue is known."},
     {trace_with_body, 400, "trace_with_body", "A TRACE request must not have a body."},
+    {connect_with_body, 400, "connect_with_body", "A CONNECT request must not have a body."},
     {unexpected_upgrade, 502, "unexpected_upgrade", "The server switched protocols unasked."},
 
     {bad_chunk_size, 400, "bad_chunk_size", "A chunk size is not a valid number."},

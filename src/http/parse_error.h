@@ -40,6 +40,7 @@ enum class ParseError : std::uint8_t {
   host_missing,
   host_repeated,
   bad_host,
+  host_mismatch,  // CONNECT whose Host names something else.
   bad_content_length,
   content_length_conflict,
   bad_transfer_encoding,
@@ -50,6 +51,7 @@ enum class ParseError : std::uint8_t {
   bad_max_forwards,
   expectation_failed,
   trace_with_body,
+  connect_with_body,
   unexpected_upgrade,
 
   // Chunked bodies, seen by ChunkedDecoder.
