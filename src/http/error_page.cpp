@@ -44,6 +44,9 @@ constexpr auto kRuleTypes = std::to_array<ErrorType>({
     {"chunk_extensions_too_large", "http_response_transfer_coding"},
     {"bad_chunk_end", "http_response_transfer_coding"},
     {"unexpected_upgrade", "http_upgrade_failed"},
+    {"bad_upgrade", "http_upgrade_failed"},
+    {"upgrade_with_body", "http_upgrade_failed"},
+    {"upgrade_not_offered", "http_upgrade_failed"},
 });
 
 std::string_view find_type(std::span<const ErrorType> table, std::string_view word) {

@@ -53,6 +53,10 @@ constexpr std::array<ParseErrorInfo, kParseErrorCount> kTable = {{
     {trace_with_body, 400, "trace_with_body", "A TRACE request must not have a body."},
     {connect_with_body, 400, "connect_with_body", "A CONNECT request must not have a body."},
     {unexpected_upgrade, 502, "unexpected_upgrade", "The server switched protocols unasked."},
+    {bad_upgrade, 502, "bad_upgrade", "The server switched protocols without saying so properly."},
+    {upgrade_with_body, 502, "upgrade_with_body", "A switch of protocols must not have a body."},
+    {upgrade_not_offered, 502, "upgrade_not_offered",
+     "The server switched to a protocol it was not offered."},
 
     {bad_chunk_size, 400, "bad_chunk_size", "A chunk size is not a valid number."},
     {bad_chunk_extension, 400, "bad_chunk_extension",

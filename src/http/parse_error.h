@@ -52,7 +52,10 @@ enum class ParseError : std::uint8_t {
   expectation_failed,
   trace_with_body,
   connect_with_body,
-  unexpected_upgrade,
+  unexpected_upgrade,   // 101 from a server that was offered nothing.
+  bad_upgrade,          // 101 that lacks what makes it one.
+  upgrade_with_body,    // 101 that announces content.
+  upgrade_not_offered,  // 101 to another protocol.
 
   // Chunked bodies, seen by ChunkedDecoder.
   bad_chunk_size,

@@ -141,14 +141,17 @@ ParseError read_max_forwards(const HeadParser& head, RequestInfo& out) {
   return trace_ends_here ? ParseError::trace_not_answered : ParseError::none;
 }
 
-// RFC 9112 9.3. Behind a CONNECT a client may send for its tunnel without waiting, which must not be
-// read as a request when there is none.
+// RFC 9112 9.3, and RFC 9110 7.8: in HTTP/1.0 Upgrade means nothing, nor without the option. With a
+// body the switch would have to wait for its end; such an offer is dropped. Behind a CONNECT a
+// client may send for its tunnel without waiting, which must not be read as a request when there is
+// none.
 ParseError read_connection(const HeadParser& head, RequestInfo& out) {
   ConnectionOptions options;
   const ParseError error = read_connection_options(head, options);
   const bool connect = out.method == MethodId::connect;
   out.keep_alive = !connect && !options.close && (!out.http10 || options.keep_alive);
-  out.asks_upgrade = !out.http10 && options.upgrade && head.present().contains(FieldId::upgrade);
+  out.offers_upgrade = !connect && !out.http10 && !has_body(out) && options.upgrade &&
+                       head.present().contains(FieldId::upgrade);
   out.nominated = options.nominated;
   return error;
 }

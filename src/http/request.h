@@ -32,7 +32,9 @@ struct RequestInfo {
   bool http10 = false;
   bool keep_alive = false;        // The client wants to go on after this exchange.
   bool expects_continue = false;  // Expect: 100-continue with a body, from an HTTP/1.1 client.
-  bool asks_upgrade = false;      // Wanted, and dropped: weir serves the request as HTTP/1.1.
+  // The client would switch to another protocol (RFC 9110 7.8); see choose_upgrades(). Without that
+  // the offer is dropped and the request served.
+  bool offers_upgrade = false;
   bool slash_first = false;  // "/" goes in front of `target`: absolute form without a path.
   BodyFraming body;
   std::uint16_t port = 0;  // Of a CONNECT, never 0 then.
