@@ -181,7 +181,7 @@ void Reader::read_request() {
                     std::string(parser_.view(info->authority)) + " " +
                     std::string(info->query(parser_)) +
                     (info->expects_continue ? " expects-continue" : "") +
-                    (info->asks_upgrade ? " asks-upgrade" : "") + " " +
+                    (info->offers_upgrade ? " offers-upgrade" : "") + " " +
                     std::to_string(info->max_forwards) + describe_nominated(info->nominated);
   CHECK(info->body.kind != BodyFraming::Kind::until_close);
   enter_body(info->body, !info->keep_alive);

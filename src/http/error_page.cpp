@@ -44,6 +44,9 @@ constexpr auto kRuleTypes = std::to_array<ErrorType>({
     {"chunk_extensions_too_large", "http_response_transfer_coding"},
     {"bad_chunk_end", "http_response_transfer_coding"},
     {"unexpected_upgrade", "http_upgrade_failed"},
+    {"bad_upgrade", "http_upgrade_failed"},
+    {"upgrade_with_body", "http_upgrade_failed"},
+    {"upgrade_not_offered", "http_upgrade_failed"},
 });
 
 std::string_view find_type(std::span<const ErrorType> table, std::string_view word) {
@@ -125,6 +128,13 @@ std::size_t write_options_response(char* out, std::size_t room, bool close, bool
   Output output(out, room);
   output.put_all("HTTP/1.1 200 OK\r\n", kAllow, "Content-Length: 0\r\n");
   put_persistence(output, close, keep_alive, date);
+  return output.finish();
+}
+
+std::size_t write_connect_response(char* out, std::size_t room, std::string_view date) {
+  Output output(out, room);
+  output.put("HTTP/1.1 200 OK\r\n");
+  put_persistence(output, false, false, date);
   return output.finish();
 }
 

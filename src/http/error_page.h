@@ -30,6 +30,11 @@ struct ErrorResponse {
 [[nodiscard]] std::size_t write_options_response(char* out, std::size_t room, bool close,
                                                  bool keep_alive, std::string_view date);
 
+// The answer to a CONNECT: the tunnel begins behind it (RFC 9110 9.3.6: without any length). 0 when
+// `room` is too small.
+[[nodiscard]] std::size_t write_connect_response(char* out, std::size_t room,
+                                                 std::string_view date);
+
 // The RFC 9209 2.3 error type that fits a word best; by status when the word is not listed. `rule`:
 // what a server's answer broke, or empty.
 [[nodiscard]] std::string_view proxy_error_type(std::string_view word, std::string_view rule,

@@ -16,4 +16,12 @@ namespace weir::http {
   return element;
 }
 
+// Whether the list has this element, without regard to case.
+[[nodiscard]] constexpr bool has_element(std::string_view list, std::string_view element) {
+  do {
+    if (scan::equals_nocase(next_element(list), element)) return true;
+  } while (list.data() != nullptr);
+  return false;
+}
+
 }  // namespace weir::http

@@ -40,6 +40,7 @@ enum class ParseError : std::uint8_t {
   host_missing,
   host_repeated,
   bad_host,
+  host_mismatch,  // CONNECT whose Host names something else.
   bad_content_length,
   content_length_conflict,
   bad_transfer_encoding,
@@ -50,7 +51,11 @@ enum class ParseError : std::uint8_t {
   bad_max_forwards,
   expectation_failed,
   trace_with_body,
-  unexpected_upgrade,
+  connect_with_body,
+  unexpected_upgrade,   // 101 from a server that was offered nothing.
+  bad_upgrade,          // 101 that lacks what makes it one.
+  upgrade_with_body,    // 101 that announces content.
+  upgrade_not_offered,  // 101 to another protocol.
 
   // Chunked bodies, seen by ChunkedDecoder.
   bad_chunk_size,

@@ -10,6 +10,8 @@
 namespace weir::http {
 namespace {
 
+constexpr std::uint64_t kPortMax = 65535;
+
 Slice part(Slice whole, std::size_t at, std::size_t size) {
   return {static_cast<std::uint16_t>(whole.at + at), static_cast<std::uint16_t>(size)};
 }
@@ -59,15 +61,49 @@ ParseError read_absolute(const HeadParser& head, std::size_t scheme, RequestInfo
   return ParseError::none;
 }
 
-// RFC 9112 3.2.1 to 3.2.4. Comes after read_host, whose answer the absolute form overrides.
+// RFC 9112 3.2: Host repeats the target of a CONNECT. Clients leave a port out that they take for
+// the default one.
+bool host_repeats(const HeadParser& head, const RequestInfo& info, std::string_view name,
+                  std::uint64_t port) {
+  const auto authority = head.view(info.authority);
+  const auto its_port =
+      authority.substr(std::min<std::size_t>(info.host.size + 1, authority.size()));
+  return scan::equals_nocase(head.view(info.host), name) &&
+         (its_port.empty() || parse_decimal(its_port, kPortMax) == port);
+}
+
+// RFC 9112 3.2.3: host ":" port and nothing else. The port may not be left out, and none is 0.
+ParseError read_authority(const HeadParser& head, RequestInfo& out) {
+  const std::string_view target = head.target();
+  const std::size_t size = host_size(target).value_or(target.size());
+  if (size == target.size() || size > kHostBytesMax) return ParseError::bad_target;
+  const auto port = parse_decimal(target.substr(size + 1), kPortMax);
+  if (!port || *port == 0) return ParseError::bad_target;
+  const bool has_host = out.authority.size != 0;  // HTTP/1.0 may leave it out.
+  if (has_host && !host_repeats(head, out, target.substr(0, size), *port)) {
+    return ParseError::host_mismatch;
+  }
+  out.form = TargetForm::authority;
+  out.authority = out.target;
+  out.host = part(out.target, 0, size);
+  out.port = static_cast<std::uint16_t>(*port);
+  return ParseError::none;
+}
+
+// RFC 9112 3.2.1 to 3.2.4. Comes after read_host, whose answer the target overrides.
 ParseError read_target(const HeadParser& head, RequestInfo& out) {
   const std::string_view target = head.target();
   out.target = head.target_slice();
+  if (out.method == MethodId::connect) return read_authority(head, out);
   if (target.front() == '/') return ParseError::none;
   if (const std::size_t scheme = scheme_size(target)) return read_absolute(head, scheme, out);
   if (target != "*" || out.method != MethodId::options) return ParseError::bad_target;
   out.form = TargetForm::asterisk;
   return ParseError::none;
+}
+
+bool has_body(const RequestInfo& info) {
+  return info.body.kind == BodyFraming::Kind::chunked || info.body.length != 0;
 }
 
 // RFC 9110 10.1.1: in HTTP/1.0, and without a body, 100-continue means nothing. Any other
@@ -85,8 +121,7 @@ ParseError read_expect(const HeadParser& head, RequestInfo& out) {
       out.expects_continue = out.expects_continue || !expectation.empty();
     } while (rest.data() != nullptr);
   }
-  const bool has_body = out.body.kind == BodyFraming::Kind::chunked || out.body.length != 0;
-  out.expects_continue = out.expects_continue && has_body;
+  out.expects_continue = out.expects_continue && has_body(out);
   return ParseError::none;
 }
 
@@ -106,12 +141,17 @@ ParseError read_max_forwards(const HeadParser& head, RequestInfo& out) {
   return trace_ends_here ? ParseError::trace_not_answered : ParseError::none;
 }
 
-// RFC 9112 9.3.
+// RFC 9112 9.3, and RFC 9110 7.8: in HTTP/1.0 Upgrade means nothing, nor without the option. With a
+// body the switch would have to wait for its end; such an offer is dropped. Behind a CONNECT a
+// client may send for its tunnel without waiting, which must not be read as a request when there is
+// none.
 ParseError read_connection(const HeadParser& head, RequestInfo& out) {
   ConnectionOptions options;
   const ParseError error = read_connection_options(head, options);
-  out.keep_alive = !options.close && (!out.http10 || options.keep_alive);
-  out.asks_upgrade = !out.http10 && options.upgrade && head.present().contains(FieldId::upgrade);
+  const bool connect = out.method == MethodId::connect;
+  out.keep_alive = !connect && !options.close && (!out.http10 || options.keep_alive);
+  out.offers_upgrade = !connect && !out.http10 && !has_body(out) && options.upgrade &&
+                       head.present().contains(FieldId::upgrade);
   out.nominated = options.nominated;
   return error;
 }
@@ -120,9 +160,10 @@ ParseError read_framing(const HeadParser& head, RequestInfo& out) {
   const auto fields = read_framing_fields(head);
   if (!fields) return fields.error();
   out.body = frame_request(*fields);
-  const bool has_body = fields->chunked || fields->length != 0;
-  // RFC 9110 9.3.8.
-  return has_body && out.method == MethodId::trace ? ParseError::trace_with_body : ParseError::none;
+  if (!has_body(out)) return ParseError::none;
+  // RFC 9110 9.3.8 and 9.3.6.
+  if (out.method == MethodId::trace) return ParseError::trace_with_body;
+  return out.method == MethodId::connect ? ParseError::connect_with_body : ParseError::none;
 }
 
 }  // namespace
@@ -132,8 +173,6 @@ Result<RequestInfo, ParseError> analyse_request(const HeadParser& head) {
   RequestInfo& out = *result;
   out.method = method_id(head.method());
   out.http10 = head.minor_version() == 0;
-  // RFC 9110 9.3.6: a reverse proxy opens no tunnels; the authority form dies with it.
-  if (out.method == MethodId::connect) return Err(ParseError::connect_not_allowed);
   ParseError error = read_host(head, out);
   if (error == ParseError::none) error = read_target(head, out);
   if (error == ParseError::none) error = read_framing(head, out);
@@ -155,6 +194,15 @@ std::string_view RequestInfo::query(const HeadParser& head) const {
   const std::string_view text = head.view(target);
   const std::size_t mark = text.find('?');
   return mark == std::string_view::npos ? std::string_view{} : text.substr(mark);
+}
+
+bool RequestInfo::connects_to(const HeadParser& head, std::string_view host_and_port) const {
+  const std::size_t colon = host_and_port.rfind(':');
+  if (form != TargetForm::authority || colon == std::string_view::npos) return false;
+  std::string_view name = head.view(host);
+  if (name.ends_with('.')) name.remove_suffix(1);  // The root of all names, left out or not.
+  return parse_decimal(host_and_port.substr(colon + 1), kPortMax) == port &&
+         scan::equals_lower(name, host_and_port.substr(0, colon));
 }
 
 }  // namespace weir::http

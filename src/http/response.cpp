@@ -39,22 +39,47 @@ void read_keep_alive(const HeadParser& head, ResponseInfo& out) {
 // might send it all the same: its connection is not used again.
 bool decide_keep_alive(const ResponseInfo& info, const ConnectionOptions& options,
                        const FramingFields& fields) {
-  if (info.body.kind == BodyFraming::Kind::until_close) return false;
+  if (info.switches || info.body.kind == BodyFraming::Kind::until_close) return false;
   if (options.close || (info.http10 && !options.keep_alive)) return false;
   const bool never_a_body = info.interim || info.status == 204;
   return !(never_a_body && (fields.chunked || fields.length != 0));
 }
 
+// RFC 9110 7.8: every protocol that the server switches to was offered.
+bool all_offered(const HeadParser& head, std::string_view offer) {
+  for (const Field& field : head.fields()) {
+    if (field.id != FieldId::upgrade) continue;
+    std::string_view rest = head.value(field);
+    do {
+      if (!has_element(offer, next_element(rest))) return false;
+    } while (rest.data() != nullptr);
+  }
+  return true;
+}
+
+// RFC 9110 15.2.2 and 7.8. A length in a 101 leaves open where the other protocol begins (RFC 9110
+// 8.6: there must be none); one of 0 does not.
+ParseError check_switch(const HeadParser& head, const ConnectionOptions& options,
+                        const FramingFields& fields, std::string_view offer) {
+  const bool complete = options.upgrade && head.present().contains(FieldId::upgrade);
+  if (!complete || head.minor_version() == 0) return ParseError::bad_upgrade;
+  if (fields.length != 0 || head.present().contains(FieldId::transfer_encoding)) {
+    return ParseError::upgrade_with_body;
+  }
+  return all_offered(head, offer) ? ParseError::none : ParseError::upgrade_not_offered;
+}
+
 }  // namespace
 
-Result<ResponseInfo, ParseError> analyse_response(const HeadParser& head, MethodId request_method) {
+Result<ResponseInfo, ParseError> analyse_response(const HeadParser& head, MethodId request_method,
+                                                  std::string_view upgrade_offer) {
   Result<ResponseInfo, ParseError> result;
   ResponseInfo& out = *result;
   out.status = head.status_code();
-  out.interim = is_interim(out.status);
+  out.switches = out.status == 101;
+  out.interim = is_interim(out.status) && !out.switches;
   out.http10 = head.minor_version() == 0;
-  // RFC 9110 15.2.2: weir forwards no Upgrade, so no server may switch.
-  if (out.status == 101) return Err(ParseError::unexpected_upgrade);
+  if (out.switches && upgrade_offer.empty()) return Err(ParseError::unexpected_upgrade);
 
   const auto fields = read_framing_fields(head);
   if (!fields) return Err(fields.error());
@@ -63,7 +88,10 @@ Result<ResponseInfo, ParseError> analyse_response(const HeadParser& head, Method
   out.content_length = fields->length;
 
   ConnectionOptions options;
-  const ParseError error = read_connection_options(head, options);
+  ParseError error = read_connection_options(head, options);
+  if (error == ParseError::none && out.switches) {
+    error = check_switch(head, options, *fields, upgrade_offer);
+  }
   if (error != ParseError::none) return Err(error);
   out.nominated = options.nominated;
   out.keep_alive = decide_keep_alive(out, options, *fields);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "base/result.h"
 #include "http/connection_options.h"
@@ -14,7 +15,9 @@ namespace weir::http {
 
 struct ResponseInfo {
   std::uint16_t status = 0;  // 100..599.
-  bool interim = false;      // 1xx: another head follows.
+  bool interim = false;      // 1xx but 101: another head follows.
+  // 101: what follows on the connection is spoken in a protocol that the server was offered.
+  bool switches = false;
   bool http10 = false;
   // The server will take another request on this connection once the body has ended. Never with
   // Kind::until_close.
@@ -28,8 +31,9 @@ struct ResponseInfo {
   FieldIndexSet nominated;  // Fields that Connection names.
 };
 
-// `request_method` is the method of the request this answers.
-[[nodiscard]] Result<ResponseInfo, ParseError> analyse_response(const HeadParser& head,
-                                                                MethodId request_method);
+// `request_method` is the method of the request this answers; `upgrade_offer` is what its Upgrade
+// said, empty when it had none.
+[[nodiscard]] Result<ResponseInfo, ParseError> analyse_response(
+    const HeadParser& head, MethodId request_method, std::string_view upgrade_offer = {});
 
 }  // namespace weir::http

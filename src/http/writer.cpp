@@ -184,7 +184,7 @@ void write_via(HeadCopier& lines) {
 
 bool keeps_length(const ResponseInfo& info, bool chunked) {
   // RFC 9110 8.6: never in 1xx and 204. For HEAD and 304 it speaks about the body not sent.
-  return info.has_content_length && !chunked && !info.interim && info.status != 204;
+  return info.has_content_length && !chunked && !is_interim(info.status) && info.status != 204;
 }
 
 void write_status_line(HeadCopier& lines) {
@@ -195,13 +195,26 @@ void write_status_line(HeadCopier& lines) {
   lines.put(" ", head.reason(), "\r\n");
 }
 
+// The fields that make a switch of protocols (RFC 9110 7.8): all that Upgrade names was offered, of
+// Connection this one option is left. As the server wrote them where they can be.
+void copy_switch(HeadCopier& lines, const Field& field, bool& option_written) {
+  if (field.id == FieldId::upgrade) return lines.copy(field);
+  if (option_written) return;
+  option_written = true;
+  if (scan::equals_lower(lines.head().value(field), "upgrade")) return lines.copy(field);
+  lines.put("Connection: upgrade\r\n");
+}
+
 void copy_response_fields(HeadCopier& lines, const ResponseInfo& info, bool chunked) {
   FieldSet drop = kHopByHop;
   if (!chunked) drop = drop | FieldSet(FieldId::trailer, FieldId::transfer_encoding);
   if (!keeps_length(info, chunked)) drop.insert(FieldId::content_length);
+  constexpr FieldSet kSwitch(FieldId::connection, FieldId::upgrade);
+  bool option_written = false;
   const auto fields = lines.head().fields();
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
+    if (info.switches && kSwitch.contains(field.id)) copy_switch(lines, field, option_written);
     if (drop.contains(field.id) || info.nominated.contains(i)) continue;
     if (field.id == FieldId::content_length) {
       copy_length(lines, field, info.content_length);
@@ -215,7 +228,7 @@ void copy_response_fields(HeadCopier& lines, const ResponseInfo& info, bool chun
   if (chunked && !received) lines.put("Transfer-Encoding: chunked\r\n");
 }
 
-void write_response_options(HeadCopier& lines, const ResponseOptions& options) {
+void write_persistence(HeadCopier& lines, const ResponseOptions& options) {
   if (options.close) {
     lines.put("Connection: close\r\n");
   } else if (options.keep_alive) {
@@ -225,8 +238,6 @@ void write_response_options(HeadCopier& lines, const ResponseOptions& options) {
   if (!options.date.empty() && !lines.head().present().contains(FieldId::date)) {
     lines.put("Date: ", options.date, "\r\n");
   }
-  lines.put(options.set_cookie);
-  if (options.via) write_via(lines);
 }
 
 }  // namespace
@@ -241,6 +252,9 @@ std::size_t write_request_head(char* out, std::size_t room, const HeadParser& he
   if (options.x_forwarded) write_x_forwarded(lines, info, options);
   if (options.forwarded) write_forwarded(lines, info, options);
   if (options.via) write_via(lines);
+  if (!options.upgrade.empty()) {
+    lines.put("Connection: upgrade\r\nUpgrade: ", options.upgrade, "\r\n");
+  }
   lines.put("\r\n");
   return output.finish();
 }
@@ -252,7 +266,11 @@ std::size_t write_response_head(char* out, std::size_t room, const HeadParser& h
   const bool chunked = options.chunked && info.body.kind != BodyFraming::Kind::none;
   write_status_line(lines);
   copy_response_fields(lines, info, chunked);
-  if (!info.interim) write_response_options(lines, options);
+  if (!info.interim) {
+    if (!info.switches) write_persistence(lines, options);
+    lines.put(options.set_cookie);
+    if (options.via) write_via(lines);
+  }
   lines.put("\r\n");
   return output.finish();
 }

@@ -31,6 +31,7 @@ struct ForwardOptions {
   // one makes an empty Host.
   std::string_view default_host;
   std::string_view proto = "http";  // What the client spoke to weir.
+  std::string_view upgrade;         // The protocols of an UpgradeOffer of this head; or empty.
 };
 
 // The request for the server, in HTTP/1.1 and origin form.
@@ -48,7 +49,8 @@ struct ResponseOptions {
       date;  // IMF-fixdate, added when the server sent none (RFC 9110 6.6.1); or empty.
 };
 
-// The response for the client, in HTTP/1.1. Also for interim ones, which take no options.
+// The response for the client, in HTTP/1.1. Also for interim ones, which take no options, and for a
+// switch of protocols, which takes Via and Set-Cookie.
 [[nodiscard]] std::size_t write_response_head(char* out, std::size_t room, const HeadParser& head,
                                               const ResponseInfo& info,
                                               const ResponseOptions& options);

@@ -99,6 +99,10 @@ void Exchange::understand_head() {
     answer(refusal(info.error()));
     return;
   }
+  if (request_.method == http::MethodId::connect) {
+    answer(refusal(http::ParseError::connect_not_allowed));
+    return;
+  }
   client_persists_ = request_.keep_alive;
   route_request();
 }

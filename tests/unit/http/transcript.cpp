@@ -64,7 +64,7 @@ bool Transcript::describe_request() {
   say("host " + std::string(parser_.view(info->host)));
   say(info->keep_alive ? "keep-alive" : "close");
   if (info->expects_continue) say("expects-continue");
-  if (info->asks_upgrade) say("asks-upgrade");
+  if (info->offers_upgrade) say("offers-upgrade");
   if (info->max_forwards >= 0) say("max-forwards " + std::to_string(info->max_forwards));
   return enter_body(info->body);
 }
