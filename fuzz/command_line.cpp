@@ -33,7 +33,7 @@ void check_config(const Command& command) {
         (*config.runtime.workers >= 1 && *config.runtime.workers <= 256));
   for (const auto& bind : config.listeners[0].bind) check_endpoint(bind, config::Use::listen);
   for (const auto& server : config.backends[0].servers) {
-    check_endpoint(server.address, config::Use::server);
+    if (!server.host) check_endpoint(server.address, config::Use::server);
   }
   if (config.admin) check_endpoint(*config.admin, config::Use::admin);
 }

@@ -240,6 +240,9 @@ IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
   return call.end({IoStatus::done, bytes.size()});
 }
 
+// A simulated peer never goes away in silence.
+void keep_alive(const Fd& /*fd*/, unsigned /*idle_s*/) {}
+
 void shutdown_send(const Fd& fd) {
   const Call call("shutdown_send", fd.get());
   call.file<sim::StreamSocket>().shutdown_send();

@@ -8,6 +8,8 @@
 #include "health/passive.h"
 #include "proxy/exchange_core.h"
 #include "proxy/http_session.h"
+#include "proxy/relay.h"
+#include "proxy/tcp_session.h"
 #include "proxy/worker.h"
 #include "upstream/probe.h"
 #include "upstream/server_connection.h"
@@ -37,6 +39,9 @@ void for_each_edge(Visit visit) {
   for_each_edge<proxy::Worker::State>(Machine::worker, "worker", proxy::kWorkerNext, visit);
   for_each_edge<proxy::HttpSession::State>(Machine::session, "session", proxy::kHttpSessionNext,
                                            visit);
+  for_each_edge<proxy::TcpSession::State>(Machine::tcp_session, "tcp_session",
+                                          proxy::kTcpSessionNext, visit);
+  for_each_edge<proxy::Relay::State>(Machine::relay, "relay", proxy::kRelayNext, visit);
   for_each_edge<proxy::RequestState>(Machine::request, "request", proxy::kRequestNext, visit);
   for_each_edge<proxy::ResponseState>(Machine::response, "response", proxy::kResponseNext, visit);
   for_each_edge<upstream::ServerConnection::State>(Machine::server_connection, "server_connection",

@@ -11,7 +11,7 @@
 
 namespace weir::sim {
 
-inline constexpr std::size_t kMachines = static_cast<std::size_t>(os::Machine::mirror) + 1;
+inline constexpr std::size_t kMachines = static_cast<std::size_t>(os::Machine::tcp_session) + 1;
 inline constexpr std::size_t kStatesMax = 8;
 
 struct Report {

@@ -85,6 +85,10 @@ constexpr std::array kWorkerFamilies = {
     WorkerFamily{"weir_request_discard_limit_hits_total", kCounter,
                  "Connections closed because an unwanted request body was too large to read on.",
                  &WC::discard_max_hit},
+    WorkerFamily{"weir_relays_total", kCounter,
+                 "TCP connections that got a server, and requests that became a tunnel.",
+                 &WC::relays},
+    WorkerFamily{"weir_relays", kGauge, "Relays and tunnels now.", &WC::relays_open},
 };
 
 void render_responses(std::string& out, Workers workers) {

@@ -47,7 +47,8 @@ ServerCheck::ServerCheck(Prober& prober, CheckedServer given, CheckHistory histo
       prober_(prober),
       given_(std::move(given)),
       state_(*given_.state),
-      plan_(upstream::make_probe_plan(given_.check, given_.server, user_agent())),
+      plan_(upstream::make_probe_plan(given_.check, given_.server, given_.send_proxy,
+                                      user_agent())),
       settings_(settings_of(given_.check)),
       timer_(now_ms, index, count, settings_),
       reported_ms_(now_ms),
@@ -57,7 +58,7 @@ ServerCheck::ServerCheck(Prober& prober, CheckedServer given, CheckHistory histo
 
 bool ServerCheck::serves(const CheckedServer& given) const {
   return given_.check == given.check && given_.server.address == given.server.address &&
-         given_.server.host == given.server.host;
+         given_.server.host == given.server.host && given_.send_proxy == given.send_proxy;
 }
 
 void ServerCheck::expire() { prober_.due(*this); }

@@ -26,6 +26,7 @@ struct CheckedServer {
   config::Server server;
   config::HealthCheck check;  // Its type is not none.
   config::Milliseconds slow_start{0};
+  unsigned send_proxy = 0;  // Version of the PROXY header it expects; 0: none.
 };
 
 // What has come of one server's checks, for metrics and the status pages. Control thread.

@@ -58,7 +58,7 @@ Result<std::unique_ptr<WorkerSet>, std::string> WorkerSet::create(
   }
   for (std::uint32_t i = 0; i < listeners.size(); ++i) {
     for (const config::Endpoint& endpoint : listeners[i].bind) {
-      std::string error = set->bind(i, endpoint);
+      std::string error = set->bind(i, endpoint, listeners[i].tcp_keepalive);
       if (!error.empty()) return Err(std::move(error));
     }
   }
@@ -98,7 +98,8 @@ Result<std::uint32_t, std::string> WorkerSet::connections_max(
 }
 
 // Empty, or why the address cannot be listened on.
-std::string WorkerSet::bind(std::uint32_t listener, const config::Endpoint& endpoint) {
+std::string WorkerSet::bind(std::uint32_t listener, const config::Endpoint& endpoint,
+                            config::Milliseconds keepalive) {
   const os::Address address = upstream::to_address(endpoint);
   Result<Listening, std::string> first = listen_first(endpoint, kBacklog);
   if (!first) return first.error();
@@ -112,7 +113,9 @@ std::string WorkerSet::bind(std::uint32_t listener, const config::Endpoint& endp
     if (next.status != os::IoStatus::done) return why_not_bound(endpoint, next.status);
     sockets.push_back(std::move(next.fd));
   }
+  const auto keepalive_s = static_cast<unsigned>(keepalive.count() / 1000);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (keepalive_s > 0) os::keep_alive(sockets[i], keepalive_s);
     workers_[i]->add_listener(listener, std::move(sockets[i]), address.is_unix());
   }
   return {};

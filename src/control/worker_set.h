@@ -73,7 +73,8 @@ class WorkerSet {
   [[nodiscard]] Result<std::uint32_t, std::string> connections_max(
       const config::Listener& listener, const std::vector<config::Listener>& all,
       const Options& options) const;
-  [[nodiscard]] std::string bind(std::uint32_t listener, const config::Endpoint& endpoint);
+  [[nodiscard]] std::string bind(std::uint32_t listener, const config::Endpoint& endpoint,
+                                 config::Milliseconds keepalive);
   void worker_stopped();
 
   loop::Mailbox* control_ = nullptr;

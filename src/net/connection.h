@@ -52,6 +52,7 @@ class Connection : public loop::Source {
  protected:
   ~Connection() = default;
   [[nodiscard]] loop::Loop& loop() { return loop_; }
+  [[nodiscard]] const loop::Loop& loop() const { return loop_; }
 
  private:
   loop::Loop& loop_;

@@ -78,6 +78,9 @@ IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size);
 // Reads up to `size` bytes out of a pipe.
 IoResult read_pipe(const Fd& read_end, char* data, std::size_t size);
 
+// From now on the kernel asks a silent peer whether it is still there, first after `idle_s`
+// seconds, 1 to 32767. Sockets accepted from a listening one do as it does.
+void keep_alive(const Fd& fd, unsigned idle_s);
 // Sends FIN; what the peer still sends can be read.
 void shutdown_send(const Fd& fd);
 // Makes the coming close() send RST instead of FIN, so that a broken answer looks broken.
@@ -137,6 +140,8 @@ enum class Machine : std::uint8_t {
   active,
   probe,
   mirror,
+  relay,
+  tcp_session,
 };
 // `machine` went from one state to the next; the numbers are indices of its table. Linux is not
 // interested. A simulator counts the edges, to know which were never taken.

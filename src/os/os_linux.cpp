@@ -250,6 +250,15 @@ IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
   return result_of(::read(read_end.get(), data, size));
 }
 
+void keep_alive(const Fd& fd, unsigned idle_s) {
+  const int idle = static_cast<int>(idle_s);
+  const int interval = std::max(1, idle / 4);
+  if (!set_option(fd.get(), SOL_SOCKET, SO_KEEPALIVE)) return;
+  // Unix sockets have no such thing, and need none.
+  (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+}
+
 void shutdown_send(const Fd& fd) { ::shutdown(fd.get(), SHUT_WR); }
 
 void close_with_reset(const Fd& fd) {

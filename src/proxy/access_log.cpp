@@ -106,15 +106,21 @@ void append_timestamp(net::Buffer& line, std::uint64_t wall_clock_ns) {
   line.append("Z");
 }
 
+// What requests and connections have in common.
+template <typename Logged>
+void begin(net::Buffer& line, const Logged& logged) {
+  line.append("{\"ts\":\"");
+  append_timestamp(line, logged.wall_clock_ns);
+  line.append("\"");
+  append_text(line, "client", logged.client, kShortBytes);
+  append_named_number(line, "client_port", logged.client_port);
+  append_text(line, "listener", logged.listener, kShortBytes);
+}
+
 }  // namespace
 
 void log_request(net::Buffer& line, const LoggedRequest& request) {
-  line.append("{\"ts\":\"");
-  append_timestamp(line, request.wall_clock_ns);
-  line.append("\"");
-  append_text(line, "client", request.client, kShortBytes);
-  append_named_number(line, "client_port", request.client_port);
-  append_text(line, "listener", request.listener, kShortBytes);
+  begin(line, request);
   append_text(line, "method", request.method, kShortBytes);
   append_text(line, "host", request.host, kShortBytes);
   append_text(line, "path", request.path, kPathBytes);
@@ -124,8 +130,15 @@ void log_request(net::Buffer& line, const LoggedRequest& request) {
   CHECK(line.room() >= kOutcomeBytes);
 }
 
+void log_connection(net::Buffer& line, const LoggedConnection& connection) {
+  begin(line, connection);
+  append_text(line, "proto", "tcp", kShortBytes);
+  if (!connection.server_name.empty())
+    append_text(line, "sni", connection.server_name, kShortBytes);
+}
+
 void log_outcome(net::Buffer& line, const LoggedOutcome& outcome) {
-  append_named_number(line, "status", outcome.status);
+  if (outcome.http) append_named_number(line, "status", outcome.status);
   if (!outcome.error.empty()) append_text(line, "error", outcome.error, kShortBytes);
   if (!outcome.rule.empty()) append_text(line, "rule", outcome.rule, kShortBytes);
   if (!outcome.route.empty()) append_text(line, "route", outcome.route, kShortBytes);
@@ -135,8 +148,10 @@ void log_outcome(net::Buffer& line, const LoggedOutcome& outcome) {
   if (outcome.queue_us > 0) append_named_seconds(line, "t_queue", outcome.queue_us);
   if (outcome.attempts > 0) {
     append_named_seconds(line, "t_connect", outcome.connect_us);
-    append_named_seconds(line, "t_ttfb", outcome.first_byte_us);
-    line.append(outcome.reused ? ",\"reused\":true" : ",\"reused\":false");
+    if (outcome.http) {
+      append_named_seconds(line, "t_ttfb", outcome.first_byte_us);
+      line.append(outcome.reused ? ",\"reused\":true" : ",\"reused\":false");
+    }
   }
   append_named_number(line, "rx", outcome.bytes_received);
   append_named_number(line, "tx", outcome.bytes_sent);

@@ -26,6 +26,15 @@ struct LoggedRequest {
   std::string_view proto;  // "1.1", "1.0", or empty when it was not understood.
 };
 
+// A connection of a TCP listener, or what a request has become.
+struct LoggedConnection {
+  std::uint64_t wall_clock_ns = 0;  // When it was accepted.
+  std::string_view client;
+  std::uint16_t client_port = 0;
+  std::string_view listener;
+  std::string_view server_name;  // Of its ClientHello, or empty.
+};
+
 struct LoggedOutcome {
   std::uint16_t status = 0;  // 0: the client got no answer.
   std::string_view error;    // From the closed list, or empty.
@@ -40,11 +49,13 @@ struct LoggedOutcome {
   std::uint64_t bytes_received = 0;  // Body bytes from the client.
   std::uint64_t bytes_sent = 0;      // Body bytes to the client.
   std::uint32_t attempts = 0;
+  bool http = true;     // There is a status, and an answer with a first byte.
   bool reused = false;  // The last attempt used a kept connection.
 };
 
 // Starts the line in `line`, an empty leased buffer.
 void log_request(net::Buffer& line, const LoggedRequest& request);
+void log_connection(net::Buffer& line, const LoggedConnection& connection);
 // Ends the line. A line without log_request() gets only the outcome.
 void log_outcome(net::Buffer& line, const LoggedOutcome& outcome);
 

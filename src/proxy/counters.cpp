@@ -7,6 +7,8 @@ const char* to_string(CloseReason reason) {
     case CloseReason::client_finished: return "client_finished";
     case CloseReason::client_asked: return "client_asked";
     case CloseReason::server_framing: return "server_framing";
+    case CloseReason::relay_finished: return "relay_finished";
+    case CloseReason::server_broken: return "server_broken";
     case CloseReason::crowded: return "crowded";
     case CloseReason::idle_timeout: return "idle_timeout";
     case CloseReason::answered_early: return "answered_early";

@@ -22,6 +22,8 @@ enum class CloseReason : std::uint8_t {
   client_finished,   // The client closed between two requests.
   client_asked,      // Connection: close, or HTTP/1.0 without keep-alive.
   server_framing,    // The answer's end is the end of the connection (HTTP/1.0 clients).
+  relay_finished,    // A relay or tunnel: both sides closed in order.
+  server_broken,     // A relay or tunnel: the server's connection was reset.
   crowded,           // It was idle, or had its answer, while others waited at max_connections.
   idle_timeout,      // No further request came in time.
   answered_early,    // The answer came before the request's end, and the rest is in doubt.
@@ -43,6 +45,8 @@ struct WorkerCounters {
   Counter requests_in_flight;  // From the end of a head to the end of the exchange.
   std::array<Counter, kErrorWordCount> errors;
   std::array<Counter, kCloseReasonCount> closes;
+  Counter relays;       // TCP connections that got a server, and requests that became a tunnel.
+  Counter relays_open;  // Of them, now.
   net::TrafficCounters downstream;
   net::TrafficCounters upstream;
   Counter retries_other_server;      // The connection attempt failed, another server was asked.

@@ -22,15 +22,18 @@ Exchange::Exchange(Worker& worker, HttpSession& session)
 
 Exchange::~Exchange() {
   attempt_end();
+  if (tunnel_ != nullptr) worker_.counters().relays_open.subtract();
   if (head_read_) worker_.counters().requests_in_flight.subtract();
   worker_.exchange_ended(use_);
 }
 
 Exchange::Outcome Exchange::step() {
   interim_heads_ = 0;
-  // Before the head is complete there is no exchange to fail: read_head() finds the end.
-  const bool under_way =
-      core_.request() != RequestState::head && core_.response() != ResponseState::complete;
+  // Before the head is complete there is no exchange to fail: read_head() finds the end. A tunnel
+  // delivers what was sent before.
+  const bool under_way = core_.request() != RequestState::head &&
+                         core_.response() != ResponseState::complete &&
+                         core_.response() != ResponseState::tunnel;
   if (client_.ready.error() && under_way) client_lost(ProxyError::client_closed);
   if (core_.request() == RequestState::head) {
     if (const std::optional<Outcome> outcome = read_head()) return *outcome;
@@ -70,6 +73,7 @@ Exchange::Progress Exchange::advance() {
   switch (core_.response()) {
     case ResponseState::none: response = read_response(); break;
     case ResponseState::relaying: response = send_response(); break;
+    case ResponseState::tunnel: response = relay_tunnel(); break;
     case ResponseState::local: response = send_local(); break;
     case ResponseState::complete:
     case ResponseState::broken: break;
@@ -83,7 +87,10 @@ Exchange::Outcome Exchange::expire() {
   if (deadline_ms() > now_ms()) return Outcome::wait;
   const bool request_is_due = request_deadline_ms() <= now_ms();
   if (!request_is_due) {
-    if (response_stall_.client) {
+    if (core_.response() == ResponseState::tunnel) {
+      note_error(refusal(ProxyError::tunnel_idle_timeout));
+      tunnel_end(CloseReason::idle_timeout);
+    } else if (response_stall_.client) {
       client_lost(ProxyError::client_write_timeout);
     } else {
       break_response(refusal(ProxyError::response_body_timeout));
@@ -180,6 +187,9 @@ std::uint64_t Exchange::step_deadline_ms() const {
 }
 
 std::uint64_t Exchange::response_deadline_ms() const {
+  if (core_.response() == ResponseState::tunnel) {
+    return tunnel_->quiet_since_ms() + listener_plan().tunnel_idle_timeout_ms;
+  }
   const bool sending =
       core_.response() == ResponseState::relaying || core_.response() == ResponseState::local;
   return sending ? stall_deadline_ms(response_stall_) : loop::Timer::kNever;
@@ -240,8 +250,8 @@ void Exchange::count_and_log() {
   outcome.duration_us = now_us() - started_us_;
   outcome.connect_us = connect_us_;
   outcome.first_byte_us = first_byte_us_;
-  outcome.bytes_received = request_flow_.body_bytes();
-  outcome.bytes_sent = response_flow_.body_bytes();
+  outcome.bytes_received = tunnel_ ? tunnel_->from_client() : request_flow_.body_bytes();
+  outcome.bytes_sent = tunnel_ ? tunnel_->from_server() : response_flow_.body_bytes();
   outcome.queue_us = choice_.waited_us();
   outcome.attempts = attempts_;
   outcome.reused = attempt_.reused;

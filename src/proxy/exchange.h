@@ -10,16 +10,19 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "http/head_parser.h"
 #include "http/request.h"
 #include "http/response.h"
+#include "http/upgrade.h"
 #include "proxy/body_flow.h"
 #include "proxy/counters.h"
 #include "proxy/exchange_core.h"
 #include "proxy/rate_limiter.h"
+#include "proxy/relay.h"
 #include "proxy/router.h"
 #include "upstream/server_choice.h"
 
@@ -114,6 +117,7 @@ class Exchange {
   [[nodiscard]] bool retry_for_status(std::uint16_t status);
   [[nodiscard]] Retry retry_within_bounds(Retry retry, std::uint32_t failed_server);
   [[nodiscard]] AttemptFacts attempt_facts() const;
+  [[nodiscard]] std::uint64_t connection_owner();
   void attempt_adopt(upstream::ServerConnection& connection, bool connected);
   void attempt_connected();
   void attempt_connect_failed(os::IoStatus status);
@@ -134,7 +138,9 @@ class Exchange {
   Progress answer_broken(http::ParseError rule);
   Progress relay_head();
   Progress relay_interim(const http::ResponseInfo& info);
+  Progress relay_switch(const http::ResponseInfo& info);
   Progress relay_final(const http::ResponseInfo& info);
+  void answer_head_seen(std::uint16_t status);
   [[nodiscard]] bool keeps_cookie() const;
   [[nodiscard]] std::optional<CloseReason> response_closes(const http::ResponseInfo& info,
                                                            bool chunked) const;
@@ -149,6 +155,12 @@ class Exchange {
   void local_begin(std::uint16_t status);
   void local_end(std::size_t written);
   void break_response(const Refusal& cause);
+
+  // exchange_tunnel.cpp
+  Progress answer_connect();
+  void tunnel_begin();
+  Progress relay_tunnel();
+  void tunnel_end(CloseReason reason);
 
   // exchange.cpp
   Progress advance();
@@ -195,7 +207,9 @@ class Exchange {
   http::HeadParser request_parser_;
   http::RequestInfo request_;
   BodyFlow request_flow_;
-  net::Buffer outgoing_;
+  http::UpgradeOffer upgrade_;          // What the server is offered to switch to.
+  net::Buffer outgoing_;                // Of connections, a PROXY header; then the head.
+  std::size_t introduction_bytes_ = 0;  // Of the PROXY header.
   const Route* route_ = nullptr;
   const MirrorPlan* mirror_ = nullptr;  // Where a copy goes as well, until it does.
   std::uint64_t mirror_key_ = 0;        // For the choice of its server.
@@ -219,6 +233,7 @@ class Exchange {
   bool fresh_only_ = false;          // A kept connection failed: no more of those.
 
   // The response.
+  std::unique_ptr<Relay> tunnel_;  // Once the protocol has been switched.
   http::HeadParser response_parser_;
   BodyFlow response_flow_;
   std::uint64_t server_idle_ms_ = 0;  // How long the connection may be kept; 0: not at all.

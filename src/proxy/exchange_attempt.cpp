@@ -11,14 +11,6 @@
 namespace weir::proxy {
 namespace {
 
-// Descriptors come back as other connections end, usually within milliseconds: an
-// exchange that is short of one looks again this often, for this long.
-constexpr std::uint64_t kDescriptorRetryMs = 10;
-constexpr std::uint64_t kDescriptorWaitMs = 1'000;
-
-// A client is not kept waiting for more silent servers than this: each costs a whole timeout.
-constexpr std::uint8_t kSilentServersMax = 2;
-
 // No server can be asked: the backend may name another status for that.
 bool is_about_servers(ProxyError error) {
   return error == ProxyError::no_healthy_server || error == ProxyError::connect_refused ||
@@ -46,14 +38,15 @@ Exchange::Progress Exchange::attempt_server() {
     case Found::nothing: answer_no_server(); return Progress::moved;
   }
   upstream::ServerPool& pool = *attempt_.pick->pool;
+  const bool fresh = fresh_only_ || request_.method == http::MethodId::connect;
   upstream::ServerConnection* kept =
-      fresh_only_ ? nullptr : pool.take_idle(!http::is_idempotent(request_.method));
+      fresh ? nullptr : pool.take_idle(connection_owner(), !http::is_idempotent(request_.method));
   if (kept != nullptr) {
     attempt_.reused = true;
     attempt_adopt(*kept, true);
     return Progress::moved;
   }
-  const upstream::ServerPool::Connecting connecting = pool.connect();
+  const upstream::ServerPool::Connecting connecting = pool.connect(connection_owner());
   if (connecting.connection == nullptr) {
     attempt_connect_failed(connecting.status);
     return Progress::moved;
@@ -162,10 +155,16 @@ bool Exchange::retry_for_status(std::uint16_t status) {
   return true;
 }
 
+// A connection that says who the client is carries nobody else's requests.
+std::uint64_t Exchange::connection_owner() {
+  return plan_->send_proxy == 0 ? upstream::ServerPool::kAnyone : client_.id();
+}
+
 void Exchange::attempt_adopt(upstream::ServerConnection& connection, bool connected) {
   attempt_.connection = &connection;
   worker_.loop().redirect(connection, &client_);
   connection.out = std::move(outgoing_);
+  if (attempt_.reused) connection.out.consume(introduction_bytes_);
   response_parser_.begin(http::HeadParser::Mode::response, {});
   if (connected) return attempt_connected();
   attempt_.pending = true;
@@ -263,7 +262,8 @@ AttemptFacts Exchange::attempt_facts() const {
 }
 
 bool Exchange::sent_to_server() const {
-  return attempt_.connection->out.consumed() > 0 || !request_flow_.repeatable();
+  const std::size_t consumed = attempt_.connection->out.consumed();
+  return consumed > introduction_bytes_ || !request_flow_.repeatable();
 }
 
 // --- What is told about the server ---------------------------------------------------------------

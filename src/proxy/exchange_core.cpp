@@ -35,6 +35,7 @@ void ExchangeCore::enter(RequestState next) {
 void ExchangeCore::enter(ResponseState next) {
   CHECK(kResponseNext[static_cast<std::size_t>(response_)][static_cast<std::size_t>(next)],
         to_string(next));
+  CHECK(next != ResponseState::tunnel || request_ == RequestState::complete);
   os::trace_transition(os::Machine::response, response_, next);
   response_ = next;
 }
@@ -68,6 +69,7 @@ const char* to_string(ResponseState state) {
   switch (state) {
     case ResponseState::none: return "none";
     case ResponseState::relaying: return "relaying";
+    case ResponseState::tunnel: return "tunnel";
     case ResponseState::local: return "local";
     case ResponseState::complete: return "complete";
     case ResponseState::broken: return "broken";

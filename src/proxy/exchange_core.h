@@ -10,6 +10,8 @@
 //   response   none ----> relaying ----> complete
 //                |            |
 //                +--> local --+--------> broken
+//                |                          |
+//                +--> tunnel ---------------+-> complete
 //
 // Joint rules:
 //   - The response may begin while the request is still `sending` (an early answer, or a server
@@ -17,6 +19,7 @@
 //   - When the response is complete before its request, a server that keeps its connection gets
 //     the rest; otherwise `sending` turns into `discarding`.
 //   - Going back from `sending` or `complete` to `ready` (another attempt) needs a response `none`.
+//   - A tunnel needs a request `complete`; both connections close behind it.
 //   - The client's connection is used again only from (complete, complete): request and response
 //     both ended exactly.
 #pragma once
@@ -51,17 +54,19 @@ static_assert(kRequestNext.size() == static_cast<std::size_t>(RequestState::ende
 enum class ResponseState : std::uint8_t {
   none,      // Not a byte of a final answer has gone to the client; interim ones may have.
   relaying,  // The server's head was written, its body follows. Deadline: progress.
+  tunnel,    // Another protocol is spoken, both ways. Deadline: tunnel_idle.
   local,     // weir's own answer is being sent. Deadline: the client's progress.
   complete,  // The client's socket has taken every byte.
   broken,    // Cannot be completed: the client must see that it is cut short.
 };
 inline constexpr std::array kResponseNext = {
-    //         none   relaying local complete broken
-    std::array{false, true, true, false, true},     // none
-    std::array{false, false, false, true, true},    // relaying
-    std::array{false, false, false, true, true},    // local
-    std::array{false, false, false, false, false},  // complete
-    std::array{false, false, false, false, false}   // broken
+    //         none   relaying tunnel local complete broken
+    std::array{false, true, true, true, false, true},      // none
+    std::array{false, false, false, false, true, true},    // relaying
+    std::array{false, false, false, false, true, true},    // tunnel
+    std::array{false, false, false, false, true, true},    // local
+    std::array{false, false, false, false, false, false},  // complete
+    std::array{false, false, false, false, false, false}   // broken
 };
 static_assert(kResponseNext.size() == static_cast<std::size_t>(ResponseState::broken) + 1);
 

@@ -2,13 +2,13 @@
 // server, and moving the body.
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "balance/hash_key.h"
 #include "http/scan.h"
 #include "http/writer.h"
 #include "proxy/exchange.h"
+#include "proxy/networks.h"
 #include "proxy/request_key.h"
 #include "proxy/worker.h"
 #include "upstream/sticky_plan.h"
@@ -19,17 +19,6 @@ namespace {
 // What is left of a body that nobody wants is read this far, to keep the connection.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 
-bool contains(const config::Network& network, const os::Peer& peer) {
-  const os::Peer::Family family = network.ipv6 ? os::Peer::Family::ipv6 : os::Peer::Family::ipv4;
-  if (peer.family != family) return false;
-  const std::size_t whole = network.prefix_bits / 8;
-  if (std::memcmp(network.address, peer.ip.data(), whole) != 0) return false;
-  const unsigned rest = network.prefix_bits % 8;
-  if (rest == 0) return true;
-  const unsigned mask = 0xffu << (8 - rest) & 0xffu;
-  return (network.address[whole] & mask) == (peer.ip[whole] & mask);
-}
-
 // As in a Host field; empty without an address.
 std::string host_text(const os::Peer& name) {
   char room[os::Peer::kTextMax];
@@ -37,11 +26,6 @@ std::string host_text(const os::Peer& name) {
   if (address.empty()) return address;
   const bool brackets = address.find(':') != std::string::npos;
   return (brackets ? "[" + address + "]" : address) + ":" + std::to_string(name.port);
-}
-
-bool is_trusted(const config::ForwardedHeaders& forwarded, const os::Peer& peer) {
-  return std::any_of(forwarded.trusted_proxies.begin(), forwarded.trusted_proxies.end(),
-                     [&](const config::Network& network) { return contains(network, peer); });
 }
 
 }  // namespace
@@ -99,10 +83,6 @@ void Exchange::understand_head() {
     answer(refusal(info.error()));
     return;
   }
-  if (request_.method == http::MethodId::connect) {
-    answer(refusal(http::ParseError::connect_not_allowed));
-    return;
-  }
   client_persists_ = request_.keep_alive;
   route_request();
 }
@@ -112,16 +92,23 @@ void Exchange::route_request() {
   request_flow_.begin(request_.body, request_.body.kind == http::BodyFraming::Kind::chunked,
                       request_parser_, {});
   if (http::is_idempotent(request_.method)) request_flow_.hold();
-  route_ = use_.snapshot->router().match(client_.listener(), head.view(request_.host),
-                                         request_.path(head), head.method());
+  const bool connect = request_.method == http::MethodId::connect;
+  const Router& router = use_.snapshot->router();
+  route_ = connect ? router.match_connect(client_.listener(), head, request_)
+                   : router.match(client_.listener(), head.view(request_.host), request_.path(head),
+                                  head.method());
   const std::optional<RateVerdict> over = route_ != nullptr ? choose_backend() : std::nullopt;
-  if (route_ != nullptr && route_->mirror.percent > 0) mirror_choose();
+  if (route_ != nullptr) upgrade_ = http::choose_upgrades(head, request_, route_->upgrade);
+  if (route_ != nullptr && route_->mirror.percent > 0 && !connect && upgrade_.empty()) {
+    mirror_choose();
+  }
   const bool written = route_ != nullptr && write_outgoing_head();
   client_.in.consume(head.head_bytes());
   if (client_.in.empty()) client_.in.release();
   core_.enter(RequestState::ready);
   if (route_ == nullptr) {
-    answer(refusal(ProxyError::no_route));
+    answer(connect ? refusal(http::ParseError::connect_not_allowed)
+                   : refusal(ProxyError::no_route));
   } else if (over) {
     Refusal cause = refusal(ProxyError::rate_limited);
     cause.retry_after_s = over->retry_after_s;
@@ -150,8 +137,9 @@ std::optional<RateVerdict> Exchange::choose_backend() {
         client_.peer(), &request_parser_, worker_.loop().now_ns());
     if (over) return over;
   }
-  if (plan_->hash_source != upstream::HashSource::none)
+  if (plan_->hash_source != upstream::HashSource::none) {
     choice_.tried = balance::Attempt(hash_key(*plan_));
+  }
   if (plan_->sticky != nullptr) choice_.bound = server_of_cookie();
   choice_.priority = queue_priority();
   return std::nullopt;
@@ -185,15 +173,22 @@ std::uint8_t Exchange::queue_priority() const {
   return valid ? static_cast<std::uint8_t>((*value)[0] - '0') : route_->priority;
 }
 
+// A CONNECT has none: its server sees what follows.
 bool Exchange::write_outgoing_head() {
   if (!outgoing_.lease(worker_.buffers())) return false;
+  if (plan_->send_proxy != 0) {
+    if (!client_.write_proxy_header(plan_->send_proxy, outgoing_)) return false;
+    introduction_bytes_ = outgoing_.size();
+  }
+  if (request_.method == http::MethodId::connect) return true;
   char client_text[os::Peer::kTextMax];
   const config::ForwardedHeaders& forwarded = listener_plan().forwarded;
   http::ForwardOptions options;
   options.x_forwarded = forwarded.x_forwarded;
   options.forwarded = forwarded.forwarded;
   options.via = forwarded.via;
-  options.trusted = is_trusted(forwarded, client_.peer());
+  options.upgrade = upgrade_.text();
+  options.trusted = contains(forwarded.trusted_proxies, client_.peer());
   options.client_ip = client_.peer().text(client_text);
   std::string own_address;
   if (request_.authority.size == 0) {

@@ -15,6 +15,7 @@ namespace weir::proxy {
 // In state none: waits for the server's head.
 Exchange::Progress Exchange::read_response() {
   if (attempt_.connection == nullptr || !attempt_.connected) return Progress::blocked;
+  if (request_.method == http::MethodId::connect) return answer_connect();
   if (interim_heads_ >= kInterimHeadsPerStep) return Progress::budget;
   upstream::ServerConnection& server = *attempt_.connection;
   while (true) {
@@ -60,7 +61,7 @@ std::optional<Exchange::Progress> Exchange::receive_response() {
 
 Exchange::Progress Exchange::relay_head() {
   const Result<http::ResponseInfo, http::ParseError> info =
-      http::analyse_response(response_parser_, request_.method);
+      http::analyse_response(response_parser_, request_.method, upgrade_.text());
   if (!info) return answer_broken(info.error());
   if (info->interim) ++interim_heads_;
   if (info->interim && request_.http10) {  // RFC 9110 15.2: an HTTP/1.0 client knows no 1xx.
@@ -73,6 +74,7 @@ Exchange::Progress Exchange::relay_head() {
     return Progress::moved;
   }
   if (!room_for_head()) return core_.finished() ? Progress::moved : Progress::blocked;
+  if (info->switches) return relay_switch(*info);
   return info->interim ? relay_interim(*info) : relay_final(*info);
 }
 
@@ -96,6 +98,22 @@ Exchange::Progress Exchange::relay_interim(const http::ResponseInfo& info) {
   attempt_.connection->in.consume(response_parser_.head_bytes());
   response_parser_.begin(http::HeadParser::Mode::response, {});
   continue_sent_ = continue_sent_ || info.status == 100;
+  return Progress::moved;
+}
+
+// A 101 that was asked for. A server that has not read the whole request cannot mean it.
+Exchange::Progress Exchange::relay_switch(const http::ResponseInfo& info) {
+  if (core_.request() != RequestState::complete) {
+    return answer_broken(http::ParseError::unexpected_upgrade);
+  }
+  attempt_answered(info.status);
+  const std::size_t written = http::write_response_head(client_.out.room_at(), client_.out.room(),
+                                                        response_parser_, info, {});
+  if (written == 0) return answer_broken(http::ParseError::head_too_large);
+  client_.out.produced(written);
+  attempt_.connection->in.consume(response_parser_.head_bytes());
+  answer_head_seen(info.status);
+  tunnel_begin();
   return Progress::moved;
 }
 
@@ -126,14 +144,18 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   response_flow_.begin(info.body, chunked, response_parser_, {});
   if (attempt_.was_reset) response_flow_.distrust_end();
   server_idle_ms_ = keep_time_ms(info, plan_->idle_timeout_ms);
-  status_ = info.status;
+  answer_head_seen(info.status);
+  core_.enter(ResponseState::relaying);
+  if (core_.request() == RequestState::complete) server.out.release();
+  return Progress::moved;
+}
+
+void Exchange::answer_head_seen(std::uint16_t status) {
+  status_ = status;
   first_byte_us_ = now_us() - attempt_.started_us;
   upstream::ServerCounters& counters = attempt_.pick->pool->counters();
   counters.responses.add();
   counters.first_byte_us.record(first_byte_us_);
-  core_.enter(ResponseState::relaying);
-  if (core_.request() == RequestState::complete) server.out.release();
-  return Progress::moved;
 }
 
 // The client has its cookie, or its server is only full for the moment.

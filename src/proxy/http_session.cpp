@@ -11,15 +11,8 @@ namespace weir::proxy {
 
 HttpSession::HttpSession(Worker& worker, std::uint32_t listener, os::Fd socket,
                          const os::Peer& peer)
-    : Connection(loop::SourceKind::downstream, worker.loop(), worker.buffers(),
-                 worker.counters().downstream),
-      worker_(worker),
-      peer_(peer),
-      listener_(listener),
-      idle_since_ms_(worker.loop().now_ms()) {
-  fd = std::move(socket);
-  ready.reset(loop::Readiness::kUnknown);
-}
+    : Session(worker, listener, std::move(socket), peer),
+      state_(to_be_greeted() ? State::greeting : State::idle) {}
 
 void HttpSession::enter(State next) {
   CHECK(kHttpSessionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
@@ -28,10 +21,9 @@ void HttpSession::enter(State next) {
   state_ = next;
 }
 
-void HttpSession::start() { loop().schedule(*this); }
-
 void HttpSession::run() {
   switch (state_) {
+    case State::greeting: greeting_step(); break;
     case State::idle:
       if (in.empty() && !ready.may_receive()) return;  // An OUT edge, most likely.
       exchange_begin();
@@ -44,6 +36,7 @@ void HttpSession::run() {
 
 void HttpSession::expire() {
   switch (state_) {
+    case State::greeting: refuse(ProxyError::bad_proxy_header); break;
     case State::idle: close_begin(CloseReason::idle_timeout); break;
     case State::exchanging: exchange_outcome(exchange_->expire()); break;
     case State::lingering: close_begin(close_reason_); break;
@@ -51,9 +44,30 @@ void HttpSession::expire() {
   }
 }
 
+void HttpSession::greeting_step() {
+  switch (greet()) {
+    case Greeting::waiting:
+      if (!ensure_watched()) return;
+      loop().set_deadline(*this, idle_since_ms() + plan().client_head_timeout_ms);
+      return;
+    case Greeting::complete: serve_next(); return;
+    case Greeting::bad: refuse(ProxyError::bad_proxy_header); return;
+    case Greeting::untrusted: refuse(ProxyError::untrusted_proxy_header); return;
+    case Greeting::over_limit: refuse(ProxyError::rate_limited); return;
+    case Greeting::left: close_begin(CloseReason::client_finished); return;
+    case Greeting::no_memory: close_begin(CloseReason::no_memory); return;
+  }
+}
+
+// Without a word: nobody knows yet what is spoken here.
+void HttpSession::refuse(ProxyError error) {
+  worker().counters().errors[refusal(error).index].add();
+  close_begin(CloseReason::refused);
+}
+
 void HttpSession::exchange_begin() {
   loop().cancel_deadline(*this);
-  exchange_ = worker_.create_exchange(*this);
+  exchange_ = worker().create_exchange(*this);
   if (exchange_ == nullptr) {
     close_begin(CloseReason::no_memory);
     return;
@@ -90,11 +104,9 @@ void HttpSession::exchange_finished() {
   switch (fate) {
     case ClientFate::keep:
       served_ = true;
-      idle_since_ms_ = loop().now_ms();
-      worker_.session_idle(*this);
-      wait_idle();
-      // What is here already is served next, after the others had their turn.
-      if (state_ == State::idle && (!in.empty() || ready.may_receive())) loop().schedule(*this);
+      begin_idle();
+      worker().session_idle(*this);
+      serve_next();
       return;
     case ClientFate::close: close_begin(reason); return;
     case ClientFate::close_staged: close_staged(reason); return;
@@ -105,8 +117,14 @@ void HttpSession::exchange_finished() {
   }
 }
 
+// What is here already is served after the others had their turn.
+void HttpSession::serve_next() {
+  wait_idle();
+  if (state_ == State::idle && (!in.empty() || ready.may_receive())) loop().schedule(*this);
+}
+
 void HttpSession::exchange_destroy() {
-  worker_.destroy_exchange(*std::exchange(exchange_, nullptr));
+  worker().destroy_exchange(*std::exchange(exchange_, nullptr));
   out.release();
   run_as_interactive();
 }
@@ -115,28 +133,23 @@ void HttpSession::exchange_destroy() {
 void HttpSession::wait_idle() {
   enter(State::idle);
   if (in.empty()) in.release();
-  if (worker_.draining() && served_ && in.empty() && !ready.may_receive()) {
+  if (worker().draining() && served_ && in.empty() && !ready.may_receive()) {
     close_begin(CloseReason::draining);
     return;
   }
   if (!ensure_watched()) return;
-  const ListenerPlan& plan = worker_.listener_plan(listener_);
+  const ListenerPlan& timeouts = plan();
   // A new client owes its first request sooner than a known one its next.
   std::uint64_t patience_ms =
-      served_ ? plan.client_idle_timeout_ms
-              : std::min(plan.client_idle_timeout_ms, plan.client_head_timeout_ms);
-  if (worker_.draining()) patience_ms = std::min(patience_ms, kDrainPatienceMs);
+      served_ ? timeouts.client_idle_timeout_ms
+              : std::min(timeouts.client_idle_timeout_ms, timeouts.client_head_timeout_ms);
+  if (worker().draining()) patience_ms = std::min(patience_ms, kDrainPatienceMs);
   loop().set_deadline(*this, loop().now_ms() + patience_ms);
 }
 
-bool HttpSession::ensure_watched() {
-  if (watched() || loop().watch(*this)) return true;
-  abort(CloseReason::no_memory);
-  return false;
-}
-
 void HttpSession::drain() {
-  if (state_ != State::idle || !in.empty() || !ask_quiet()) return;
+  const bool waits = state_ == State::idle || state_ == State::greeting;
+  if (!waits || !in.empty() || !ask_quiet()) return;
   if (served_) {
     close_begin(CloseReason::draining);
   } else {
@@ -146,8 +159,8 @@ void HttpSession::drain() {
 }
 
 void HttpSession::head_arrived() {
-  steady_ = served_ && loop().now_ms() - idle_since_ms_ < kSteadyMs;
-  worker_.session_busy(*this);
+  set_steady(served_ && loop().now_ms() - idle_since_ms() < kSteadyMs);
+  worker().session_busy(*this);
 }
 
 bool HttpSession::make_room() {
@@ -155,8 +168,8 @@ bool HttpSession::make_room() {
     close_begin(close_reason_);
     return true;
   }
-  const std::uint64_t idle_ms = loop().now_ms() - idle_since_ms_;
-  if (idle_ms < (steady_ ? kSteadyMs : served_ ? 0 : kArrivalMs)) return false;
+  const std::uint64_t idle_ms = loop().now_ms() - idle_since_ms();
+  if (idle_ms < (in_steady_use() ? kSteadyMs : served_ ? 0 : kArrivalMs)) return false;
   if (!ask_quiet()) return false;
   close_begin(CloseReason::crowded);
   return true;
@@ -173,10 +186,7 @@ void HttpSession::abort(CloseReason reason) {
 void HttpSession::close_begin(CloseReason reason) {
   if (exchange_ != nullptr) exchange_destroy();
   enter(State::closed);
-  worker_.counters().closes[static_cast<std::size_t>(reason)].add();
-  in.release();
-  out.release();
-  worker_.session_ended(*this);
+  end(reason);
 }
 
 // RFC 9112 9.6: closing with unread bytes resets the connection, and the client may lose the
@@ -184,7 +194,7 @@ void HttpSession::close_begin(CloseReason reason) {
 void HttpSession::close_staged(CloseReason reason) {
   close_reason_ = reason;
   enter(State::lingering);
-  worker_.session_lingers(*this);
+  worker().session_lingers(*this);
   os::shutdown_send(fd);
   if (!ensure_watched()) return;
   loop().set_deadline(*this, loop().now_ms() + kLingerMs);
@@ -204,10 +214,11 @@ void HttpSession::linger_step() {
   in.release();
 }
 
-void HttpSession::reap() { worker_.destroy_session(*this); }
+void HttpSession::reap() { worker().destroy_session(*this); }
 
 const char* to_string(HttpSession::State state) {
   switch (state) {
+    case HttpSession::State::greeting: return "greeting";
     case HttpSession::State::idle: return "idle";
     case HttpSession::State::exchanging: return "exchanging";
     case HttpSession::State::lingering: return "lingering";

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "proxy/server_report.h"
+#include "proxy/session.h"
 #include "proxy/worker.h"
 
 namespace weir::proxy {
@@ -27,8 +28,10 @@ Mirror::Mirror(Worker& worker, SnapshotUse& use, std::uint32_t backend, http::Me
 
 Mirror::~Mirror() { worker_.exchange_ended(use_); }
 
-bool Mirror::begin(std::uint64_t key, std::string_view request) {
+bool Mirror::begin(Session& client, std::uint64_t key, std::string_view request) {
   if (!request_.lease(worker_.buffers())) return false;
+  if (plan_.send_proxy != 0 && !client.write_proxy_header(plan_.send_proxy, request_)) return false;
+  if (request.size() > request_.room()) return false;
   const balance::Attempt attempt(key);
   const upstream::Backend::Picked picked = backend_.pick(plan_, {attempt}, now_us());
   if (picked.outcome != upstream::Backend::Outcome::picked) return false;
@@ -99,11 +102,15 @@ void Mirror::reap() { worker_.mirrors().destroy(*this); }
 
 // There is no second try, so a kept connection is looked at twice.
 void Mirror::connect() {
-  if (upstream::ServerConnection* kept = pick_.pool->take_idle(true)) {
+  // One that says who the client is carries nobody else's requests.
+  const bool nameless = plan_.send_proxy == 0;
+  if (upstream::ServerConnection* kept =
+          nameless ? pick_.pool->take_idle(upstream::ServerPool::kAnyone, true) : nullptr) {
     reused_ = true;
     return adopt(*kept, true);
   }
-  const upstream::ServerPool::Connecting connecting = pick_.pool->connect();
+  const upstream::ServerPool::Connecting connecting =
+      pick_.pool->connect(upstream::ServerPool::kAnyone);
   if (connecting.connection == nullptr) return connect_failed(connecting.status);
   adopt(*connecting.connection, connecting.status == os::IoStatus::done);
 }
@@ -189,7 +196,7 @@ void Mirror::read_head() {
 // ServerPool::put_back() sees the bytes that are left, and closes it.
 void Mirror::head_complete(const http::ResponseInfo& info) {
   answered(info.status);
-  idle_ms_ = keep_time_ms(info, plan_.idle_timeout_ms);
+  idle_ms_ = plan_.send_proxy == 0 ? keep_time_ms(info, plan_.idle_timeout_ms) : 0;
   body_.begin(info.body, false, parser_, {});
   enter(State::discarding);
 }

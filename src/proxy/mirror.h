@@ -28,6 +28,7 @@
 
 namespace weir::proxy {
 
+class Session;
 class Worker;
 struct SnapshotUse;
 struct MirrorTag;
@@ -49,7 +50,7 @@ class Mirror final : public loop::Source, public ListLink<MirrorTag> {
 
   // Takes a copy of `request` and a server for it. False when there is no server with room or no
   // block: to be destroyed then.
-  [[nodiscard]] bool begin(std::uint64_t key, std::string_view request);
+  [[nodiscard]] bool begin(Session& client, std::uint64_t key, std::string_view request);
   // Ends now: the program leaves.
   void abandon();
 

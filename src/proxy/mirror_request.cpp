@@ -27,8 +27,9 @@ void Exchange::mirror_request() {
     return;
   }
   const net::Buffer& sent = attempt_.connection->out;
-  worker_.mirrors().copy(use_, mirror->backend, mirror_key_, request_.method,
-                         {sent.data() - sent.consumed(), sent.consumed()});
+  std::string_view request(sent.data() - sent.consumed(), sent.consumed());
+  request.remove_prefix(introduction_bytes_);
+  worker_.mirrors().copy(use_, client_, mirror->backend, mirror_key_, request_.method, request);
 }
 
 }  // namespace weir::proxy

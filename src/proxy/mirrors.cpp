@@ -4,10 +4,10 @@
 
 namespace weir::proxy {
 
-void Mirrors::copy(SnapshotUse& use, std::uint32_t backend, std::uint64_t key,
+void Mirrors::copy(SnapshotUse& use, Session& client, std::uint32_t backend, std::uint64_t key,
                    http::MethodId method, std::string_view request) {
   Mirror* mirror = worker_.draining() ? nullptr : slab_.create(worker_, use, backend, method);
-  if (mirror != nullptr && mirror->begin(key, request)) {
+  if (mirror != nullptr && mirror->begin(client, key, request)) {
     under_way_.push_back(*mirror);
     worker_.counters().mirrored.add();
     return;

@@ -21,10 +21,11 @@ class Mirrors {
   explicit Mirrors(Worker& worker) : worker_(worker) {}
 
   // Sends a copy of `request` (a whole message as a server was sent it) to backend `backend` of the
-  // snapshot, if there is room. `key`: for keyed policies. Does no I/O: that is the copy's first
+  // snapshot, if there is room. `key`: for keyed policies; `client`: for a
+  // PROXY header. Does no I/O: that is the copy's first
   // step.
-  void copy(SnapshotUse& use, std::uint32_t backend, std::uint64_t key, http::MethodId method,
-            std::string_view request);
+  void copy(SnapshotUse& use, Session& client, std::uint32_t backend, std::uint64_t key,
+            http::MethodId method, std::string_view request);
   // All that are under way end now.
   void abandon_all();
 

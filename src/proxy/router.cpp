@@ -17,6 +17,13 @@ std::uint32_t backend_index(const config::Config& config, const std::string& nam
   return static_cast<std::uint32_t>(at - config.backends.begin());
 }
 
+const config::Listener& find_listener(const config::Config& config, const std::string& name) {
+  const auto at = std::find_if(config.listeners.begin(), config.listeners.end(),
+                               [&](const config::Listener& l) { return l.name == name; });
+  CHECK(at != config.listeners.end(), "a running listener without a configuration");
+  return *at;
+}
+
 std::uint32_t limit_index(const config::Config& config, const std::string& name) {
   const auto at = std::find_if(config.limits.begin(), config.limits.end(),
                                [&](const config::RateLimit& limit) { return limit.name == name; });
@@ -36,7 +43,7 @@ Route compile(const config::Config& config, const config::Route& from, std::size
   }
   for (const std::string& limit : from.limits) route.limits.push_back(limit_index(config, limit));
   route.priority = static_cast<std::uint8_t>(from.priority);
-  for (const std::string& host : from.hosts) {
+  for (const std::string& host : from.sni.empty() ? from.hosts : from.sni) {
     if (host.starts_with("*.")) {
       route.hosts_suffix.push_back(host.substr(1));
     } else {
@@ -46,6 +53,16 @@ Route compile(const config::Config& config, const config::Route& from, std::size
   route.path_exact = from.path.starts_with('=');
   route.path = route.path_exact ? from.path.substr(1) : from.path;
   route.methods = from.methods;
+  route.upgrade = from.upgrade;
+  route.connect = from.connect;
+  return route;
+}
+
+// Where connections of a TCP listener go that no route takes.
+Route compile_default(const config::Config& config, const config::Listener& from) {
+  Route route;
+  route.label = "listener " + from.name;
+  route.backends.add(backend_index(config, from.backend), 1);
   return route;
 }
 
@@ -87,15 +104,22 @@ bool Route::takes_method(std::string_view method) const {
 }
 
 Router::Router(const config::Config& config, const std::vector<std::string>& listeners)
-    : by_listener_(listeners.size()) {
+    : by_listener_(listeners.size()), by_name_(listeners.size()) {
+  std::vector<const config::Listener*> running;
+  for (const std::string& name : listeners) running.push_back(&find_listener(config, name));
   for (const config::Route& from : config.routes) {
     const auto index = static_cast<std::uint32_t>(routes_.size());
     routes_.push_back(compile(config, from, routes_.size() + 1));
-    for (std::size_t i = 0; i < listeners.size(); ++i) {
-      const bool named = std::find(from.listeners.begin(), from.listeners.end(), listeners[i]) !=
-                         from.listeners.end();
-      if (named || from.listeners.empty()) by_listener_[i].push_back(index);
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      if (!from.serves(*running[i])) continue;
+      by_listener_[i].push_back(index);
+      if (!from.sni.empty()) by_name_[i] = true;
     }
+  }
+  for (std::size_t i = 0; i < running.size(); ++i) {
+    if (running[i]->backend.empty()) continue;
+    by_listener_[i].push_back(static_cast<std::uint32_t>(routes_.size()));
+    routes_.push_back(compile_default(config, *running[i]));
   }
 }
 
@@ -110,9 +134,29 @@ const Route* Router::match(std::uint32_t listener, std::string_view host, std::s
   if (lower_host.ends_with('.')) lower_host.remove_suffix(1);
   for (const std::uint32_t index : by_listener_[listener]) {
     const Route& route = routes_[index];
+    if (!route.connect.empty()) continue;
     if (route.takes_path(path) && route.takes_method(method) && route.takes_host(lower_host)) {
       return &route;
     }
+  }
+  return nullptr;
+}
+
+const Route* Router::match_connect(std::uint32_t listener, const http::HeadParser& head,
+                                   const http::RequestInfo& request) const {
+  for (const std::uint32_t index : by_listener_[listener]) {
+    const std::vector<std::string>& targets = routes_[index].connect;
+    const bool takes = std::any_of(targets.begin(), targets.end(), [&](const std::string& target) {
+      return request.connects_to(head, target);
+    });
+    if (takes) return &routes_[index];
+  }
+  return nullptr;
+}
+
+const Route* Router::match_name(std::uint32_t listener, std::string_view lower_name) const {
+  for (const std::uint32_t index : by_listener_[listener]) {
+    if (routes_[index].takes_host(lower_name)) return &routes_[index];
   }
   return nullptr;
 }

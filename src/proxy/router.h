@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "http/request.h"
 
 namespace weir::proxy {
 
@@ -47,7 +48,10 @@ struct Route {
   std::string path;
   bool path_exact = false;
   std::vector<std::string> methods;
+  std::vector<std::string> upgrade;  // Protocols a client may switch to.
+  std::vector<std::string> connect;  // "host:port" of CONNECT; not empty: takes nothing else.
 
+  // Of a request, or of a TLS connection. Without any it takes all.
   [[nodiscard]] bool takes_host(std::string_view lower_host) const;
   // Prefixes match on segment borders: "/api" takes "/api" and "/api/x", not "/apis".
   [[nodiscard]] bool takes_path(std::string_view request_path) const;
@@ -65,9 +69,18 @@ class Router {
   [[nodiscard]] const Route* match(std::uint32_t listener, std::string_view host,
                                    std::string_view path, std::string_view method) const;
 
+  // For a CONNECT.
+  [[nodiscard]] const Route* match_connect(std::uint32_t listener, const http::HeadParser& head,
+                                           const http::RequestInfo& request) const;
+  // For a connection of a TCP listener. `lower_name`: from its ClientHello, or empty.
+  [[nodiscard]] const Route* match_name(std::uint32_t listener, std::string_view lower_name) const;
+  // The TCP listener has routes for names.
+  [[nodiscard]] bool by_name(std::uint32_t listener) const { return by_name_[listener]; }
+
  private:
   std::vector<Route> routes_;
   std::vector<std::vector<std::uint32_t>> by_listener_;  // Indices into routes_, in written order.
+  std::vector<bool> by_name_;                            // By listener.
 };
 
 }  // namespace weir::proxy

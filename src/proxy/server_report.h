@@ -12,6 +12,13 @@ namespace weir::proxy {
 
 class Worker;
 
+// Descriptors come back as other connections end, usually within milliseconds: who is short of one
+// looks again this often, for this long.
+inline constexpr std::uint64_t kDescriptorRetryMs = 10;
+inline constexpr std::uint64_t kDescriptorWaitMs = 1'000;
+// A client is not kept waiting for more silent servers than this: each costs a whole timeout.
+inline constexpr std::uint8_t kSilentServersMax = 2;
+
 // Tells the operator as well when the server is ejected or back. `why`: of a bad event, for the
 // log.
 void report_outcome(Worker& worker, const upstream::BackendPlan& plan, upstream::Backend& backend,

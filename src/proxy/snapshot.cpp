@@ -14,11 +14,15 @@ std::uint64_t ms(config::Milliseconds duration) {
 }
 
 ListenerPlan compile(const config::Listener& from) {
-  return {from.forwarded,
-          ms(from.timeouts.client_head),
-          ms(from.timeouts.client_idle),
-          ms(from.timeouts.client_body),
-          {}};
+  ListenerPlan plan;
+  plan.mode = from.mode;
+  plan.forwarded = from.forwarded;
+  plan.client_head_timeout_ms = ms(from.timeouts.client_head);
+  plan.client_idle_timeout_ms = ms(from.timeouts.client_idle);
+  plan.client_body_timeout_ms = ms(from.timeouts.client_body);
+  plan.tunnel_idle_timeout_ms = ms(from.timeouts.tunnel_idle);
+  plan.accept_proxy = from.accept_proxy;
+  return plan;
 }
 
 }  // namespace

@@ -23,11 +23,14 @@ class Worker;
 class Snapshot;
 
 struct ListenerPlan {
+  config::ListenerMode mode = config::ListenerMode::http;
   config::ForwardedHeaders forwarded;
   std::uint64_t client_head_timeout_ms = 10'000;
   std::uint64_t client_idle_timeout_ms = 60'000;
   std::uint64_t client_body_timeout_ms = 30'000;
-  std::vector<RateLimiter*> limits;  // For new connections.
+  std::uint64_t tunnel_idle_timeout_ms = 3'600'000;
+  std::vector<config::Network> accept_proxy;  // Clients that begin with a PROXY header.
+  std::vector<RateLimiter*> limits;           // For new connections.
 };
 
 // Told on the control thread.

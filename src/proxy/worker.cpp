@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "os/os.h"
+#include "proxy/networks.h"
 
 namespace weir::proxy {
 
@@ -47,16 +48,24 @@ struct Worker::ListenerSlot final : net::Acceptor {
   void nobody_accepted() override { state.connections.fetch_sub(1, std::memory_order_relaxed); }
 
   void accepted(os::Fd fd, const os::Peer& peer) override {
-    if (worker.connection_refused(index, peer)) {
-      state.counters[worker.index()].rate_limited.add();
+    // One who sends a PROXY header speaks for somebody else, who is looked at then.
+    const bool proxy = contains(worker.listener_plan(index).accept_proxy, peer);
+    if (!proxy && worker.refuses_connection(index, peer)) {
       os::close_with_reset(fd);
       return nobody_accepted();
     }
-    HttpSession* session = worker.session_slab_.create(worker, index, std::move(fd), peer);
+    Session* session = create_session(std::move(fd), peer);
     if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
     worker.spare_sessions_[index].others.push_back(*session);
     ++worker.sessions_open_;
     session->start();
+  }
+
+  Session* create_session(os::Fd fd, const os::Peer& peer) {
+    if (worker.listener_plan(index).mode == config::ListenerMode::tcp) {
+      return worker.tcp_sessions_.create(worker, index, std::move(fd), peer);
+    }
+    return worker.http_sessions_.create(worker, index, std::move(fd), peer);
   }
 
   bool descriptors_exhausted() override {
@@ -132,11 +141,13 @@ void Worker::take_snapshot(Snapshot& snapshot) {
   for (const auto& slot : listeners_) (void)slot->listener.start();
 }
 
-bool Worker::connection_refused(std::uint32_t listener, const os::Peer& peer) {
+bool Worker::refuses_connection(std::uint32_t listener, const os::Peer& peer) {
   const std::vector<RateLimiter*>& limits = listener_plan(listener).limits;
-  return std::any_of(limits.begin(), limits.end(), [&](RateLimiter* limit) {
+  const bool refused = std::any_of(limits.begin(), limits.end(), [&](RateLimiter* limit) {
     return limit->refuses(peer, nullptr, loop_.now_ns()).has_value();
   });
+  if (refused) setup_.listeners[listener]->counters[setup_.index].rate_limited.add();
+  return refused;
 }
 
 // A Backend of the present snapshot goes on where nothing changed for it.
@@ -216,7 +227,7 @@ void Worker::drain() {
   if (state_ != State::serving) return;
   enter(State::draining);
   for (const auto& slot : listeners_) slot->listener.drain();
-  for_each_session([](HttpSession& session) { session.drain(); });
+  for_each_session([](Session& session) { session.drain(); });
   mirrors_.abandon_all();
 }
 
@@ -226,7 +237,7 @@ void Worker::stop() {
   for (const auto& slot : listeners_) {
     if (!slot->listener.retired()) slot->listener.drain_and_close();
   }
-  for_each_session([](HttpSession& session) { session.abort(CloseReason::draining); });
+  for_each_session([](Session& session) { session.abort(CloseReason::draining); });
   mirrors_.abandon_all();
   upstreams_.retire_all();
   loop_.mailbox().deliver_all();  // From queues that sessions have just left: nobody is told later.
@@ -244,9 +255,9 @@ void Worker::for_each_session(Visit visit) {
 
 bool Worker::make_room(std::uint32_t listener) {
   Spare& spare = spare_sessions_[listener];
-  if (HttpSession* oldest = spare.lingering.front()) return oldest->make_room();
-  const HttpSession* steady = spare.steady.front();
-  const HttpSession* other = spare.others.front();
+  if (Session* oldest = spare.lingering.front()) return oldest->make_room();
+  const Session* steady = spare.steady.front();
+  const Session* other = spare.others.front();
   const bool steady_first =
       steady != nullptr && (other == nullptr || steady->idle_since_ms() < other->idle_since_ms());
   if (steady_first && one_makes_room(spare.steady)) return true;
@@ -258,20 +269,20 @@ bool Worker::one_makes_room(SessionList& sessions) {
   constexpr int kLooks = 8;
   int looks = 0;
   bool made = false;
-  (void)sessions.visit_until([&](HttpSession& session) {
+  (void)sessions.visit_until([&](Session& session) {
     made = session.make_room();
     return made || ++looks == kLooks;
   });
   return made;
 }
 
-void Worker::session_idle(HttpSession& session) {
+void Worker::session_idle(Session& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
   Spare& spare = spare_sessions_[session.listener()];
   (session.in_steady_use() ? spare.steady : spare.others).push_back(session);
 }
 
-void Worker::session_lingers(HttpSession& session) {
+void Worker::session_lingers(Session& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
   spare_sessions_[session.listener()].lingering.push_back(session);
 }
@@ -280,20 +291,18 @@ void Worker::resume_listeners() {
   for (const auto& slot : listeners_) slot->listener.resume();
 }
 
-void Worker::session_busy(HttpSession& session) {
+void Worker::session_busy(Session& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
   busy_sessions_.push_back(session);
 }
 
-void Worker::session_ended(HttpSession& session) {
+void Worker::session_ended(Session& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
   --sessions_open_;
   loop_.retire(session);
   setup_.listeners[session.listener()]->connections.fetch_sub(1, std::memory_order_relaxed);
   resume_listeners();
 }
-
-void Worker::destroy_session(HttpSession& session) { session_slab_.destroy(session); }
 
 std::string_view Worker::date() {
   if (loop_.now_ns() >= date_until_ns_) {

@@ -29,6 +29,7 @@
 #include "proxy/mirrors.h"
 #include "proxy/room_request.h"
 #include "proxy/snapshot.h"
+#include "proxy/tcp_session.h"
 #include "upstream/upstreams.h"
 
 namespace weir::proxy {
@@ -104,6 +105,10 @@ class Worker {
   [[nodiscard]] const ListenerState& listener_state(std::uint32_t listener) const {
     return *setup_.listeners[listener];
   }
+  // A limit on new connections has been reached; counted.
+  [[nodiscard]] bool refuses_connection(std::uint32_t listener, const os::Peer& peer);
+  // For a connection of a TCP listener, by the present snapshot.
+  [[nodiscard]] const Router& router() const { return current_->snapshot->router(); }
   // Closes a client of the listener without a request: one that lingers, else the one that has been
   // so longest. In steady use, it stays. False when there is none.
   [[nodiscard]] bool make_room(std::uint32_t listener);
@@ -116,6 +121,7 @@ class Worker {
   }
   // Any 32 random bits.
   [[nodiscard]] std::uint32_t random() { return static_cast<std::uint32_t>(prng_() >> 32); }
+  [[nodiscard]] std::uint64_t new_session_id() { return ++session_ids_; }
   // Where requests stand in the queues of backends.
   [[nodiscard]] upstream::Tickets& tickets() { return tickets_; }
   // IMF-fixdate of this second.
@@ -131,11 +137,12 @@ class Worker {
   void destroy_exchange(Exchange& exchange) { exchanges_.destroy(exchange); }
   [[nodiscard]] Mirrors& mirrors() { return mirrors_; }
   // For each session, where it stands in the order of those that make room for others.
-  void session_idle(HttpSession& session);
-  void session_busy(HttpSession& session);
-  void session_lingers(HttpSession& session);
-  void session_ended(HttpSession& session);  // Retired; its slot is freed by reap.
-  void destroy_session(HttpSession& session);
+  void session_idle(Session& session);
+  void session_busy(Session& session);
+  void session_lingers(Session& session);
+  void session_ended(Session& session);  // Retired; its slot is freed by reap.
+  void destroy_session(HttpSession& session) { http_sessions_.destroy(session); }
+  void destroy_session(TcpSession& session) { tcp_sessions_.destroy(session); }
 
   // One line for the operator: "server app/127.0.0.1:9001: ...".
   void log_event(std::string_view text);
@@ -151,19 +158,17 @@ class Worker {
     std::size_t snapshots = 0;
   };
   [[nodiscard]] Census census() const {
-    return {session_slab_.live(), exchanges_.live(), mirrors_.live(), upstreams_.connections(),
-            uses_.size() + retired_snapshots_.size()};
+    return {http_sessions_.live() + tcp_sessions_.live(), exchanges_.live(), mirrors_.live(),
+            upstreams_.connections(), uses_.size() + retired_snapshots_.size()};
   }
 
  private:
   struct ListenerSlot;
 
   void enter(State next);
-  [[nodiscard]] static bool one_makes_room(IntrusiveList<HttpSession, SessionTag>& sessions);
+  [[nodiscard]] static bool one_makes_room(IntrusiveList<Session, SessionTag>& sessions);
   template <typename Visit>
   void for_each_session(Visit visit);
-  // A limit on new connections has been reached.
-  [[nodiscard]] bool connection_refused(std::uint32_t listener, const os::Peer& peer);
   void resume_listeners();
   [[nodiscard]] bool listening() const;
   void retire_old_snapshots();
@@ -179,13 +184,14 @@ class Worker {
   Prng prng_;
   upstream::Tickets tickets_;
   upstream::Upstreams upstreams_;
-  Slab<HttpSession> session_slab_;
+  Slab<HttpSession> http_sessions_;
+  Slab<TcpSession> tcp_sessions_;
   Slab<Exchange, 16> exchanges_;
   Mirrors mirrors_{*this};
   // Every open session is in one of these lists. Busy ones have a request that somebody works on.
   // The others can make room, by listener: those that linger, and those that wait for a request or
   // for the rest of its head, in steady use until then or not; the longest first.
-  using SessionList = IntrusiveList<HttpSession, SessionTag>;
+  using SessionList = IntrusiveList<Session, SessionTag>;
   struct Spare {
     SessionList lingering;
     SessionList steady;
@@ -194,6 +200,7 @@ class Worker {
   SessionList busy_sessions_;
   std::deque<Spare> spare_sessions_;
   std::size_t sessions_open_ = 0;
+  std::uint64_t session_ids_ = 0;  // Given out.
   std::vector<std::unique_ptr<ListenerSlot>> listeners_;
   std::vector<std::unique_ptr<RoomRequest>> room_requests_;   // By listener; empty when alone.
   std::vector<std::unique_ptr<upstream::Backend>> backends_;  // Those that uses_ name.

@@ -61,6 +61,8 @@ struct BackendPlan {
   std::uint64_t request_timeout_ms = 0;  // 0: none.
   std::uint16_t unavailable_status = 503;
   RetryPlan retry;
+  unsigned send_proxy = 0;       // Version of the PROXY header; 0: none.
+  unsigned tcp_keepalive_s = 0;  // Of relays and tunnels; 0: none.
   std::uint64_t queue_timeout_ms = 5'000;
   std::string priority_header;               // Lower case; empty: the route says.
   std::unique_ptr<const StickyPlan> sticky;  // Null: not sticky.

@@ -4,6 +4,7 @@
 
 #include "http/scan.h"
 #include "upstream/server_registry.h"
+#include "wire/proxy_protocol.h"
 
 namespace weir::upstream {
 namespace {
@@ -39,6 +40,16 @@ std::string request_text(const config::HealthCheck& check, const std::string& ho
   return text + "\r\n";
 }
 
+// The connection is weir's own, on nobody's behalf.
+std::string own_introduction(unsigned version) {
+  wire::ProxyHeader header;
+  header.command = wire::ProxyCommand::local;
+  std::string text(wire::kProxyV2BytesMax, '\0');
+  text.resize(version == 1 ? wire::write_proxy_v1(text.data(), header)
+                           : wire::write_proxy_v2(text.data(), header));
+  return text;
+}
+
 }  // namespace
 
 bool ProbePlan::expects(std::uint16_t status) const {
@@ -49,7 +60,7 @@ bool ProbePlan::expects(std::uint16_t status) const {
 }
 
 ProbePlan make_probe_plan(const config::HealthCheck& check, const config::Server& server,
-                          std::string_view user_agent) {
+                          unsigned send_proxy, std::string_view user_agent) {
   config::Endpoint endpoint = server.address;
   if (check.port && endpoint.family != config::Endpoint::Family::unix_path) {
     endpoint.port = *check.port;
@@ -68,6 +79,8 @@ ProbePlan make_probe_plan(const config::HealthCheck& check, const config::Server
     plan.send = check.send;
     plan.expect = check.expect;
   }
+  // Another port of the server is another program, which may not know the PROXY protocol.
+  if (send_proxy != 0 && !check.port) plan.send.insert(0, own_introduction(send_proxy));
   return plan;
 }
 

@@ -47,6 +47,7 @@ class ServerConnection final : public net::Connection, public ListLink<IdleTag> 
   void enter(State next);
 
   ServerPool& server_;
+  std::uint64_t owner_ = 0;  // Whose requests may use it.
   std::uint64_t idle_since_ms_ = 0;
   std::uint32_t requests_ = 0;
   State state_ = State::connecting;

@@ -9,8 +9,17 @@ ServerPool::ServerPool(ServerState& state, UpstreamResources resources)
 
 ServerPool::~ServerPool() { CHECK(connections_ == 0, "server pool destroyed with connections"); }
 
-ServerConnection* ServerPool::take_idle(bool careful) {
-  while (ServerConnection* connection = idle_.front()) {
+ServerConnection* ServerPool::idle_of(std::uint64_t owner) {
+  ServerConnection* found = nullptr;
+  (void)idle_.visit_until([&](ServerConnection& connection) {
+    if (connection.owner_ == owner) found = &connection;
+    return found != nullptr;
+  });
+  return found;
+}
+
+ServerConnection* ServerPool::take_idle(std::uint64_t owner, bool careful) {
+  while (ServerConnection* connection = idle_of(owner)) {
     // The latch is the check before reuse: whatever an idle server sends means it is leaving.
     const bool ask = careful || resources_.loop.now_ms() - connection->idle_since_ms_ > kQuietMs;
     const bool alive = !connection->ready.may_receive() && (!ask || connection->ask_quiet());
@@ -31,7 +40,7 @@ ServerConnection* ServerPool::take_idle(bool careful) {
   return nullptr;
 }
 
-ServerPool::Connecting ServerPool::connect() {
+ServerPool::Connecting ServerPool::connect(std::uint64_t owner) {
   counters_.connects.add();
   os::SocketResult socket = os::connect_to(state_.address());
   if (socket.status != os::IoStatus::done && socket.status != os::IoStatus::again) {
@@ -40,6 +49,7 @@ ServerPool::Connecting ServerPool::connect() {
   ServerConnection* connection =
       resources_.connections.create(*this, resources_.buffers, resources_.traffic);
   if (connection == nullptr) return {os::IoStatus::no_memory, nullptr};
+  connection->owner_ = owner;
   ++connections_;
   counters_.connections_active.add();
   connection->fd = std::move(socket.fd);

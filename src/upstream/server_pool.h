@@ -31,6 +31,8 @@ class ServerPool {
   // Connections beyond this are closed instead of kept.
   static constexpr std::uint32_t kIdleMax = 512;
   static constexpr std::uint64_t kQuietMs = 1'000;
+  // Owner of connections that say nothing about a client.
+  static constexpr std::uint64_t kAnyone = 0;
 
   ServerPool(ServerState& state, UpstreamResources resources);
   ~ServerPool();
@@ -40,16 +42,16 @@ class ServerPool {
   [[nodiscard]] ServerState& state() { return state_; }
   [[nodiscard]] ServerCounters& counters() { return counters_; }
 
-  // The idle connection used last whose latches say it is alive, or null. `careful`: ask the
-  // kernel as well; for requests that must not be lost to a connection the server just closed.
+  // The idle connection of `owner` used last whose latches say it is alive, or null. `careful`: ask
+  // the kernel as well; for requests that must not be lost to a connection the server just closed.
   // The kernel is asked anyway after kQuietMs, when a close is the more likely.
-  [[nodiscard]] ServerConnection* take_idle(bool careful);
+  [[nodiscard]] ServerConnection* take_idle(std::uint64_t owner, bool careful);
 
   struct Connecting {
     os::IoStatus status = os::IoStatus::failed;  // `done` and `again` come with a connection.
     ServerConnection* connection = nullptr;
   };
-  [[nodiscard]] Connecting connect();
+  [[nodiscard]] Connecting connect(std::uint64_t owner);
   // The socket of a connecting connection is writable: `done`, `again`, or why it failed.
   [[nodiscard]] os::IoStatus connect_finish(ServerConnection& connection);
 
@@ -65,6 +67,7 @@ class ServerPool {
 
  private:
   friend class ServerConnection;
+  [[nodiscard]] ServerConnection* idle_of(std::uint64_t owner);
 
   ServerState& state_;
   ServerCounters& counters_;

@@ -18,6 +18,8 @@
 #include "proxy/exchange_core.h"
 #include "proxy/http_session.h"
 #include "proxy/mirror.h"
+#include "proxy/relay.h"
+#include "proxy/tcp_session.h"
 #include "proxy/worker.h"
 #include "upstream/probe.h"
 #include "upstream/server_connection.h"
@@ -57,6 +59,11 @@ std::vector<Machine> machines() {
       machine<proxy::HttpSession::State>("HttpSession",
                                          "A client's connection, from accept to close.",
                                          "proxy/http_session.h", "State", proxy::kHttpSessionNext),
+      machine<proxy::TcpSession::State>(
+          "TcpSession", "A client's connection of a TCP listener, from accept to close.",
+          "proxy/tcp_session.h", "State", proxy::kTcpSessionNext),
+      machine<proxy::Relay::State>("Relay", "One of the two directions of a relay or tunnel.",
+                                   "proxy/relay.h", "State", proxy::kRelayNext),
       machine<proxy::RequestState>("Exchange: the request",
                                    "Where the request of one exchange stands.",
                                    "proxy/exchange_core.h", "RequestState", proxy::kRequestNext),

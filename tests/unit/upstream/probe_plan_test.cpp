@@ -27,7 +27,7 @@ TEST(ProbePlanTest, AHostAndAUserAgentMayBeGiven) {
   check.method = "POST";
   check.host = "app.example";
   check.headers = {{"USER-agent", "me"}};
-  const ProbePlan plan = make_probe_plan(check, server_at(80), "weir");
+  const ProbePlan plan = make_probe_plan(check, server_at(80), 0, "weir");
   EXPECT_EQ(plan.send,
             "POST / HTTP/1.1\r\nHost: app.example\r\nUSER-agent: me\r\nContent-Length: 0\r\n"
             "Connection: close\r\n\r\n");
@@ -36,21 +36,21 @@ TEST(ProbePlanTest, AHostAndAUserAgentMayBeGiven) {
 TEST(ProbePlanTest, TheHostIsTheAddressThatIsAsked) {
   HealthCheck check = http_check();
   config::Server server = server_at(80);
-  EXPECT_THAT(make_probe_plan(check, server, "weir").send, HasSubstr("Host: 127.0.0.1:80\r\n"));
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: 127.0.0.1:80\r\n"));
   check.port = 8081;
-  EXPECT_THAT(make_probe_plan(check, server, "weir").send, HasSubstr("Host: 127.0.0.1:8081\r\n"));
-  EXPECT_EQ(make_probe_plan(check, server, "weir").address_text, "127.0.0.1:8081");
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: 127.0.0.1:8081\r\n"));
+  EXPECT_EQ(make_probe_plan(check, server, 0, "weir").address_text, "127.0.0.1:8081");
   server.host = config::HostName{"app.example", 80};
-  EXPECT_THAT(make_probe_plan(check, server, "weir").send, HasSubstr("Host: app.example:8081\r\n"));
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: app.example:8081\r\n"));
   server.host = config::HostName{"_http._tcp.example", 0};
-  EXPECT_THAT(make_probe_plan(check, server, "weir").send, HasSubstr("Host: 127.0.0.1:8081\r\n"));
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: 127.0.0.1:8081\r\n"));
   server.host.reset();
   server.address = {config::Endpoint::Family::unix_path, "/run/app.sock", 0};
-  const ProbePlan plan = make_probe_plan(check, server, "weir");
+  const ProbePlan plan = make_probe_plan(check, server, 0, "weir");
   EXPECT_THAT(plan.send, HasSubstr("Host: localhost\r\n"));
   EXPECT_EQ(plan.address_text, "unix:/run/app.sock");
   server.address = {config::Endpoint::Family::ipv6, "::1", 80};
-  EXPECT_THAT(make_probe_plan(check, server, "weir").send, HasSubstr("Host: [::1]:8081\r\n"));
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: [::1]:8081\r\n"));
 }
 
 TEST(ProbePlanTest, RangesOfStatusesIncludeTheirEnds) {

@@ -49,7 +49,7 @@ class ProbeTest : public testing::TestWithParam<loop::Trigger>, public ProbeOwne
 
   void begin(const HealthCheck& check) { begin(check, server_at(os::bound_port(listener_.fd))); }
   void begin(const HealthCheck& check, const config::Server& server) {
-    plan_ = make_probe_plan(check, server, "weir/1 (health check)");
+    plan_ = make_probe_plan(check, server, 0, "weir/1 (health check)");
     probe_ = std::make_unique<Probe>(*this, plan_, loop_, buffers_, traffic_);
     probe_->start();
   }

@@ -1,0 +1,164 @@
+#include "proxy/relay.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace weir::proxy {
+
+void Relay::begin(net::Connection& client, net::Connection& server, net::PipePool& pipes,
+                  std::uint64_t now_ms) {
+  to_server_.from = to_client_.to = &client;
+  to_server_.to = to_client_.from = &server;
+  to_server_.flow.begin(pipes);
+  to_client_.flow.begin(pipes);
+  to_server_.bytes = client.in.size();
+  to_client_.bytes = server.in.size();
+  quiet_since_ms_ = now_ms;
+}
+
+Relay::Outcome Relay::step(std::uint64_t now_ms) {
+  const Status up = to_server_.step();
+  if (up == Status::sink_broken) {
+    server_broken_ = to_server_.sink_reset;
+    to_server_.give_up();
+  }
+  const Status down = to_client_.step();
+  if (down == Status::sink_broken) {
+    client_broken_ = to_client_.sink_reset;
+    to_client_.give_up();
+  }
+  if (to_server_.progressed || to_client_.progressed) quiet_since_ms_ = now_ms;
+  return conclude(up, down);
+}
+
+void Relay::end() {
+  to_server_.flow.drop();
+  to_client_.flow.drop();
+}
+
+// A side that was reset may have sent something before, which is delivered first.
+Relay::Outcome Relay::conclude(Status up, Status down) const {
+  if (up == Status::source_broken) return Outcome::client_broken;
+  if (down == Status::source_broken) return Outcome::server_broken;
+  if (up == Status::no_buffer || down == Status::no_buffer) return Outcome::no_buffer;
+  if (to_server_.state == State::shut && to_client_.state == State::shut) {
+    if (server_broken_) return Outcome::server_broken;
+    return client_broken_ ? Outcome::client_broken : Outcome::finished;
+  }
+  // One that has just learned of the other's reset looks once more.
+  const bool again = up == Status::working || down == Status::working ||
+                     up == Status::sink_broken || down == Status::sink_broken;
+  return again ? Outcome::again : Outcome::wait;
+}
+
+void Relay::Direction::enter(State next) {
+  CHECK(kRelayNext[static_cast<std::size_t>(state)][static_cast<std::size_t>(next)],
+        to_string(next));
+  os::trace_transition(os::Machine::relay, state, next);
+  state = next;
+  progressed = true;
+}
+
+Relay::Status Relay::Direction::step() {
+  spent = 0;
+  progressed = false;
+  while (state != State::shut) {
+    Status status = send();
+    if (status == Status::moved_on) {
+      if (state == State::draining) {
+        os::shutdown_send(to->fd);
+        enter(State::shut);
+        break;
+      }
+      status = spent >= kStepBytes ? Status::working : bulk ? splice() : receive();
+    }
+    if (status == Status::moved_on) continue;
+    rest();
+    return status;
+  }
+  rest();
+  return Status::shut;
+}
+
+// What was received, behind what the owner left to be sent.
+Relay::Status Relay::Direction::send() {
+  while (!from->in.empty() || !to->out.empty()) {
+    const os::IoResult result = to->flush(from->in.readable());
+    if (result.status == os::IoStatus::again) return Status::blocked_output;
+    if (result.status != os::IoStatus::done) {
+      sink_reset = result.status == os::IoStatus::reset;
+      return Status::sink_broken;
+    }
+    from->in.consume(result.bytes);
+    progressed = true;
+  }
+  return Status::moved_on;
+}
+
+Relay::Status Relay::Direction::receive() {
+  if (!from->ready.may_receive()) return Status::need_input;
+  const os::IoResult result = from->fill();
+  switch (result.status) {
+    case os::IoStatus::done:
+      bytes += result.bytes;
+      spent += result.bytes;
+      progressed = true;
+      bulk = from->in.room() == 0;
+      return Status::moved_on;
+    case os::IoStatus::again: return Status::need_input;
+    case os::IoStatus::end: enter(State::draining); return Status::moved_on;
+    case os::IoStatus::no_memory: return Status::no_buffer;
+    default: return Status::source_broken;
+  }
+}
+
+Relay::Status Relay::Direction::splice() {
+  std::uint64_t left = UINT64_MAX;
+  const SpliceFlow::Status status = flow.pump(*from, *to, left);
+  bytes += UINT64_MAX - left;
+  progressed = progressed || flow.progressed();
+  switch (status) {
+    case SpliceFlow::Status::need_input: bulk = false; return Status::need_input;
+    case SpliceFlow::Status::blocked_output: return Status::blocked_output;
+    case SpliceFlow::Status::working: return Status::working;
+    case SpliceFlow::Status::must_copy: return receive();
+    case SpliceFlow::Status::source_ended: enter(State::draining); return Status::moved_on;
+    case SpliceFlow::Status::source_failed: return Status::source_broken;
+    case SpliceFlow::Status::sink_failed:
+      sink_reset = flow.sink_status() == os::IoStatus::reset;
+      return Status::sink_broken;
+    case SpliceFlow::Status::complete: break;
+  }
+  CHECK(status != SpliceFlow::Status::complete, "a relay has no length");
+  return Status::need_input;
+}
+
+// The sink takes no more. A send that met its reset took the error away that a receive would have
+// met: the other direction looks for the end without an event, and the end it finds is none.
+// EPIPE is no reset but what follows an end in order: that one counts.
+void Relay::Direction::give_up() {
+  enter(State::shut);
+  from->in.clear();
+  to->out.clear();
+  flow.drop();
+  to->ready.latch(os::kReadable);
+  rest();
+}
+
+// Whoever waits holds no block.
+void Relay::Direction::rest() {
+  if (from->in.empty()) from->in.release();
+  if (to->out.empty()) to->out.release();
+}
+
+const char* to_string(Relay::State state) {
+  switch (state) {
+    case Relay::State::open: return "open";
+    case Relay::State::draining: return "draining";
+    case Relay::State::shut: return "shut";
+  }
+  return "?";
+}
+
+}  // namespace weir::proxy

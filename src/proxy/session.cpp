@@ -1,0 +1,134 @@
+#include "proxy/session.h"
+
+#include <utility>
+
+#include "proxy/networks.h"
+#include "proxy/worker.h"
+#include "wire/proxy_protocol.h"
+
+namespace weir::proxy {
+namespace {
+
+using Family = wire::ProxyAddress::Family;
+
+os::Peer to_peer(const wire::ProxyAddress& address) {
+  os::Peer peer;
+  peer.ip = address.ip;
+  peer.port = address.port;
+  switch (address.family) {
+    case Family::none: break;
+    case Family::ipv4: peer.family = os::Peer::Family::ipv4; break;
+    case Family::ipv6: peer.family = os::Peer::Family::ipv6; break;
+  }
+  return peer;
+}
+
+wire::ProxyAddress to_proxy_address(const os::Peer& peer) {
+  wire::ProxyAddress address;
+  address.ip = peer.ip;
+  address.port = peer.port;
+  switch (peer.family) {
+    case os::Peer::Family::none: break;
+    case os::Peer::Family::ipv4: address.family = Family::ipv4; break;
+    case os::Peer::Family::ipv6: address.family = Family::ipv6; break;
+  }
+  return address;
+}
+
+}  // namespace
+
+Session::Session(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer)
+    : Connection(loop::SourceKind::downstream, worker.loop(), worker.buffers(),
+                 worker.counters().downstream),
+      worker_(worker),
+      peer_(peer),
+      listener_(listener),
+      idle_since_ms_(worker.loop().now_ms()),
+      to_be_greeted_(!plan().accept_proxy.empty()) {
+  fd = std::move(socket);
+  ready.reset(loop::Readiness::kUnknown);
+}
+
+const ListenerPlan& Session::plan() const { return worker_.listener_plan(listener_); }
+
+bool Session::ensure_watched() {
+  if (watched() || loop().watch(*this)) return true;
+  abort(CloseReason::no_memory);
+  return false;
+}
+
+void Session::end(CloseReason reason) {
+  worker_.counters().closes[static_cast<std::size_t>(reason)].add();
+  in.release();
+  out.release();
+  worker_.session_ended(*this);
+}
+
+bool Session::owes_greeting() const {
+  return to_be_greeted_ && contains(plan().accept_proxy, peer_);
+}
+
+Session::Greeting Session::greet() {
+  if (!to_be_greeted_) return Greeting::complete;
+  const bool trusted = owes_greeting();
+  while (true) {
+    using Status = wire::ProxyParse::Status;
+    wire::ProxyHeader header;
+    Status status = Status::need_more;
+    std::size_t size = 0;
+    if (!in.empty()) {
+      const wire::ProxyParse parsed = wire::parse_proxy_header(in.readable(), header);
+      status = parsed.status;
+      size = parsed.size;
+    }
+    if (status == Status::none && !trusted) {
+      to_be_greeted_ = false;
+      return Greeting::complete;
+    }
+    if (status == Status::complete && trusted) return introduced(header, size);
+    if (status != Status::need_more) return trusted ? Greeting::bad : Greeting::untrusted;
+    if (!ready.may_receive()) return Greeting::waiting;
+    switch (fill().status) {
+      case os::IoStatus::done: break;
+      case os::IoStatus::again: return Greeting::waiting;
+      case os::IoStatus::no_memory: return Greeting::no_memory;
+      default: return Greeting::left;
+    }
+  }
+}
+
+// A proxy's own connection (a health check of it) and unknown addresses leave the client as it is.
+Session::Greeting Session::introduced(const wire::ProxyHeader& header, std::size_t size) {
+  to_be_greeted_ = false;
+  auto introduction = std::make_unique<Introduction>();
+  if (header.command == wire::ProxyCommand::proxy && header.source.family != Family::none) {
+    peer_ = to_peer(header.source);
+    introduction->destination = to_peer(header.destination);
+  } else {
+    introduction->destination = os::local_name(fd);
+  }
+  introduction->tlvs = header.tlvs;
+  introduction_ = std::move(introduction);
+  in.consume(size);
+  if (in.empty()) in.release();
+  return worker_.refuses_connection(listener_, peer_) ? Greeting::over_limit : Greeting::complete;
+}
+
+std::uint64_t Session::id() {
+  if (id_ == 0) id_ = worker_.new_session_id();
+  return id_;
+}
+
+bool Session::write_proxy_header(unsigned version, net::Buffer& to) {
+  if (!to.lease(buffers())) return false;
+  wire::ProxyHeader header;
+  header.source = to_proxy_address(peer_);
+  header.destination =
+      to_proxy_address(introduction_ != nullptr ? introduction_->destination : os::local_name(fd));
+  if (introduction_ != nullptr) header.tlvs = introduction_->tlvs;
+  to.produced(version == 1 ? wire::write_proxy_v1(to.room_at(), header)
+                           : wire::write_proxy_v2(to.room_at(), header));
+  return true;
+}
+
+}  // namespace weir::proxy

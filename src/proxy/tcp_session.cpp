@@ -1,0 +1,400 @@
+#include "proxy/tcp_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "balance/hash_key.h"
+#include "base/check.h"
+#include "proxy/access_log.h"
+#include "proxy/request_key.h"
+#include "proxy/server_report.h"
+#include "proxy/worker.h"
+
+namespace weir::proxy {
+TcpSession::TcpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer)
+    : Session(worker, listener, std::move(socket), peer),
+      choice_(worker.tickets(), worker.loop(), *this),
+      started_wall_ns_(worker.access_log() != nullptr ? os::wall_clock_ns() : 0),
+      started_us_(worker.loop().now_ns() / 1000),
+      state_(State::greeting) {}
+
+TcpSession::~TcpSession() { CHECK(state_ == State::closed, to_string(state_)); }
+
+void TcpSession::enter(State next) {
+  CHECK(kTcpSessionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
+        to_string(next));
+  os::trace_transition(os::Machine::tcp_session, state_, next);
+  state_ = next;
+}
+
+void TcpSession::run() {
+  while (state_ != State::closed) {
+    switch (step()) {
+      case Progress::moved: break;
+      case Progress::blocked:
+        if (ensure_watched()) loop().set_deadline(*this, deadline_ms());
+        return;
+      case Progress::budget:
+        if (!ensure_watched()) return;
+        loop().set_deadline(*this, deadline_ms());
+        loop().schedule(*this, relay_.bulk() ? loop::RunClass::bulk : loop::RunClass::interactive);
+        return;
+    }
+  }
+}
+
+TcpSession::Progress TcpSession::step() {
+  switch (state_) {
+    case State::greeting: return greeting_step();
+    case State::hello: return hello_step();
+    case State::seeking: return seek();
+    case State::relaying: return relay_step();
+    case State::closed: break;
+  }
+  return Progress::blocked;
+}
+
+void TcpSession::expire() {
+  if (deadline_ms() <= now_ms()) {
+    switch (state_) {
+      case State::greeting: refuse(ProxyError::bad_proxy_header); break;
+      // One that waits for the server to speak first has no name.
+      case State::hello: route(worker().router().match_name(listener(), {})); break;
+      case State::seeking:
+        if (attempt_.connection != nullptr) connect_failed(os::IoStatus::timed_out);
+        if (choice_.waiting()) give_up(ProxyError::queue_timeout);
+        break;
+      case State::relaying:
+        error_ = ProxyError::tunnel_idle_timeout;
+        close(CloseReason::idle_timeout);
+        break;
+      case State::closed: break;
+    }
+  }
+  run();
+}
+
+std::uint64_t TcpSession::deadline_ms() const {
+  switch (state_) {
+    case State::greeting:
+    case State::hello: return idle_since_ms() + plan().client_head_timeout_ms;
+    case State::seeking:
+      if (choice_.waiting()) return choice_.waiting_since_ms() + plan_->queue_timeout_ms;
+      if (attempt_.connection == nullptr) return retry_at_ms_;
+      return attempt_.started_ms + plan_->connect_timeout_ms;
+    case State::relaying: return relay_.quiet_since_ms() + plan().tunnel_idle_timeout_ms;
+    case State::closed: break;
+  }
+  return loop::Timer::kNever;
+}
+
+// --- Who the client is, and where it wants to go -------------------------------------------------
+
+TcpSession::Progress TcpSession::greeting_step() {
+  switch (greet()) {
+    case Greeting::waiting:
+      // One who may not send a header need not send anything before the server has spoken.
+      if (owes_greeting() || !in.empty()) return Progress::blocked;
+      break;
+    case Greeting::complete: break;
+    case Greeting::bad: refuse(ProxyError::bad_proxy_header); return Progress::moved;
+    case Greeting::untrusted: refuse(ProxyError::untrusted_proxy_header); return Progress::moved;
+    case Greeting::over_limit: refuse(ProxyError::rate_limited); return Progress::moved;
+    case Greeting::left: close(CloseReason::client_gone); return Progress::moved;
+    case Greeting::no_memory: close(CloseReason::no_memory); return Progress::moved;
+  }
+  if (worker().router().by_name(listener())) {
+    enter(State::hello);
+  } else {
+    route(worker().router().match_name(listener(), {}));
+  }
+  return Progress::moved;
+}
+
+TcpSession::Progress TcpSession::hello_step() {
+  using Status = wire::ClientHelloPeek::Status;
+  Status status = Status::need_more;
+  bool ended = false;
+  while (!ended) {
+    if (!in.empty()) status = peek_.parse(in.readable(), server_name_);
+    if (status != Status::need_more) break;
+    if (!ready.may_receive()) return Progress::blocked;
+    const os::IoResult result = fill();
+    switch (result.status) {
+      case os::IoStatus::done: break;
+      case os::IoStatus::again: return Progress::blocked;
+      case os::IoStatus::end: ended = true; break;
+      case os::IoStatus::no_memory: close(CloseReason::no_memory); return Progress::moved;
+      default: close(CloseReason::client_gone); return Progress::moved;
+    }
+  }
+  const bool found = status == Status::found;
+  if (!found) server_name_ = {};
+  const bool broken = status == Status::malformed || status == Status::too_large;
+  if (broken) error_ = ProxyError::bad_client_hello;
+  route(worker().router().match_name(listener(), server_name_.view()));
+  return Progress::moved;
+}
+
+// `route`: null when no route takes it, which is a close in order: nothing went wrong.
+void TcpSession::route(const Route* route) {
+  if (route == nullptr) {
+    return refuse(error_ == ProxyError::none ? ProxyError::no_route : error_);
+  }
+  error_ = ProxyError::none;
+  enter(State::seeking);
+  worker().session_busy(*this);
+  use_ = &worker().exchange_begun();
+  route_ = route;
+  const std::uint32_t index =
+      route->backends.pick(route->backends.single() ? 0 : worker().random());
+  plan_ = &use_->snapshot->backends()[index];
+  backend_ = use_->backends[index];
+  choice_.aim(*plan_, *backend_);
+  choice_.priority = route->priority;
+  if (plan_->hash_source != upstream::HashSource::none) {
+    const std::string_view address = address_bytes(peer());
+    choice_.tried =
+        balance::Attempt(address.empty() ? worker().random() : balance::hash_key(address));
+  }
+}
+
+// --- The server ----------------------------------------------------------------------------------
+
+TcpSession::Progress TcpSession::seek() {
+  if (ready.error()) {
+    close(CloseReason::client_gone);
+    return Progress::moved;
+  }
+  if (attempt_.connection != nullptr) {
+    const os::IoStatus status = attempt_.pick->pool->connect_finish(*attempt_.connection);
+    if (status == os::IoStatus::again) return Progress::blocked;
+    if (status == os::IoStatus::done) {
+      connected();
+    } else {
+      connect_failed(status);
+    }
+    return Progress::moved;
+  }
+  if (choice_.waiting() || now_ms() < retry_at_ms_) return Progress::blocked;
+  if (choose()) connect();
+  return choice_.waiting() ? Progress::blocked : Progress::moved;
+}
+
+// False: it waits in the queue, or nobody is left to be asked.
+bool TcpSession::choose() {
+  using Chosen = upstream::ServerChoice::Outcome;
+  attempt_ = Attempt{};
+  switch (choice_.find(attempts_ > 0, attempt_.pick)) {
+    case Chosen::chosen: return true;
+    case Chosen::queued: return false;
+    case Chosen::broken: last_failure_ = ProxyError::circuit_open; break;
+    case Chosen::queue_full:
+    case Chosen::displaced: last_failure_ = ProxyError::queue_full; break;
+    case Chosen::standing_queue: last_failure_ = ProxyError::queue_dropped; break;
+    case Chosen::none_left: break;
+  }
+  give_up(last_failure_);
+  return false;
+}
+
+void TcpSession::connect() {
+  attempt_.started_ms = now_ms();
+  attempt_.started_us = now_us();
+  server_ = &attempt_.pick->pool->state();
+  if (attempts_++ > 0) worker().counters().retries_other_server.add();
+  const upstream::ServerPool::Connecting connecting =
+      attempt_.pick->pool->connect(upstream::ServerPool::kAnyone);
+  if (connecting.connection == nullptr) return connect_failed(connecting.status);
+  attempt_.connection = connecting.connection;
+  loop().redirect(*attempt_.connection, this);
+  if (connecting.status == os::IoStatus::done) return connected();
+  attempt_.pending = true;
+  attempt_.pick->pool->state().pending.fetch_add(1, std::memory_order_relaxed);
+}
+
+void TcpSession::connected() {
+  not_pending();
+  connect_us_ = now_us() - attempt_.started_us;
+  report(health::Passive::Event::succeeded);
+  note_request(worker(), *plan_, *attempt_.pick);
+  note_answer(worker(), *backend_, *attempt_.pick, false);
+  if (plan_->tcp_keepalive_s > 0) {
+    os::keep_alive(attempt_.connection->fd, plan_->tcp_keepalive_s);
+  }
+  if (plan_->send_proxy != 0 && !write_proxy_header(plan_->send_proxy, attempt_.connection->out)) {
+    return refuse(ProxyError::buffers_exhausted);
+  }
+  worker().counters().relays.add();
+  worker().counters().relays_open.add();
+  enter(State::relaying);
+  relay_.begin(*this, *attempt_.connection, worker().pipes(), now_ms());
+}
+
+void TcpSession::connect_failed(os::IoStatus status) {
+  last_failure_ = connect_error(status);
+  if (is_local(last_failure_)) {
+    --attempts_;  // No server was asked.
+    attempt_end();
+    if (worker().make_room(listener())) return;
+    if (descriptors_waited_ms_ >= kDescriptorWaitMs) return give_up(last_failure_);
+    descriptors_waited_ms_ += kDescriptorRetryMs;
+    retry_at_ms_ = now_ms() + kDescriptorRetryMs;
+    return;
+  }
+  const std::uint32_t server = attempt_.pick->server;
+  attempt_.pick->pool->counters().connects_failed.add();
+  conclude(health::Passive::Event::failed);
+  attempt_end();
+  if (last_failure_ == ProxyError::connect_timeout) ++silent_servers_;
+  const bool again = plan_->retry.enabled && attempts_ <= plan_->retry.max &&
+                     silent_servers_ < kSilentServersMax && choice_.tried.exclude(server);
+  if (!again) give_up(last_failure_);
+}
+
+// No server: that is no end of a conversation, and must not look like one.
+void TcpSession::give_up(ProxyError error) {
+  if (error == ProxyError::queue_timeout) choice_.leave(upstream::Gate::Leaving::timed_out);
+  os::close_with_reset(fd);
+  refuse(error);
+}
+
+void TcpSession::report(health::Passive::Event event) {
+  report_outcome(worker(), *plan_, *backend_, *attempt_.pick, event,
+                 event == health::Passive::Event::failed ? refusal(last_failure_).word
+                                                         : "connections are reset unanswered");
+}
+
+void TcpSession::conclude(health::Passive::Event event) {
+  if (!std::exchange(attempt_.reported, true)) report(event);
+}
+
+void TcpSession::not_pending() {
+  if (!std::exchange(attempt_.pending, false)) return;
+  attempt_.pick->pool->state().pending.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// --- The relay -----------------------------------------------------------------------------------
+
+TcpSession::Progress TcpSession::relay_step() {
+  // Somebody who may not send a PROXY header might begin with one.
+  if (to_be_greeted()) {
+    const Greeting greeting = greet();
+    if (greeting == Greeting::untrusted) {
+      refuse(ProxyError::untrusted_proxy_header);
+      return Progress::moved;
+    }
+    if (greeting == Greeting::waiting && !in.empty()) return Progress::blocked;
+  }
+  const Relay::Outcome outcome = relay_.step(now_ms());
+  if (relay_.from_server() > 0) conclude(health::Passive::Event::answered);
+  switch (outcome) {
+    case Relay::Outcome::wait: return Progress::blocked;
+    case Relay::Outcome::again: return Progress::budget;
+    case Relay::Outcome::finished: close(CloseReason::relay_finished); break;
+    case Relay::Outcome::client_broken:
+      os::close_with_reset(attempt_.connection->fd);
+      close(CloseReason::client_gone);
+      break;
+    case Relay::Outcome::server_broken:
+      conclude(health::Passive::Event::erred);
+      os::close_with_reset(fd);
+      error_ = ProxyError::upstream_reset;
+      close(CloseReason::server_broken);
+      break;
+    case Relay::Outcome::no_buffer: refuse(ProxyError::buffers_exhausted); break;
+  }
+  return Progress::moved;
+}
+
+// --- The end -------------------------------------------------------------------------------------
+
+void TcpSession::drain() {
+  if (state_ != State::greeting && state_ != State::hello) return;
+  loop().set_deadline(*this, std::min(deadline_ms(), now_ms() + kDrainPatienceMs));
+}
+
+bool TcpSession::make_room() {
+  const bool waits = state_ == State::greeting || state_ == State::hello;
+  if (!waits || now_ms() - idle_since_ms() < kArrivalMs || !ask_quiet()) return false;
+  close(CloseReason::crowded);
+  return true;
+}
+
+void TcpSession::abort(CloseReason reason) {
+  if (state_ == State::closed) return;
+  if (state_ == State::seeking || state_ == State::relaying) {
+    error_ = reason == CloseReason::no_memory ? ProxyError::buffers_exhausted
+                                              : ProxyError::shutting_down;
+  }
+  close(reason);
+}
+
+void TcpSession::refuse(ProxyError error) {
+  error_ = error;
+  close(CloseReason::refused);
+}
+
+void TcpSession::close(CloseReason reason) {
+  if (error_ != ProxyError::none) worker().counters().errors[refusal(error_).index].add();
+  if (state_ == State::relaying) worker().counters().relays_open.subtract();
+  log();
+  attempt_end();
+  relay_.end();
+  if (use_ != nullptr) worker().exchange_ended(*std::exchange(use_, nullptr));
+  enter(State::closed);
+  end(reason);
+}
+
+// Safe to call at any time.
+void TcpSession::attempt_end() {
+  choice_.leave(upstream::Gate::Leaving::abandoned);
+  if (!attempt_.pick) return;
+  conclude(health::Passive::Event::abandoned);
+  not_pending();
+  if (attempt_.connection != nullptr) attempt_.pick->pool->close(*attempt_.connection);
+  backend_->release(*plan_, *attempt_.pick, now_us());
+  attempt_ = Attempt{};
+}
+
+void TcpSession::log() {
+  net::Buffer line;
+  if (worker().access_log() == nullptr || !line.lease(worker().buffers())) return;
+  char client_text[os::Peer::kTextMax];
+  LoggedConnection logged;
+  logged.wall_clock_ns = started_wall_ns_;
+  logged.client = peer().text(client_text);
+  logged.client_port = peer().port;
+  logged.listener = worker().listener_state(listener()).name;
+  logged.server_name = server_name_.view();
+  log_connection(line, logged);
+  LoggedOutcome outcome;
+  outcome.http = false;
+  outcome.error = refusal(error_).word;
+  if (route_ != nullptr) outcome.route = route_->label;
+  if (plan_ != nullptr) outcome.backend = plan_->name;
+  if (server_ != nullptr) outcome.server = server_->name();
+  outcome.duration_us = now_us() - started_us_;
+  outcome.queue_us = choice_.waited_us();
+  outcome.connect_us = connect_us_;
+  outcome.bytes_received = relay_.from_client();
+  outcome.bytes_sent = relay_.from_server();
+  outcome.attempts = attempts_;
+  log_outcome(line, outcome);
+  if (!worker().access_log()->push(line.readable())) worker().counters().log_lines_dropped.add();
+}
+
+void TcpSession::reap() { worker().destroy_session(*this); }
+
+const char* to_string(TcpSession::State state) {
+  switch (state) {
+    case TcpSession::State::greeting: return "greeting";
+    case TcpSession::State::hello: return "hello";
+    case TcpSession::State::seeking: return "seeking";
+    case TcpSession::State::relaying: return "relaying";
+    case TcpSession::State::closed: return "closed";
+  }
+  return "?";
+}
+
+}  // namespace weir::proxy

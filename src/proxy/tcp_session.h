@@ -1,0 +1,130 @@
+// TcpSession: a client's connection of a TCP listener: from accept over the choice of a server to
+// the end of the relay between the two.
+//
+//   greeting --> hello --> seeking --> relaying --> closed
+//      |           |          |                       ^
+//      +-----------+----------+-----------------------+
+//
+// The first two are passed over unless the listener accepts PROXY headers, or chooses by server
+// name. What the client sends before there is a server waits in `in` and in the kernel; so
+// connecting can be tried again elsewhere until a server has accepted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "proxy/relay.h"
+#include "proxy/session.h"
+#include "upstream/server_choice.h"
+#include "wire/client_hello.h"
+
+namespace weir::proxy {
+
+struct Route;
+struct SnapshotUse;
+
+class TcpSession final : public Session {
+ public:
+  enum class State : std::uint8_t {
+    greeting,  // A PROXY header arrives. Deadline: client_head.
+    hello,     // A ClientHello arrives. Deadline: client_head.
+    seeking,   // In the queue, connecting, or short of descriptors. Deadline: what is waited for.
+    relaying,  // Has a server's connection. Deadline: tunnel_idle.
+    closed,    // Retired; reaped at the end of the turn.
+  };
+
+  TcpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer);
+  ~TcpSession();
+
+  void drain() override;
+  [[nodiscard]] bool make_room() override;
+  void abort(CloseReason reason) override;
+
+  [[nodiscard]] State state() const { return state_; }
+
+  void run() override;
+  void expire() override;
+  void reap() override;
+
+ private:
+  // What a step has come to.
+  enum class Progress : std::uint8_t {
+    blocked,  // deadline_ms() or an event goes on.
+    moved,    // A state was entered, or another server is to be asked.
+    budget,   // More to do, after the others.
+  };
+  // One attempt to connect.
+  struct Attempt {
+    std::optional<upstream::Pick> pick;
+    upstream::ServerConnection* connection = nullptr;
+    std::uint64_t started_ms = 0;
+    std::uint64_t started_us = 0;
+    bool pending = false;   // Counted among the server's connections being opened.
+    bool reported = false;  // The picker knows how it ended.
+  };
+
+  void enter(State next);
+  [[nodiscard]] Progress step();
+  [[nodiscard]] Progress greeting_step();
+  [[nodiscard]] Progress hello_step();
+  void route(const Route* route);
+
+  [[nodiscard]] Progress seek();
+  [[nodiscard]] bool choose();
+  void connect();
+  void adopt(upstream::ServerConnection& connection, bool connected);
+  void connected();
+  void connect_failed(os::IoStatus status);
+  void give_up(ProxyError error);
+  void report(health::Passive::Event event);
+  void conclude(health::Passive::Event event);
+  void not_pending();
+
+  [[nodiscard]] Progress relay_step();
+
+  [[nodiscard]] std::uint64_t deadline_ms() const;
+  void refuse(ProxyError error);
+  void close(CloseReason reason);
+  void attempt_end();
+  void log();
+
+  // The server.
+  SnapshotUse* use_ = nullptr;
+  const Route* route_ = nullptr;
+  const upstream::BackendPlan* plan_ = nullptr;
+  upstream::Backend* backend_ = nullptr;
+  upstream::ServerChoice choice_;
+  Attempt attempt_;
+  ProxyError last_failure_ = ProxyError::no_healthy_server;
+  std::uint32_t attempts_ = 0;
+  std::uint32_t silent_servers_ = 0;  // That let the time for connecting pass.
+  std::uint64_t retry_at_ms_ = 0;     // Short of a descriptor: not before this time.
+  std::uint64_t descriptors_waited_ms_ = 0;
+  Relay relay_;
+
+  // The beginning and the end.
+  wire::ClientHelloPeek peek_;
+  wire::ServerName server_name_;
+  std::uint64_t started_wall_ns_;
+  std::uint64_t started_us_;
+  std::uint64_t connect_us_ = 0;
+  const upstream::ServerState* server_ = nullptr;  // Asked last.
+  ProxyError error_ = ProxyError::none;
+  State state_;
+};
+
+// Legal next states.
+inline constexpr std::array kTcpSessionNext = {
+    std::array{false, true, true, false, true},    // greeting
+    std::array{false, false, true, false, true},   // hello
+    std::array{false, false, false, true, true},   // seeking
+    std::array{false, false, false, false, true},  // relaying
+    std::array{false, false, false, false, false}  // closed
+};
+static_assert(kTcpSessionNext.size() == static_cast<std::size_t>(TcpSession::State::closed) + 1);
+
+[[nodiscard]] const char* to_string(TcpSession::State state);
+
+}  // namespace weir::proxy
