@@ -52,6 +52,7 @@ constexpr auto kHabits = std::to_array<Habit>({
 constexpr OptionName kWorkers = {"--workers", 'N'};
 constexpr OptionName kRequests = {"--requests", 'R'};
 constexpr OptionName kBind = {"--bind"};
+constexpr OptionName kMode = {"--mode"};
 constexpr OptionName kServerLimit = {"--server-limit"};
 constexpr OptionName kPort = {"--port"};
 constexpr OptionName kBalance = {"--balance"};
@@ -67,8 +68,8 @@ constexpr auto kClassicOptions = std::to_array<OptionName>({kWorkers,
                                                             kAccessLog,
                                                             kAdmin,
                                                             {"--version", 'V', false}});
-constexpr auto kProxyOptions =
-    std::to_array<OptionName>({{"--from"}, {"--to"}, kWorkers, kBalance, kAccessLog, kAdmin});
+constexpr auto kProxyOptions = std::to_array<OptionName>(
+    {{"--from"}, {"--to"}, kMode, kWorkers, kBalance, kAccessLog, kAdmin});
 constexpr auto kDemoOptions =
     std::to_array<OptionName>({kPort, kWorkers, kBalance, kAccessLog, kAdmin});
 constexpr auto kRunOptions = std::to_array<OptionName>({kConfig});
@@ -174,6 +175,25 @@ std::optional<Problem> add_servers(Words texts, Backend& backend) {
     }
     backend.servers.push_back(std::move(*server));
   }
+  return std::nullopt;
+}
+
+// What `--mode tcp` makes of the skeleton: the listener names the backend, and there is no route.
+std::optional<Problem> read_mode(const Arguments& arguments, Config& config) {
+  const auto text = once(arguments, kMode);
+  if (!text) return text.error();
+  if (!*text || **text == "http") return std::nullopt;
+  if (**text != "tcp") {
+    return Problem{"unknown --mode " + in_backticks(**text), "choose one of http, tcp"};
+  }
+  const Backend& backend = config.backends.front();
+  if (hashes_requests(backend.balance)) {
+    return Problem{"--balance uri_hash looks at requests, and --mode tcp has none",
+                   "write --balance ip_hash"};
+  }
+  config.listeners.front().mode = ListenerMode::tcp;
+  config.listeners.front().backend = backend.name;
+  config.routes.clear();
   return std::nullopt;
 }
 
@@ -314,6 +334,7 @@ Parsed parse_proxy(Words words) {
   command.verb = Command::Verb::proxy;
   command.config = skeleton();
   if (auto problem = read_common(*arguments, command.config)) return Err(std::move(*problem));
+  if (auto problem = read_mode(*arguments, command.config)) return Err(std::move(*problem));
   for (const std::string& from : arguments->all("--from")) {
     const auto listen = parse_endpoint(from, Use::listen);
     if (!listen) return Err(Problem{"--from: " + listen.error().what, listen.error().fix});
@@ -407,6 +428,10 @@ std::optional<Problem> without_command(const std::string& first) {
   if (first.starts_with("--from") || first.starts_with("--to")) {
     return Problem{"--from and --to need a command",
                    "write weir proxy --from ADDRESS --to ADDRESS"};
+  }
+  if (first.starts_with("--mode")) {
+    return Problem{"--mode needs a command",
+                   "write weir proxy --mode tcp --from ADDRESS --to ADDRESS"};
   }
   if (first == "--version" || first == "--help" || !first.starts_with("--")) return std::nullopt;
   const std::string verb = first.substr(2);

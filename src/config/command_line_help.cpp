@@ -13,7 +13,7 @@ For example: weir 8080 9001 9002
 Everything:  weir --help
 )";
 
-constexpr std::string_view kGeneral = R"(weir - load balancer and reverse proxy for HTTP/1.1
+constexpr std::string_view kGeneral = R"(weir - load balancer and reverse proxy for HTTP/1.1 and TCP
 
 USAGE
   weir [OPTIONS] PORT SERVER [SERVER...]    spread PORT over servers, no file
@@ -48,6 +48,7 @@ EXAMPLES
   weir 8080 9001 9002
   weir -N 2 --balance p2c 8080 9001 9002 10.0.0.5:9001
   weir proxy --from :8080 --to 127.0.0.1:9001 --to unix:/run/app.sock
+  weir proxy --mode tcp --from :5432 --to db1:5432 --to db2:5432
   weir run -c /etc/weir/weir.toml
   weir validate -c weir.toml --json
 
@@ -59,10 +60,12 @@ EXIT CODES
 constexpr std::string_view kProxy =
     R"(usage: weir proxy --from ADDRESS --to ADDRESS [--to ADDRESS...] [OPTIONS]
 
-Spreads the requests that arrive at --from over the servers at --to.
+Spreads the requests that arrive at --from over the servers at --to; with
+--mode tcp the connections, whatever they carry.
 
   --from ADDRESS      where to listen; may be repeated
   --to ADDRESS        a server; repeat for more
+  --mode NAME         http (default) or tcp
   -N, --workers N     worker threads, 1 to 256 (default: one per core)
   --balance NAME      p2c (default), round_robin, least_connections, ewma,
                       least_load, random, first, ip_hash or uri_hash
@@ -73,6 +76,7 @@ EXAMPLES
   weir proxy --from :8080 --to 127.0.0.1:9001
   weir proxy --from 127.0.0.1:8080 --to 9001 --to 9002 --balance p2c
   weir proxy --from [::1]:8080 --to unix:/run/app.sock
+  weir proxy --mode tcp --from :5432 --to db1:5432 --to db2:5432
 )";
 
 constexpr std::string_view kRun = R"(usage: weir run [-c FILE]

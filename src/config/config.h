@@ -71,21 +71,35 @@ struct ForwardedHeaders {
   bool operator==(const ForwardedHeaders&) const = default;
 };
 
+// Keepalive probes of a connection begin after so long without a byte; 0: never.
+inline constexpr Milliseconds kTcpKeepalive{60'000};
+
 struct ListenerTimeouts {
-  Milliseconds client_head{10'000};  // First byte of a head to its last byte.
-  Milliseconds client_idle{60'000};  // Between two requests of one connection.
-  Milliseconds client_body{30'000};  // Between two pieces of a body, in either direction.
+  // First byte of a head to its last byte; a PROXY header and a ClientHello have as long.
+  Milliseconds client_head{10'000};
+  Milliseconds client_idle{60'000};     // Between two requests of one connection.
+  Milliseconds client_body{30'000};     // Between two pieces of a body, in either direction.
+  Milliseconds tunnel_idle{3'600'000};  // Of a relay or tunnel: no byte in either direction.
+};
+
+enum class ListenerMode : std::uint8_t {
+  http,
+  tcp,  // Bytes are relayed as they are.
 };
 
 struct Listener {
   std::string name;
+  ListenerMode mode = ListenerMode::http;
   std::vector<Endpoint> bind;  // At least one.
+  std::string backend;         // tcp: for connections that no route takes; empty: they are closed.
   // Most client connections at one time over all workers; empty means derived from the
   // descriptor limit.
   std::optional<std::uint32_t> max_connections;
-  std::vector<std::string> limits;  // Names of [limit.NAME], for new connections.
+  std::vector<std::string> limits;    // Names of [limit.NAME], for new connections.
+  std::vector<Network> accept_proxy;  // Peers whose connections begin with a PROXY header.
   ForwardedHeaders forwarded;
   ListenerTimeouts timeouts;
+  Milliseconds tcp_keepalive = kTcpKeepalive;  // Whole seconds to 32767.
 };
 
 struct BackendTimeouts {
@@ -123,7 +137,7 @@ struct Server {
   ServerWish state = ServerWish::ready;
 };
 
-// "200-299" of expect_status.
+// "200-299" of expect_status, "500-504" of statuses.
 struct StatusRange {
   std::uint16_t first = 0;  // 100..599
   std::uint16_t last = 0;   // first..599
@@ -185,7 +199,7 @@ struct Ejection {
 struct RetryPolicy {
   bool enabled = true;
   std::uint32_t max = 3;                // Further attempts after the first: 0..7.
-  std::vector<std::uint16_t> statuses;  // 5xx answers that are tried again elsewhere.
+  std::vector<std::uint16_t> statuses;  // 5xx answers that are tried again, each once.
   Milliseconds backoff{25};             // Before the second retry; doubles, with jitter.
   Milliseconds backoff_max{250};
   std::uint32_t budget_percent = 20;        // Retries as a share of requests: 0..100.
@@ -242,6 +256,8 @@ struct Backend {
   RetryPolicy retry;
   QueuePolicy queue;
   Sticky sticky;
+  Milliseconds tcp_keepalive = kTcpKeepalive;  // Whole seconds to 32767.
+  std::uint8_t send_proxy = 0;                 // Version of the PROXY header; 0: none is sent.
 };
 
 // [limit.NAME]: so many requests or connections in a time, per key (GCRA).
@@ -277,16 +293,24 @@ struct Mirror {
 };
 
 // One rule. A request takes the first route, in written order, whose every given part matches.
+// There are three kinds: with `sni` for connections of TCP listeners, with `connect` for CONNECT
+// requests, and for all other requests. What belongs to another kind has its default.
 struct Route {
-  std::vector<std::string> listeners;  // Empty: every listener.
+  std::vector<std::string> listeners;  // Empty: every listener of the mode that the kind is for.
   std::vector<std::string> hosts;      // "example.com" or "*.example.com", lower case. Empty: any.
   std::string path = "/";              // A prefix on segment borders, or "=/exact".
   std::vector<std::string> methods;    // Case-sensitive tokens. Empty: any.
+  std::vector<std::string> upgrade{"websocket"};  // Lower case, "name" or "name/version".
+  std::vector<std::string> connect;    // "db.example:5432", "[::1]:22": lower case, canonical.
+  std::vector<std::string> sni;        // As hosts, but no addresses.
   std::vector<RouteBackend> backends;  // At least one; several share the requests by weight.
   std::optional<Mirror> mirror;
   std::vector<std::string> limits;  // Names of [limit.NAME].
   std::uint32_t priority = 1;       // In the queue: 0 (first) to 3.
   std::uint32_t line = 0;           // Line of the [[route]] header in the file, 0 without a file.
+
+  // Whether it is tried at all for what arrives there: listeners and kind.
+  [[nodiscard]] bool serves(const Listener& listener) const;
 };
 
 struct Runtime {

@@ -30,7 +30,10 @@ struct Draft {
   bool has_listener_table = false;
   bool has_backend_table = false;
   Names listeners;
+  std::map<std::string, ListenerMode, std::less<>> modes;  // Only those that were understood.
+  Names without_backend;  // TCP listeners that no connection could leave; to their headers.
   Names backends;
+  std::map<std::string_view, const Value*> backend_tables;  // As they stand in the file.
   Names limits;
   std::set<std::string, std::less<>> header_limits;  // Those counted per field value.
   std::vector<PlacedEndpoint> bound;  // In the order of the file, the admin address last.
@@ -42,8 +45,9 @@ struct Draft {
 void load_runtime(const Member& member, Draft& draft, Report& report);
 // Before the tables that refer to limits.
 void load_limits(const Member& member, Draft& draft, Report& report);
-void load_listeners(const Member& member, Draft& draft, Report& report);
 void load_backends(const Member& member, Draft& draft, Report& report);
+// After the two above: listeners refer to them.
+void load_listeners(const Member& member, Draft& draft, Report& report);
 // After the three above: routes refer to them.
 void load_routes(const Member& member, Draft& draft, Report& report);
 void load_admin(const Member& member, Draft& draft, Report& report);
@@ -56,5 +60,12 @@ void for_each_named(const Member& member, Report& report,
 // What only shows when everything is read: addresses in use, routes nobody reaches, tables nobody
 // uses.
 void check_whole(Draft& draft, Report& report);
+
+// Parts of it. A TCP listener without anywhere to send connections to:
+void check_tcp_listeners(const Draft& draft, Report& report);
+// Settings of backends that TCP connections cannot have; when there are no errors so far.
+void check_tcp_backends(const Draft& draft, Report& report);
+// Routes that nothing reaches; when there are no errors so far.
+void check_shadows(const Draft& draft, Report& report);
 
 }  // namespace weir::config

@@ -28,6 +28,12 @@ constexpr std::string_view kWriteHealth = "path = \"/healthz\" in [backend.NAME.
 constexpr std::string_view kWriteInterval = "interval = \"5s\" in [backend.NAME.health]";
 constexpr std::string_view kWriteEjection = "consecutive_errors = 5 in [backend.NAME.ejection]";
 constexpr std::string_view kWriteRate = "rate = \"100/s\" in [limit.NAME]";
+constexpr std::string_view kWriteSni = "sni = \"db.example.com\" in [[route]]";
+constexpr std::string_view kWriteTunnelIdle = "tunnel_idle_timeout = \"1h\" in [listener.NAME]";
+constexpr std::string_view kWriteKeepalive =
+    "tcp_keepalive = \"60s\" in [listener.NAME] or [backend.NAME]";
+constexpr std::string_view kWriteAcceptProxy = "accept_proxy = [\"10.0.0.0/8\"] in [listener.NAME]";
+constexpr std::string_view kWriteSendProxy = "send_proxy = 2 in [backend.NAME]";
 constexpr std::string_view kWriteTimeouts =
     "one key per timeout, such as connect_timeout = \"5s\" in [backend.NAME]";
 
@@ -58,7 +64,7 @@ constexpr std::array kWords = std::to_array<ForeignWord>({
     {"nbproc", "workers", kWriteWorkers},
     {"timeout", "", kWriteTimeouts},
     {"timeouts", "", kWriteTimeouts},
-    {"mode", "", "nothing: weir speaks HTTP"},
+    {"mode", "mode", "mode = \"tcp\" in [listener.NAME]; nothing for HTTP"},
     {"option", "", "the key of weir with this meaning; there is no `option`"},
     {"acl", "", "host, path and methods in [[route]]"},
     {"stats", "", kWriteAdmin},
@@ -95,6 +101,17 @@ constexpr std::array kWords = std::to_array<ForeignWord>({
     {"health_uri", "path", kWriteHealth},
     {"uri", "path", kWriteHealth},
     {"outlier_detection", "ejection", kWriteEjection},
+    {"ssl_preread", "sni", kWriteSni},
+    {"hostsni", "sni", kWriteSni},
+    {"req_ssl_sni", "sni", kWriteSni},
+    {"proxy_timeout", "tunnel_idle_timeout", kWriteTunnelIdle},
+    {"so_keepalive", "tcp_keepalive", kWriteKeepalive},
+    {"proxy_socket_keepalive", "tcp_keepalive", kWriteKeepalive},
+    {"accept-proxy", "accept_proxy", kWriteAcceptProxy},
+    {"send-proxy", "send_proxy", kWriteSendProxy},
+    {"send-proxy-v2", "send_proxy", kWriteSendProxy},
+    {"proxy_protocol", "",
+     "accept_proxy = [\"10.0.0.0/8\"] in [listener.NAME], send_proxy = 2 in [backend.NAME]"},
 });
 
 struct ForeignTable {
@@ -112,6 +129,8 @@ constexpr std::array kTables = std::to_array<ForeignTable>({
     {"server", "[listener.NAME] or [backend.NAME]"},
     {"servers", "[backend.NAME]"},
     {"http", "[listener.NAME], [[route]] and [backend.NAME]"},
+    {"stream", "[listener.NAME] with mode = \"tcp\" and backend = \"NAME\""},
+    {"tcp", "[listener.NAME] with mode = \"tcp\" and backend = \"NAME\""},
     {"entrypoints", "[listener.NAME]"},
     {"upstream", "[backend.NAME]"},
     {"upstreams", "[backend.NAME]"},

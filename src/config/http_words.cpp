@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
 
 #include "config/text.h"
 
@@ -11,6 +13,7 @@ namespace {
 constexpr std::size_t kMethodMax = 32;
 constexpr std::size_t kTargetMax = 4096;
 constexpr std::size_t kFieldNameMax = 256;
+constexpr std::size_t kProtocolMax = 63;  // What an offer has room for, http/upgrade.h.
 constexpr std::size_t kFieldValueMax = 4096;
 
 bool is_alnum(char c) {
@@ -23,6 +26,14 @@ bool is_hex(char c) {
 
 constexpr auto kUsualMethods = std::to_array<std::string_view>(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"});
+
+std::optional<std::uint16_t> parse_status(std::string_view text) {
+  std::uint16_t value = 0;
+  if (text.size() != 3 || !all_digits(text)) return std::nullopt;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  if (value < 100 || value > 599) return std::nullopt;
+  return value;
+}
 
 }  // namespace
 
@@ -78,6 +89,14 @@ Result<std::string, Problem> parse_origin_form(std::string_view text) {
   return std::string(text);
 }
 
+std::optional<StatusRange> parse_status_range(std::string_view text) {
+  const std::size_t dash = text.find('-');
+  const auto first = parse_status(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_status(text.substr(dash + 1));
+  if (!first || !last || *first > *last) return std::nullopt;
+  return StatusRange{*first, *last};
+}
+
 Result<std::string, Problem> parse_field_name(std::string_view text) {
   if (is_token(text) && text.size() <= kFieldNameMax) return std::string(text);
   return Err(Problem{
@@ -97,6 +116,28 @@ Result<std::string, Problem> parse_field_value(std::string_view text) {
     return Err(Problem{"the value begins or ends with a space", "remove it"});
   }
   return std::string(text);
+}
+
+Result<std::string, Problem> parse_upgrade(std::string_view text) {
+  const std::string protocol = lower(text);
+  const std::size_t slash = std::min(protocol.find('/'), protocol.size());
+  const std::string_view name = std::string_view(protocol).substr(0, slash);
+  const bool versioned = slash < protocol.size();
+  if (text == "*") {
+    return Err(Problem{"`*` would let clients switch to anything",
+                       "name each protocol, for example \"websocket\""});
+  }
+  if (!is_token(name) || (versioned && !is_token(protocol.substr(slash + 1))) ||
+      text.size() > kProtocolMax) {
+    return Err(Problem{in_backticks(text) + " is not the name of a protocol",
+                       "write for example \"websocket\""});
+  }
+  // RFC 9113 3.1 withdrew h2c; requests in such a tunnel get past every rule of the routes.
+  if (name == "h2c" || name == "h2" || name == "http" || name == "tls") {
+    return Err(Problem{in_backticks(text) + " would smuggle requests past every route and limit",
+                       "remove it; upgrades are for other protocols than HTTP"});
+  }
+  return protocol;
 }
 
 Result<std::string, Problem> parse_cookie_name(std::string_view text) {

@@ -75,13 +75,13 @@ struct Table {
   std::string_view name;
   Loader load;
 };
-// Listeners refer to limits, routes to limits, listeners and backends; the admin address is
-// compared with the listeners'.
+// Listeners refer to limits and backends, routes to all three; the admin address is compared with
+// the listeners'.
 constexpr std::array<Table, 7> kTables = {{
     {"runtime", load_runtime},
     {"limit", load_limits},
-    {"listener", load_listeners},
     {"backend", load_backends},
+    {"listener", load_listeners},
     {"route", load_routes},
     {"admin", load_admin},
     {"log", load_log},

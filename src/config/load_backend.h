@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "config/config.h"
 #include "config/draft.h"
@@ -12,6 +14,9 @@ namespace weir::config {
 inline constexpr std::uint32_t kServerLimitMax = 1'000'000;
 
 void load_servers(const TableReader& backend, Backend& out, Draft& draft);
+// 503 or "500-504", from `least`; reports anything else, with `fix` where nothing better is known.
+[[nodiscard]] std::optional<StatusRange> load_status_range(const Value& value, std::uint16_t least,
+                                                           std::string_view fix, Report& report);
 void load_health(const TableReader& backend, HealthCheck& out);
 void load_ejection(const TableReader& backend, Ejection& out);
 void load_retry(const TableReader& backend, RetryPolicy& out);

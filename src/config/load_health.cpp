@@ -1,7 +1,6 @@
 // [backend.NAME.health]: how a server is asked whether it works.
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <span>
@@ -196,47 +195,8 @@ class HealthTable {
   }
 
   void add_status(const Value& value, std::vector<StatusRange>& ranges) {
-    constexpr const char* kFix = "write 200, \"200-399\", or \"any\" alone";
-    std::optional<StatusRange> range;
-    if (value.type == Value::Type::integer) {
-      range = status_range(std::to_string(value.integer));
-    } else if (value.type == Value::Type::string) {
-      range = status_range(value.text);
-    } else {
-      report_.add(
-          Code::wrong_type, value.span,
-          "a status must be a whole number or a string, not " + std::string(type_name(value.type)),
-          kFix);
-      return;
-    }
-    if (range) {
-      ranges.push_back(*range);
-      return;
-    }
-    const std::string text =
-        value.type == Value::Type::integer ? std::to_string(value.integer) : value.text;
-    const bool family =
-        text.size() == 3 && text[0] >= '1' && text[0] <= '5' && lower(text).substr(1) == "xx";
-    report_.add(Code::out_of_range, value.span, in_backticks(text) + " is no range of statuses",
-                family ? std::string("write \"") + text[0] + "00-" + text[0] + "99\""
-                : text.find('-') == std::string::npos ? kFix
-                                                      : "use 100 to 599, the smaller first");
-  }
-
-  static std::optional<StatusRange> status_range(std::string_view text) {
-    const std::size_t dash = text.find('-');
-    const auto first = status(text.substr(0, dash));
-    const auto last = dash == std::string_view::npos ? first : status(text.substr(dash + 1));
-    if (!first || !last || *first > *last) return std::nullopt;
-    return StatusRange{*first, *last};
-  }
-
-  static std::optional<std::uint16_t> status(std::string_view text) {
-    std::uint16_t value = 0;
-    if (text.size() != 3 || !all_digits(text)) return std::nullopt;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    if (value < 100 || value > 599) return std::nullopt;
-    return value;
+    constexpr std::string_view kFix = "write 200, \"200-399\", or \"any\" alone";
+    if (const auto range = load_status_range(value, 100, kFix, report_)) ranges.push_back(*range);
   }
 
   const TableReader& table_;
@@ -245,6 +205,32 @@ class HealthTable {
 };
 
 }  // namespace
+
+std::optional<StatusRange> load_status_range(const Value& value, std::uint16_t least,
+                                             std::string_view fix, Report& report) {
+  const bool number = value.type == Value::Type::integer;
+  if (!number && value.type != Value::Type::string) {
+    report.add(
+        Code::wrong_type, value.span,
+        "a status must be a whole number or a string, not " + std::string(type_name(value.type)),
+        std::string(fix));
+    return std::nullopt;
+  }
+  const std::string text = number ? std::to_string(value.integer) : value.text;
+  const std::string use = "use " + std::to_string(least) + " to 599";
+  if (const auto range = parse_status_range(text)) {
+    if (range->first >= least) return range;
+    report.add(Code::out_of_range, value.span, in_backticks(text) + " is out of range", use);
+    return std::nullopt;
+  }
+  const bool family =
+      text.size() == 3 && text[0] >= '1' && text[0] <= '5' && lower(text).substr(1) == "xx";
+  report.add(Code::out_of_range, value.span, in_backticks(text) + " is no range of statuses",
+             family ? std::string("write \"") + text[0] + "00-" + text[0] + "99\""
+             : text.find('-') == std::string::npos ? std::string(fix)
+                                                   : use + ", the smaller first");
+  return std::nullopt;
+}
 
 void load_health(const TableReader& backend, HealthCheck& out) {
   const auto table = backend.table("health", TableKind::health);

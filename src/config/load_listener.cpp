@@ -1,5 +1,6 @@
 // [listener.NAME]: where clients connect, and what weir tells servers about them.
-#include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "config/draft.h"
@@ -12,6 +13,10 @@ namespace weir::config {
 namespace {
 
 constexpr std::uint32_t kConnectionsMax = 10'000'000;
+
+constexpr auto kHttpKeys =
+    std::to_array<std::string_view>({"x_forwarded", "forwarded", "via", "trusted_proxies",
+                                     "client_idle_timeout", "client_body_timeout"});
 
 void load_bind(const TableReader& table, Listener& listener, Draft& draft) {
   if (table.require("bind", "bind = \"127.0.0.1:8080\"") == nullptr) return;
@@ -26,19 +31,63 @@ void load_bind(const TableReader& table, Listener& listener, Draft& draft) {
   }
 }
 
-void load_trusted(const TableReader& table, ForwardedHeaders& forwarded) {
-  for (const Value* value : table.strings("trusted_proxies")) {
+void load_networks(const TableReader& table, std::string_view key, std::string everyone,
+                   std::vector<Network>& out) {
+  for (const Value* value : table.strings(key)) {
     auto network = parse_network(value->text);
     if (!network) {
       table.report().add(Code::bad_network, value->span, std::move(network.error()));
       continue;
     }
     if (network->prefix_bits == 0) {
-      table.report().add(Code::trusts_everyone, value->span,
-                         "every client is trusted to say whom it speaks for",
+      table.report().add(Code::trusts_everyone, value->span, everyone,
                          "name only the networks of your own proxies");
     }
-    forwarded.trusted_proxies.push_back(*network);
+    out.push_back(*network);
+  }
+}
+
+void load_forwarded(const TableReader& table, ForwardedHeaders& forwarded) {
+  table.boolean("x_forwarded", forwarded.x_forwarded);
+  table.boolean("forwarded", forwarded.forwarded);
+  table.boolean("via", forwarded.via);
+  load_networks(table, "trusted_proxies", "every client is trusted to say whom it speaks for",
+                forwarded.trusted_proxies);
+}
+
+void load_timeouts(const TableReader& table, ListenerTimeouts& timeouts) {
+  table.duration("client_head_timeout", timeouts.client_head);
+  table.duration("client_idle_timeout", timeouts.client_idle);
+  table.duration("client_body_timeout", timeouts.client_body);
+  table.duration("tunnel_idle_timeout", timeouts.tunnel_idle);
+}
+
+void load_mode(const TableReader& table, Listener& listener, Draft& draft) {
+  if (!table.choice<ListenerMode>("mode", kModes, listener.mode)) return;
+  draft.modes.emplace(listener.name, listener.mode);
+  const Value* backend = table.find("backend");
+  if (listener.mode == ListenerMode::http) {
+    if (backend == nullptr) return;
+    table.report().add(Code::conflict, backend->span,
+                       "an HTTP listener has no `backend`; routes choose it for each request",
+                       "write it in a [[route]], or add mode = \"tcp\"");
+    return;
+  }
+  for (std::string_view key : kHttpKeys) {
+    const Value* value = table.find(key);
+    if (value == nullptr) continue;
+    table.report().add(Code::conflict, value->span,
+                       in_backticks(key) + " means nothing to mode = \"tcp\"",
+                       "remove it; bytes are relayed as they are");
+  }
+}
+
+void load_backend(const TableReader& table, Listener& listener, Draft& draft) {
+  table.parsed("backend", Code::unknown_reference, one_of("backend", draft.backends),
+               listener.backend);
+  const bool absent = table.find("backend") == nullptr && !table.misspelt("backend");
+  if (listener.mode == ListenerMode::tcp && absent) {
+    draft.without_backend.emplace(listener.name, table.header());
   }
 }
 
@@ -63,15 +112,17 @@ void load_listeners(const Member& member, Draft& draft, Report& report) {
     Listener listener;
     listener.name = named.key;
     load_bind(table, listener, draft);
+    load_mode(table, listener, draft);
+    load_backend(table, listener, draft);
     listener.max_connections = table.number("max_connections", 1, kConnectionsMax);
-    table.boolean("x_forwarded", listener.forwarded.x_forwarded);
-    table.boolean("forwarded", listener.forwarded.forwarded);
-    table.boolean("via", listener.forwarded.via);
-    load_trusted(table, listener.forwarded);
     load_limits_of(table, draft, listener);
-    table.duration("client_head_timeout", listener.timeouts.client_head);
-    table.duration("client_idle_timeout", listener.timeouts.client_idle);
-    table.duration("client_body_timeout", listener.timeouts.client_body);
+    if (!table.is_empty_list("accept_proxy")) {
+      load_networks(table, "accept_proxy", "every client is trusted to say where it comes from",
+                    listener.accept_proxy);
+    }
+    load_forwarded(table, listener.forwarded);
+    load_timeouts(table, listener.timeouts);
+    load_keepalive(table, listener.tcp_keepalive);
     draft.listeners.emplace(listener.name, named.key_span);
     draft.config.listeners.push_back(std::move(listener));
   });

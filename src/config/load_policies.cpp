@@ -30,29 +30,26 @@ void order(const TableReader& table, std::string_view first, std::string_view mo
                      "make it at least as long");
 }
 
-// 5xx: a number, or an array of them.
+void add_statuses(const Value& value, RetryPolicy& out, Report& report) {
+  const auto range = load_status_range(value, 500, "write for example 503 or \"500-504\"", report);
+  if (!range) return;
+  for (std::uint16_t status = range->first; status <= range->last; ++status) {
+    if (std::ranges::find(out.statuses, status) == out.statuses.end()) {
+      out.statuses.push_back(status);
+      continue;
+    }
+    report.add(Code::listed_twice, value.span,
+               "`" + std::to_string(status) + "` is listed twice in `statuses`", "remove one");
+    return;
+  }
+}
+
+// One of them, or an array.
 void load_statuses(const TableReader& table, RetryPolicy& out) {
   const Value* value = table.find("statuses");
   if (value == nullptr) return;
-  Report& report = table.report();
-  const auto add = [&](const Value& one) {
-    if (one.type != Value::Type::integer) {
-      report.add(Code::wrong_type, one.span,
-                 "a status must be a whole number, not " + std::string(type_name(one.type)),
-                 all_digits(one.text) ? "remove the quotes" : "write for example 503");
-    } else if (one.integer < 500 || one.integer > 599) {
-      report.add(Code::out_of_range, one.span,
-                 "status " + std::to_string(one.integer) + " is not tried again", "use 500 to 599");
-    } else if (const auto status = static_cast<std::uint16_t>(one.integer);
-               std::ranges::find(out.statuses, status) != out.statuses.end()) {
-      report.add(Code::listed_twice, one.span,
-                 "`" + std::to_string(status) + "` is listed twice in `statuses`", "remove one");
-    } else {
-      out.statuses.push_back(status);
-    }
-  };
-  if (value->type != Value::Type::array) return add(*value);
-  for (const Value& one : value->items) add(one);
+  if (value->type != Value::Type::array) return add_statuses(*value, out, table.report());
+  for (const Value& one : value->items) add_statuses(one, out, table.report());
 }
 
 }  // namespace

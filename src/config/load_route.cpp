@@ -1,7 +1,10 @@
 // [[route]]: which requests go to which backends.
 #include <algorithm>
+#include <array>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,12 +13,27 @@
 #include "config/match_rules.h"
 #include "config/references.h"
 #include "config/table_reader.h"
+#include "config/text.h"
 
 namespace weir::config {
 namespace {
 
 constexpr std::uint32_t kWeightMax = 1000;
 constexpr std::uint32_t kPriorityMax = 3;
+
+// A kind of route beside the usual one: the key that makes it, and those it does not go with.
+struct Kind {
+  std::string_view key;
+  std::span<const std::string_view> refused;
+  std::string_view fix;
+};
+constexpr auto kRefusedBySni = std::to_array<std::string_view>(
+    {"host", "path", "methods", "connect", "upgrade", "mirror", "limits"});
+constexpr auto kRefusedByConnect =
+    std::to_array<std::string_view>({"host", "path", "methods", "upgrade", "mirror"});
+constexpr Kind kSni = {"sni", kRefusedBySni, "remove it; a TCP connection has no requests"};
+constexpr Kind kConnect = {"connect", kRefusedByConnect,
+                           "remove it; of CONNECT only the target is looked at"};
 
 void reference(const TableReader& table, const Draft& draft, std::string& out) {
   table.parsed("backend", Code::unknown_reference, one_of("backend", draft.backends), out);
@@ -114,12 +132,70 @@ void load_mirror(const TableReader& table, const Draft& draft, Route& route) {
   if (!mirror.backend.empty()) route.mirror = std::move(mirror);
 }
 
-Route load_route(const TableReader& table, const Draft& draft) {
-  Route route;
-  route.listeners = read_references(table, "listener", "listener", draft.listeners);
+// Listeners of the mode that the route is for.
+void load_listeners_of(const TableReader& table, Draft& draft, Route& route) {
+  const bool sni = table.find("sni") != nullptr;
+  const auto wanted = sni || table.misspelt("sni") ? ListenerMode::tcp : ListenerMode::http;
+  const auto known = one_of("listener", draft.listeners);
+  const auto usable = [&](std::string_view text) -> Result<std::string, Problem> {
+    const auto mode = draft.modes.find(text);
+    if (mode == draft.modes.end() || mode->second == wanted) return known(text);
+    const std::string name(text);
+    if (sni) {
+      return Err(Problem{in_backticks(name) + " is an HTTP listener, where no server name is seen",
+                         "use `host`, or add mode = \"tcp\" to [listener." + name + "]"});
+    }
+    return Err(Problem{in_backticks(name) + " is a TCP listener, and this route has no `sni`",
+                       "add `sni`, or write backend = \"NAME\" in [listener." + name + "]"});
+  };
+  route.listeners = table.parsed_list("listener", Code::unknown_reference, usable);
+  if (wanted == ListenerMode::http) return;
+  if (route.listeners.empty()) draft.without_backend.clear();
+  for (const std::string& name : route.listeners) draft.without_backend.erase(name);
+}
+
+void refuse_keys(const TableReader& table, const Kind& kind) {
+  for (std::string_view key : kind.refused) {
+    const Value* value = table.find(key);
+    if (value == nullptr) continue;
+    table.report().add(
+        Code::conflict, value->span,
+        in_backticks(key) + " means nothing to a route with " + in_backticks(kind.key),
+        std::string(kind.fix));
+  }
+}
+
+// "CONNECT" is a method like others, but no route takes it for that.
+Result<std::string, Problem> route_method(std::string_view text) {
+  if (text != "CONNECT") return parse_method(text);
+  return Err(Problem{"CONNECT goes by its target", "write connect = [\"db.example:5432\"]"});
+}
+
+void load_rule(const TableReader& table, Route& route) {
+  if (table.find("sni") != nullptr) {
+    refuse_keys(table, kSni);
+    route.sni = table.parsed_list("sni", Code::bad_host, parse_sni_pattern);
+    return;
+  }
+  if (table.find("connect") != nullptr) {
+    refuse_keys(table, kConnect);
+    route.connect = table.parsed_list("connect", Code::bad_address, parse_connect_target);
+    return;
+  }
   route.hosts = table.parsed_list("host", Code::bad_host, parse_host_pattern);
-  route.methods = table.parsed_list("methods", Code::bad_method, parse_method);
+  route.methods = table.parsed_list("methods", Code::bad_method, route_method);
   table.parsed("path", Code::bad_path, parse_path_pattern, route.path);
+  if (table.is_empty_list("upgrade")) {
+    route.upgrade.clear();
+  } else if (table.find("upgrade") != nullptr) {
+    route.upgrade = table.parsed_list("upgrade", Code::bad_field, parse_upgrade);
+  }
+}
+
+Route load_route(const TableReader& table, Draft& draft) {
+  Route route;
+  load_listeners_of(table, draft, route);
+  load_rule(table, route);
   load_backends_of(table, draft, route);
   load_mirror(table, draft, route);
   route.limits = read_references(table, "limits", "limit", draft.limits);

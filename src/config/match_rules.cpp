@@ -49,7 +49,7 @@ Problem bad_host_pattern(std::string_view text) {
   if (text.starts_with('[')) return {what, "write an IPv6 address as \"[::1]\""};
   if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
     if (parse_network(text)) return {what, "write \"[" + std::string(text) + "]\""};
-    return {"the port is not part of " + in_backticks("host"), write(text.substr(0, colon))};
+    return {"the port is not part of a host name", write(text.substr(0, colon))};
   }
   if (text.starts_with('.')) return {what, write("*" + std::string(text))};
   if (text.ends_with('.')) return {what, write(text.substr(0, text.size() - 1))};
@@ -119,6 +119,49 @@ Result<std::string, Problem> parse_path_pattern(std::string_view text) {
                        "write the path without it; clients resolve them before sending"});
   }
   return std::string(text);
+}
+
+Result<std::string, Problem> parse_sni_pattern(std::string_view text) {
+  const std::string what = in_backticks(text) + " is not a server name";
+  if (text.empty() || text == "*") {
+    return Err(Problem{text.empty() ? "the server name is empty" : what,
+                       "for every connection write backend = \"NAME\" in the [listener.NAME]"});
+  }
+  if (text.starts_with('[') || parse_network(text)) {
+    return Err(Problem{what, "TLS clients name hosts, never addresses; remove it"});
+  }
+  return parse_host_pattern(text);
+}
+
+Result<std::string, Problem> parse_connect_target(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  const bool has_port = colon != std::string_view::npos && text.find(']', colon) == text.npos;
+  if (text.find('*') != std::string_view::npos) {
+    return Err(Problem{in_backticks(text) + " would open a tunnel to anywhere",
+                       "name each target, for example \"db.example:5432\""});
+  }
+  if (!has_port || colon == 0) {
+    return Err(Problem{in_backticks(text) + (has_port ? " has no host" : " has no port"),
+                       "write for example \"db.example:5432\" or \"[::1]:22\""});
+  }
+  const auto port = parse_port(text.substr(colon + 1));
+  if (!port) return Err(port.error());
+  // A literal gets its one spelling; a name is compared as it is.
+  const bool literal = text.starts_with('[') || parse_network(text.substr(0, colon));
+  if (literal) {
+    const auto endpoint = parse_endpoint(text, Use::server);
+    if (!endpoint) return Err(endpoint.error());
+    return endpoint->text();
+  }
+  auto host = parse_host_pattern(text.substr(0, colon));
+  if (!host) return host;
+  return *host + ":" + std::to_string(*port);
+}
+
+bool Route::serves(const Listener& listener) const {
+  const auto mode = sni.empty() ? ListenerMode::http : ListenerMode::tcp;
+  return listener.mode == mode &&
+         (listeners.empty() || std::ranges::find(listeners, listener.name) != listeners.end());
 }
 
 bool host_covers(std::string_view outer, std::string_view inner) {

@@ -18,10 +18,12 @@ constexpr auto kRoot =
 constexpr auto kRuntime = std::to_array<Words>(
     {"workers", "trigger", "shutdown_grace", "user", "group", "core_dumps", "resolvers"});
 constexpr auto kListener = std::to_array<Words>(
-    {"bind", "max_connections", "limits", "x_forwarded", "forwarded", "via", "trusted_proxies",
-     "client_head_timeout", "client_idle_timeout", "client_body_timeout"});
-constexpr auto kRoute = std::to_array<Words>(
-    {"listener", "host", "path", "methods", "backend", "backends", "mirror", "limits", "priority"});
+    {"bind", "mode", "backend", "max_connections", "limits", "accept_proxy", "x_forwarded",
+     "forwarded", "via", "trusted_proxies", "client_head_timeout", "client_idle_timeout",
+     "client_body_timeout", "tunnel_idle_timeout", "tcp_keepalive"});
+constexpr auto kRoute =
+    std::to_array<Words>({"listener", "host", "path", "methods", "sni", "connect", "upgrade",
+                          "backend", "backends", "mirror", "limits", "priority"});
 constexpr auto kRouteBackend = std::to_array<Words>({"backend", "weight"});
 constexpr auto kMirror = std::to_array<Words>({"backend", "percent"});
 constexpr auto kBackend = std::to_array<Words>({"servers",
@@ -40,6 +42,8 @@ constexpr auto kBackend = std::to_array<Words>({"servers",
                                                 "server_retry_limit",
                                                 "slow_start",
                                                 "panic_percent",
+                                                "tcp_keepalive",
+                                                "send_proxy",
                                                 "health",
                                                 "ejection",
                                                 "retry",

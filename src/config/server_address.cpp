@@ -21,24 +21,21 @@ bool only(std::string_view text, std::string_view set) {
   return text.find_first_not_of(set) == std::string_view::npos;
 }
 
-// RFC 1123 2.1: letters, digits and inner hyphens. Names of SRV records have labels that begin with
-// an underscore as well (RFC 2782).
-std::optional<Problem> bad_label(std::string_view label, bool srv) {
+// RFC 1123 2.1: letters, digits and inner hyphens; underscores besides, because containers and
+// their networks have them in names, and SRV records do (RFC 2782).
+std::optional<Problem> bad_label(std::string_view label) {
   if (label.empty()) return Problem{"a part of the name is empty", "write one dot between parts"};
   if (label.size() > kLabelMax) {
     return Problem{"the part " + in_backticks(label) + " has more than 63 characters",
                    "use the name that the name server knows"};
   }
-  if (srv && label.front() == '_') label.remove_prefix(1);
-  if (label.empty() || label.front() == '-' || label.back() == '-') {
+  if (label.front() == '-' || label.back() == '-' || only(label, "_")) {
     return Problem{"a part of the name begins or ends with `-`, or is only `_`",
                    "use the name that the name server knows"};
   }
-  if (only(label, std::string(kLetters) + std::string(kDigits) + "-")) return std::nullopt;
-  const bool underscore = label.find('_') != std::string_view::npos;
+  if (only(label, std::string(kLetters) + std::string(kDigits) + "-_")) return std::nullopt;
   return Problem{in_backticks(label) + " is no part of a host name",
-                 underscore ? "host names have no `_`; give the server another name, or its address"
-                            : "use letters, digits, `-` and `.`"};
+                 "use letters, digits, `-`, `_` and `.`"};
 }
 
 // WHATWG's and inet_aton()'s view: a name whose last part is a number is an IPv4 address.
@@ -48,7 +45,7 @@ bool ends_in_number(std::string_view name) {
 }
 
 // Lower case, without the final dot.
-Result<std::string, Problem> parse_name(std::string_view text, bool srv) {
+Result<std::string, Problem> parse_name(std::string_view text) {
   std::string name = lower(text);
   if (name.ends_with('.')) name.pop_back();
   if (name.size() > kNameMax) {
@@ -57,7 +54,7 @@ Result<std::string, Problem> parse_name(std::string_view text, bool srv) {
   }
   for (std::string_view rest = name;;) {
     const std::size_t dot = rest.find('.');
-    if (auto problem = bad_label(rest.substr(0, dot), srv)) return Err(std::move(*problem));
+    if (auto problem = bad_label(rest.substr(0, dot))) return Err(std::move(*problem));
     if (dot == std::string_view::npos) break;
     rest.remove_prefix(dot + 1);
   }
@@ -96,7 +93,7 @@ Result<Server, Problem> parse_srv(std::string_view text) {
     return Err(
         Problem{in_backticks(text) + " is not the name of SRV records", std::string(kExample)});
   }
-  auto name = parse_name(rest, true);
+  auto name = parse_name(rest);
   if (!name) return Err(std::move(name.error()));
   return named({std::move(*name), 0});
 }
@@ -127,7 +124,7 @@ Result<Server, Problem> parse_server(std::string_view text) {
   if (!is_like_a_name(host) || bare->find(':', colon + 1) != std::string::npos) {
     return Err(std::move(endpoint.error()));
   }
-  auto name = parse_name(host, false);
+  auto name = parse_name(host);
   if (!name) return Err(std::move(name.error()));
   if (colon == std::string::npos) {
     return Err(Problem{"the port is missing", "write " + *name + ":8080"});

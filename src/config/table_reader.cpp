@@ -60,6 +60,14 @@ std::string_view hashed_part(Balance balance) {
   }
 }
 
+void load_keepalive(const TableReader& table, Milliseconds& out) {
+  table.seconds_or_zero("tcp_keepalive", std::chrono::seconds{32'767}, out);
+}
+
+bool hashes_requests(Balance balance) {
+  return balance == Balance::uri_hash || !hashed_part(balance).empty();
+}
+
 std::optional<std::string_view> foreign_value(std::string_view text) {
   const std::string wanted = lower(text);
   for (const ForeignValue& value : kForeignValues) {
@@ -89,12 +97,16 @@ const Value* TableReader::find(std::string_view key) const {
   return member == nullptr ? nullptr : &member->value;
 }
 
+bool TableReader::misspelt(std::string_view key) const {
+  return find(key) == nullptr && std::ranges::any_of(table_.members, [&](const Member& member) {
+           return stands_for(member.key, key);
+         });
+}
+
 const Value* TableReader::require(std::string_view key, std::string_view example) const {
   const Value* value = find(key);
-  // A misspelt key is reported as such; that it is missing follows from it.
-  const bool misspelt = std::ranges::any_of(
-      table_.members, [&](const Member& member) { return stands_for(member.key, key); });
-  if (value == nullptr && !misspelt) {
+  // That a misspelt key is missing follows from what was reported.
+  if (value == nullptr && !misspelt(key)) {
     report_.add(Code::missing_key, header_, title_ + " has no " + in_backticks(key),
                 "add `" + std::string(example) + "`");
   }
@@ -192,6 +204,21 @@ void TableReader::duration(std::string_view key, Milliseconds& out, Milliseconds
   out = *parsed;
 }
 
+void TableReader::seconds_or_zero(std::string_view key, std::chrono::seconds most,
+                                  Milliseconds& out) const {
+  Milliseconds value{-1};
+  duration(key, value, Milliseconds{0});
+  if (value.count() < 0) return;
+  if (value % std::chrono::seconds{1} != Milliseconds{0} || value > most) {
+    report_.add(Code::bad_duration, find(key)->span,
+                in_backticks(key) + " = " + find(key)->text + " cannot be set",
+                "use whole seconds from \"1s\" to \"" + std::to_string(most.count()) +
+                    "s\", or \"0s\" for none");
+    return;
+  }
+  out = value;
+}
+
 std::optional<TableReader> TableReader::table(std::string_view key, TableKind kind) const {
   const Value* value = find(key);
   if (value == nullptr) return std::nullopt;
@@ -213,6 +240,11 @@ const Value* TableReader::string(std::string_view key) const {
   }
   wrong_type(key, *value, "a string", std::move(fix));
   return nullptr;
+}
+
+bool TableReader::is_empty_list(std::string_view key) const {
+  const Value* value = find(key);
+  return value != nullptr && value->type == Value::Type::array && value->items.empty();
 }
 
 std::vector<const Value*> TableReader::strings(std::string_view key) const {

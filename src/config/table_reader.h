@@ -33,7 +33,9 @@ class TableReader {
   TableReader(const Value& table, Span header, TableKind kind, std::string title, Report& report);
 
   [[nodiscard]] const Value* find(std::string_view key) const;
-  // The same, and reports a missing key; `example` is a line to copy.
+  // The key is there, but under a name that check_keys() has refused.
+  [[nodiscard]] bool misspelt(std::string_view key) const;
+  // As find(), and reports a missing key; `example` is a line to copy.
   [[nodiscard]] const Value* require(std::string_view key, std::string_view example) const;
 
   void boolean(std::string_view key, bool& out) const;
@@ -53,10 +55,14 @@ class TableReader {
                 Milliseconds most = kDurationMax) const;
   void duration(std::string_view key, std::optional<Milliseconds>& out,
                 Milliseconds least = Milliseconds{1}, Milliseconds most = kDurationMax) const;
+  // Zero, or whole seconds up to `most`.
+  void seconds_or_zero(std::string_view key, std::chrono::seconds most, Milliseconds& out) const;
   // A table inside this one, "[backend.app.health]" in "[backend.app]"; its keys are checked.
   [[nodiscard]] std::optional<TableReader> table(std::string_view key, TableKind kind) const;
   // A string, or nothing after a report.
   [[nodiscard]] const Value* string(std::string_view key) const;
+  // True for an empty array, where that says "none".
+  [[nodiscard]] bool is_empty_list(std::string_view key) const;
   // The strings of a key that takes one string or an array of them; reports an empty array.
   [[nodiscard]] std::vector<const Value*> strings(std::string_view key) const;
   // A string through `parse`, or a report of `code`.
@@ -66,19 +72,21 @@ class TableReader {
   [[nodiscard]] std::vector<std::string> parsed_list(std::string_view key, Code code,
                                                      const Parse& parse) const;
 
+  // False when the key, or what it says, was not understood.
   template <typename T>
-  void choice(std::string_view key, std::span<const Choice<T>> choices, T& out) const {
+  bool choice(std::string_view key, std::span<const Choice<T>> choices, T& out) const {
     const Value* value = find(key);
-    if (value == nullptr) return;
+    if (value == nullptr) return !misspelt(key);
     std::vector<std::string_view> texts;
     for (const Choice<T>& one : choices) {
       if (value->type == Value::Type::string && one.text == value->text) {
         out = one.value;
-        return;
+        return true;
       }
       texts.push_back(one.text);
     }
     unknown_value(key, *value, texts);
+    return false;
   }
 
   // "expected a string": `expected` completes the sentence, `fix` says what to write.
@@ -86,6 +94,7 @@ class TableReader {
                   std::string fix = {}) const;
 
   [[nodiscard]] const std::string& title() const { return title_; }
+  [[nodiscard]] const Span& header() const { return header_; }
   [[nodiscard]] Report& report() const { return report_; }
 
  private:
@@ -120,13 +129,24 @@ inline constexpr Choice<Balance> kBalances[] = {
     {"query_hash", Balance::query_hash},
 };
 
+inline constexpr Choice<ListenerMode> kModes[] = {
+    {"http", ListenerMode::http},
+    {"tcp", ListenerMode::tcp},
+};
+
 inline constexpr Choice<ServerWish> kServerWishes[] = {
     {"ready", ServerWish::ready},
     {"drain", ServerWish::drain},
     {"maintenance", ServerWish::maintenance},
 };
 
+// "tcp_keepalive" of listeners and backends. Linux takes whole seconds to 32767 (tcp(7),
+// TCP_KEEPIDLE).
+void load_keepalive(const TableReader& table, Milliseconds& out);
+
 // What a policy hashes when it needs a hash_key: "header", "cookie", "query"; else nothing.
 [[nodiscard]] std::string_view hashed_part(Balance balance);
+// Whether a policy looks at requests, which a TCP connection does not have.
+[[nodiscard]] bool hashes_requests(Balance balance);
 
 }  // namespace weir::config

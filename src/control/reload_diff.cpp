@@ -187,6 +187,8 @@ void compare_keys(const config::Backend& before, const config::Backend& after, C
   changes.compare("server_retry_limit", before.server_retry_limit, after.server_retry_limit);
   changes.compare("slow_start", before.slow_start, after.slow_start);
   changes.compare("panic_percent", before.panic_percent, after.panic_percent);
+  changes.compare("tcp_keepalive", before.tcp_keepalive, after.tcp_keepalive);
+  changes.compare("send_proxy", before.send_proxy, after.send_proxy);
 }
 
 void compare_backend(const config::Backend& before, const config::Backend& after,
@@ -209,12 +211,17 @@ void compare_backend(const config::Backend& before, const config::Backend& after
 
 void compare_listener(const config::Listener& before, const config::Listener& after,
                       Changes& changes) {
+  if (before.mode != after.mode) return;  // Then it stays as it is.
   changes.in_table("[listener." + after.name + "]");
+  changes.compare("backend", before.backend, after.backend);
   const config::ListenerTimeouts& old = before.timeouts;
   changes.compare("client_head_timeout", old.client_head, after.timeouts.client_head);
   changes.compare("client_idle_timeout", old.client_idle, after.timeouts.client_idle);
   changes.compare("client_body_timeout", old.client_body, after.timeouts.client_body);
+  changes.compare("tunnel_idle_timeout", old.tunnel_idle, after.timeouts.tunnel_idle);
+  changes.compare("tcp_keepalive", before.tcp_keepalive, after.tcp_keepalive);
   changes.note("limits", before.limits, after.limits);
+  changes.note("accept_proxy", before.accept_proxy, after.accept_proxy);
   changes.note("forwarding headers", before.forwarded, after.forwarded);
 }
 
@@ -262,8 +269,9 @@ void compare_tables(const std::string& kind, const std::vector<Named>& before,
 
 // What a route says; where it stands in the file does not count.
 auto rule_of(const config::Route& route) {
-  return std::tie(route.listeners, route.hosts, route.path, route.methods, route.backends,
-                  route.mirror, route.limits, route.priority);
+  return std::tie(route.listeners, route.hosts, route.path, route.methods, route.upgrade,
+                  route.connect, route.sni, route.backends, route.mirror, route.limits,
+                  route.priority);
 }
 
 void compare_routes(const std::vector<config::Route>& before,
@@ -279,9 +287,14 @@ void compare_routes(const std::vector<config::Route>& before,
   }
 }
 
-// A listener that goes on although the file has lost it keeps its limits, of which the file may
-// have lost some too, or made them such as no listener can have.
-void keep_limits(config::Listener& listener, const config::Config& running, config::Config& next) {
+// A listener that goes on although the file has lost it, or wants it in another mode, keeps its
+// backend and limits, of which the file may have lost some too, or made them such as no listener
+// can have.
+void keep_references(config::Listener& listener, const config::Config& running,
+                     config::Config& next) {
+  if (!listener.backend.empty() && find(next.backends, listener.backend) == nullptr) {
+    next.backends.push_back(*find(running.backends, listener.backend));
+  }
   std::erase_if(listener.limits, [&](const std::string& name) {
     const config::RateLimit* limit = find(next.limits, name);
     if (limit != nullptr) return limit->key == config::RateLimit::Key::header;
@@ -299,6 +312,8 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
     const config::Listener* old = find(running.listeners, listener.name);
     if (old == nullptr) {
       sentences.push_back("[listener." + listener.name + "] is new and does not listen yet");
+    } else if (old->mode != listener.mode) {
+      sentences.push_back("[listener." + listener.name + "] mode changed; the old one stays");
     } else if (old->bind != listener.bind) {
       sentences.push_back("[listener." + listener.name + "] bind changed; the old addresses stay");
     } else if (old->max_connections != listener.max_connections) {
@@ -352,13 +367,13 @@ config::Config keep_fixed_parts(const config::Config& running, config::Config ne
   std::vector<config::Listener> listeners = running.listeners;
   for (config::Listener& listener : listeners) {
     const config::Listener* changed = find(next.listeners, listener.name);
-    if (changed == nullptr) {
-      keep_limits(listener, running, next);
+    if (changed == nullptr || changed->mode != listener.mode) {
+      keep_references(listener, running, next);
       continue;
     }
-    listener.forwarded = changed->forwarded;
-    listener.timeouts = changed->timeouts;
-    listener.limits = changed->limits;
+    config::Listener fixed = std::exchange(listener, *changed);
+    listener.bind = std::move(fixed.bind);
+    listener.max_connections = fixed.max_connections;
   }
   next.listeners = std::move(listeners);
   return next;

@@ -9,7 +9,7 @@
 namespace weir::control {
 
 // One sentence for each thing that `next` asks for and only a restart can give: listeners and
-// their addresses and limits, [runtime], [admin], [log].
+// their modes, addresses and limits, [runtime], [admin], [log].
 [[nodiscard]] std::vector<std::string> needs_restart(const config::Config& running,
                                                      const config::Config& next);
 

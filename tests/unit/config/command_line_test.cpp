@@ -258,6 +258,36 @@ TEST(Proxy, SaysWhatIsMissing) {
               HasSubstr("TLS to servers is not available yet"));
 }
 
+TEST(Proxy, RelaysConnectionsInModeTcp) {
+  const Command tcp = must_parse({"proxy", "--mode", "tcp", "--from", "5432", "--to", "db1:5432",
+                                  "--to", "db_2:5432", "--balance", "ip_hash"});
+  const Listener& listener = tcp.config.listeners.at(0);
+  EXPECT_EQ(listener.mode, ListenerMode::tcp);
+  EXPECT_EQ(listener.backend, tcp.config.backends.at(0).name);
+  EXPECT_EQ(listener.bind.at(0).text(), "0.0.0.0:5432");
+  EXPECT_EQ(tcp.config.backends[0].servers.at(1).name, "db_2:5432");
+  EXPECT_TRUE(tcp.config.routes.empty());
+  for (const char* mode : {"--mode=http", "--workers=1"}) {
+    const Command http = must_parse({"proxy", "--from", "80", "--to", "9001", mode});
+    EXPECT_EQ(http.config.listeners.at(0).mode, ListenerMode::http);
+    EXPECT_EQ(http.config.listeners[0].backend, "");
+    EXPECT_EQ(http.config.routes.size(), 1u);
+  }
+}
+
+TEST(Proxy, RefusesWhatIsNoMode) {
+  EXPECT_EQ(refusal({"proxy", "--from", "80", "--to", "9001", "--mode", "udp"}),
+            "weir: unknown --mode `udp`; choose one of http, tcp");
+  EXPECT_EQ(refusal({"proxy", "--from", "80", "--to", "9001", "--mode="}),
+            "weir: option --mode needs a value; see weir --help");
+  EXPECT_EQ(refusal({"proxy", "--from", "80", "--to", "9001", "--mode", "tcp", "--mode", "tcp"}),
+            "weir: --mode is given twice; keep one");
+  EXPECT_EQ(refusal({"proxy", "--mode", "tcp", "--from", "80", "--to", "1", "--balance=uri_hash"}),
+            "weir: --balance uri_hash looks at requests, and --mode tcp has none; write --balance "
+            "ip_hash");
+  EXPECT_THAT(refusal({"--mode", "tcp", "80", "9001"}), HasSubstr("write weir proxy --mode tcp"));
+}
+
 TEST(Files, AreGivenWithC) {
   EXPECT_EQ(must_parse({"run"}).verb, Command::Verb::run);
   EXPECT_EQ(must_parse({"run"}).config_path, "");

@@ -53,6 +53,27 @@ TEST(FieldValues, AreOneLine) {
   EXPECT_FALSE(parse_field_value(std::string(4097, 'a')));
 }
 
+TEST(Upgrades, AreLowerCaseProtocolsOtherThanHttp) {
+  EXPECT_EQ(parse_upgrade("WebSocket"), "websocket");
+  EXPECT_EQ(parse_upgrade("IRC/6.9"), "irc/6.9");
+  for (const char* text : {"", "*", "h2c", "H2C", "h2", "HTTP/2.0", "http", "TLS/1.2", "a b", "a/",
+                           "/1", "a/b/c", "a,b", "\xC3\xA9"}) {
+    const auto protocol = parse_upgrade(text);
+    ASSERT_FALSE(protocol) << text;
+    EXPECT_FALSE(protocol.error().fix.empty()) << text;
+  }
+  EXPECT_NE(parse_upgrade("h2c").error().what.find("smuggle"), std::string::npos);
+}
+
+TEST(StatusRanges, HaveTheSmallerFirst) {
+  EXPECT_EQ(parse_status_range("503"), (StatusRange{503, 503}));
+  EXPECT_EQ(parse_status_range("100-599"), (StatusRange{100, 599}));
+  for (const char* text : {"", "99", "600", "5xx", "504-500", "500-", "-504", "500-504-505",
+                           "500 - 504", "0503", "+503"}) {
+    EXPECT_FALSE(parse_status_range(text)) << text;
+  }
+}
+
 TEST(CookieNames, AreTokens) {
   EXPECT_EQ(parse_cookie_name("__Host-weir"), "__Host-weir");
   for (const char* text : {"", "a=b", "a;b", "a b", "a,b", "\xC3\xA9"}) {

@@ -329,6 +329,8 @@ TEST(Examples, AreValidWithoutAWarning) {
   const Config config = must_load(test::read_file("examples/weir.toml"));
   EXPECT_GE(config.routes.size(), 2u);
   must_load(test::read_file("examples/minimal.toml"));
+  const Config tcp = must_load(test::read_file("examples/tcp.toml"));
+  EXPECT_EQ(tcp.listeners.at(0).mode, ListenerMode::tcp);
 }
 
 // Every byte of the example is replaced, and removed or preceded by another: whatever that gives,

@@ -162,6 +162,18 @@ TEST(Policies, StatusesInEveryForm) {
   EXPECT_THAT(statuses("\"100-599\""), ElementsAre(StatusRange{100, 599}));
 }
 
+TEST(Policies, RetriedStatusesInEveryForm) {
+  const auto statuses = [](const std::string& value) {
+    return with("retry = { statuses = " + value + " }\n").retry.statuses;
+  };
+  EXPECT_THAT(statuses("[]"), IsEmpty());
+  EXPECT_THAT(statuses("503"), ElementsAre(503));
+  EXPECT_THAT(statuses("\"503\""), ElementsAre(503));
+  EXPECT_THAT(statuses("\"500-504\""), ElementsAre(500, 501, 502, 503, 504));
+  EXPECT_THAT(statuses("[599, \"502-503\"]"), ElementsAre(599, 502, 503));
+  EXPECT_EQ(statuses("\"500-599\"").size(), 100u);
+}
+
 TEST(Policies, ACheckThatIsSwitchedOffIsNone) {
   const HealthCheck health = with("health = { enabled = false, path = \"/up\" }\n").health;
   EXPECT_EQ(health.type, HealthCheck::Type::none);

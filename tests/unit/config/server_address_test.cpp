@@ -79,8 +79,18 @@ TEST(Servers, HaveNamesThatDnsCanHold) {
   EXPECT_THAT(read("-a:80"), HasSubstr("`-`"));
   EXPECT_THAT(read("a-:80"), HasSubstr("`-`"));
   EXPECT_THAT(read("a.-b.c:80"), HasSubstr("`-`"));
-  EXPECT_THAT(read("my_app:80"), HasSubstr("no `_`"));
-  EXPECT_THAT(read("_http._tcp.a:80"), HasSubstr("no `_`"));
+  EXPECT_THAT(read("a.-_b.c:80"), HasSubstr("`-`"));
+}
+
+// As containers are called (RFC 1123 has none).
+TEST(Servers, HaveNamesWithUnderscores) {
+  EXPECT_EQ(read("my_app:3000"), "name my_app:3000");
+  EXPECT_EQ(read("http://My_App/"), "name my_app:80");
+  EXPECT_EQ(read("stack_web_1.net_work:80"), "name stack_web_1.net_work:80");
+  EXPECT_EQ(read("_http._tcp.a:80"), "name _http._tcp.a:80");
+  EXPECT_EQ(read("srv:_http._tcp.my_app"), "name srv:_http._tcp.my_app");
+  EXPECT_THAT(read("my_app"), HasSubstr("write my_app:8080"));
+  EXPECT_THAT(read("_:80"), HasSubstr("only `_`"));
 }
 
 TEST(Servers, HaveNamesThatAreNoNumbers) {

@@ -74,6 +74,13 @@ TEST(DescribeChanges, NamesTheOtherTables) {
             "client_body_timeout 30s -> 3s");
   EXPECT_EQ(said("8080\"\n", "8080\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n"),
             "[listener.web] forwarding headers changed");
+  EXPECT_EQ(said("8080\"\n",
+                 "8080\"\ntunnel_idle_timeout = \"2s\"\ntcp_keepalive = \"0s\"\n"
+                 "accept_proxy = [\"10.0.0.0/8\"]\n"),
+            "[listener.web] tunnel_idle_timeout 3600s -> 2s, tcp_keepalive 60s -> 0s, "
+            "accept_proxy changed");
+  EXPECT_EQ(said("[[route]]\n", "[[route]]\nupgrade = []\n"), "[[route]] line 3 changed");
+  EXPECT_EQ(said("[[route]]\n", "[[route]]\nconnect = \"a.b:1\"\n"), "[[route]] line 3 changed");
   EXPECT_EQ(said("[listener.web]", "[runtime]\nshutdown_grace = \"5s\"\n[listener.web]"),
             "[runtime] shutdown_grace 30s -> 5s");
   EXPECT_EQ(said("[[route]]\n", "[[route]]\npath = \"/a\"\n"), "[[route]] line 3 changed");
@@ -97,6 +104,8 @@ TEST(DescribeChanges, NamesEveryNewKeyOfABackend) {
       {"server_retry_limit = 7", "server_retry_limit 64 -> 7"},
       {"slow_start = \"0s\"", "slow_start 10s -> 0s"},
       {"panic_percent = 7", "panic_percent 10 -> 7"},
+      {"tcp_keepalive = \"7s\"", "tcp_keepalive 60s -> 7s"},
+      {"send_proxy = 2", "send_proxy 0 -> 2"},
       {"balance = \"header_hash\"\nhash_key = \"X-A\"",
        "balance p2c -> header_hash, hash_key none -> X-A"},
   };
@@ -277,6 +286,91 @@ TEST(KeepFixedParts, KeepsTheLimitsOfAListenerThatIsGone) {
   const config::Config mixed = keep_fixed_parts(running, parsed(kFile + changed));
   EXPECT_EQ(mixed.listeners[1].limits, std::vector<std::string>{"b"});
   EXPECT_EQ(mixed.limits.size(), 2u);
+}
+
+const std::string kTcp = R"([listener.db]
+bind = "127.0.0.1:5432"
+mode = "tcp"
+backend = "db"
+[listener.web]
+bind = "127.0.0.1:8080"
+[[route]]
+backend = "app"
+[backend.app]
+servers = ["127.0.0.1:9001"]
+[backend.db]
+servers = ["127.0.0.1:9002"]
+)";
+const std::string kOnlyWeb = kTcp.substr(kTcp.find("[listener.web]"),
+                                         kTcp.find("[backend.db]") - kTcp.find("[listener.web]"));
+
+TEST(DescribeChanges, NamesWhatATcpListenerUses) {
+  const auto change = [](const std::string& what, const std::string& with) {
+    return describe_changes(parsed(kTcp), parsed(replaced(kTcp, what, with)));
+  };
+  EXPECT_EQ(change("backend = \"db\"", "backend = \"app\""), "[listener.db] backend db -> app");
+  EXPECT_EQ(change("[[route]]", "[[route]]\nsni = \"a.b\"\nbackend = \"db\"\n[[route]]"),
+            "[[route]] 1 -> 2");
+}
+
+TEST(NeedsRestart, ForAnotherMode) {
+  const config::Config running = parsed(kTcp);
+  const config::Config next = parsed(replaced(kTcp, "mode = \"tcp\"\nbackend = \"db\"\n", ""));
+  EXPECT_EQ(needs_restart(running, next),
+            std::vector<std::string>{"[listener.db] mode changed; the old one stays"});
+  EXPECT_EQ(describe_changes(running, next), "nothing changed");
+  EXPECT_EQ(needs_restart(next, running),
+            std::vector<std::string>{"[listener.db] mode changed; the old one stays"});
+  EXPECT_TRUE(needs_restart(running, running).empty());
+}
+
+TEST(KeepFixedParts, TakesEveryOtherKeyOfAListener) {
+  const std::string lines =
+      "accept_proxy = \"10.0.0.0/8\"\ntcp_keepalive = \"7s\"\ntunnel_idle_timeout = \"8s\"\n";
+  const config::Config next = parsed(replaced(
+      kTcp, "127.0.0.1:5432\"\nmode = \"tcp\"\nbackend = \"db\"\n",
+      "127.0.0.1:5433\"\nmode = \"tcp\"\nbackend = \"app\"\nmax_connections = 7\n" + lines));
+  const config::Listener kept = keep_fixed_parts(parsed(kTcp), next).listeners.at(0);
+  EXPECT_EQ(kept.bind.at(0).text(), "127.0.0.1:5432");
+  EXPECT_FALSE(kept.max_connections);
+  EXPECT_EQ(kept.mode, config::ListenerMode::tcp);
+  EXPECT_EQ(kept.backend, "app");
+  EXPECT_EQ(kept.accept_proxy.size(), 1u);
+  EXPECT_EQ(kept.tcp_keepalive, config::Milliseconds{7'000});
+  EXPECT_EQ(kept.timeouts.tunnel_idle, config::Milliseconds{8'000});
+}
+
+// It goes on relaying, although the file has lost both.
+TEST(KeepFixedParts, KeepsTheBackendOfATcpListenerThatIsGone) {
+  const config::Config kept = keep_fixed_parts(parsed(kTcp), parsed(kOnlyWeb));
+  ASSERT_EQ(kept.listeners.size(), 2u);
+  EXPECT_EQ(kept.listeners[0].backend, "db");
+  ASSERT_EQ(kept.backends.size(), 2u);
+  EXPECT_EQ(kept.backends[1].name, "db");
+  EXPECT_EQ(kept.backends[1].servers.at(0).name, "127.0.0.1:9002");
+  const std::string changed = kOnlyWeb + "[[route]]\nhost = \"a.b\"\nbackend = \"db\"\n" +
+                              "[backend.db]\nservers = [\"127.0.0.1:9003\"]\n";
+  const config::Config newer = keep_fixed_parts(parsed(kTcp), parsed(changed));
+  ASSERT_EQ(newer.backends.size(), 2u);
+  EXPECT_EQ(newer.backends[1].servers.at(0).name, "127.0.0.1:9003");
+}
+
+TEST(KeepFixedParts, KeepsAListenerWhoseModeChangesAsItIs) {
+  const std::string limits = "[limit.a]\nrate = \"1/s\"\n";
+  const config::Config running =
+      parsed(replaced(kTcp, "backend = \"db\"\n", "backend = \"db\"\nlimits = \"a\"\n") + limits);
+  const std::string http = "[listener.db]\nbind = \"127.0.0.1:5432\"\nvia = true\n" + kOnlyWeb;
+  const config::Config kept = keep_fixed_parts(running, parsed(http));
+  EXPECT_EQ(kept.listeners.at(0).mode, config::ListenerMode::tcp);
+  EXPECT_EQ(kept.listeners[0].backend, "db");
+  EXPECT_FALSE(kept.listeners[0].forwarded.via);
+  EXPECT_EQ(kept.listeners[0].limits, std::vector<std::string>{"a"});
+  EXPECT_EQ(kept.limits.size(), 1u);
+  EXPECT_EQ(kept.backends.size(), 2u);
+  const config::Config back = keep_fixed_parts(parsed(http), running);
+  EXPECT_EQ(back.listeners.at(0).mode, config::ListenerMode::http);
+  EXPECT_EQ(back.listeners[0].backend, "");
+  EXPECT_TRUE(back.listeners[0].forwarded.via);
 }
 
 }  // namespace

@@ -1,0 +1,86 @@
+// What TCP listeners need and cannot have: checked when listeners, routes and backends are known.
+#include <array>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "config/draft.h"
+#include "config/table_reader.h"
+#include "config/text.h"
+
+namespace weir::config {
+namespace {
+
+// What only requests and their answers have; `table` is empty for [backend.NAME] itself.
+struct HttpKey {
+  std::string_view table;
+  std::string_view key;
+};
+constexpr auto kHttpKeys = std::to_array<HttpKey>({
+    {"", "response_head_timeout"},
+    {"", "response_body_timeout"},
+    {"", "idle_timeout"},
+    {"", "request_timeout"},
+    {"", "unavailable_status"},
+    {"", "sticky"},
+    {"retry", "statuses"},
+    {"retry", "try_timeout"},
+    {"queue", "priority_header"},
+});
+
+using BackendNames = std::set<std::string_view>;
+
+void add_backends(const Route& route, BackendNames& out) {
+  for (const RouteBackend& share : route.backends) out.insert(share.backend);
+  if (route.mirror) out.insert(route.mirror->backend);
+}
+
+void check_balance(const Backend& backend, const Value& table, Report& report) {
+  const Member* balance = table.find("balance");
+  if (balance == nullptr || !hashes_requests(backend.balance)) return;
+  report.add(Code::conflict, balance->value.span,
+             in_backticks(balance->value.text) + " looks at requests, and a TCP listener uses " +
+                 in_backticks(backend.name),
+             "use \"ip_hash\", or a backend of its own for the TCP listener");
+}
+
+void refuse_http_keys(const Backend& backend, const Value& table, Report& report) {
+  for (const HttpKey& http : kHttpKeys) {
+    const Member* outer = http.table.empty() ? nullptr : table.find(http.table);
+    if (!http.table.empty() && outer == nullptr) continue;
+    const Member* given = (outer == nullptr ? table : outer->value).find(http.key);
+    if (given == nullptr) continue;
+    report.add(Code::conflict, given->key_span,
+               in_backticks(http.key) + " is for HTTP, and only TCP listeners use " +
+                   in_backticks(backend.name),
+               "remove it");
+  }
+}
+
+}  // namespace
+
+void check_tcp_listeners(const Draft& draft, Report& report) {
+  for (const auto& [name, header] : draft.without_backend) {
+    report.add(Code::missing_key, header,
+               "[listener." + name + "] has no `backend`, and no route with `sni`",
+               "add `backend = \"NAME\"`");
+  }
+}
+
+void check_tcp_backends(const Draft& draft, Report& report) {
+  BackendNames tcp;
+  BackendNames http;
+  for (const Listener& listener : draft.config.listeners) {
+    if (!listener.backend.empty()) tcp.insert(listener.backend);
+  }
+  for (const Route& route : draft.config.routes)
+    add_backends(route, route.sni.empty() ? http : tcp);
+  for (const Backend& backend : draft.config.backends) {
+    if (!tcp.contains(backend.name)) continue;
+    const Value& table = *draft.backend_tables.at(backend.name);
+    check_balance(backend, table, report);
+    if (!http.contains(backend.name)) refuse_http_keys(backend, table, report);
+  }
+}
+
+}  // namespace weir::config

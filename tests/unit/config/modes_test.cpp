@@ -1,0 +1,182 @@
+// TCP listeners, server names, tunnels and the PROXY protocol, as a file has them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "config/load.h"
+
+namespace weir::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+Config must_load(const std::string& text) {
+  auto loaded = load_text(text, "weir.toml");
+  EXPECT_TRUE(loaded) << render_text(loaded ? loaded->warnings : loaded.error(), {});
+  if (!loaded) return {};
+  EXPECT_THAT(loaded->warnings, IsEmpty()) << render_text(loaded->warnings, {});
+  return loaded->config;
+}
+
+constexpr const char* kEveryKey = R"(
+[listener.web]
+bind = "8080"
+mode = "http"
+accept_proxy = ["10.0.0.0/8", "::1"]
+tunnel_idle_timeout = "2h"
+tcp_keepalive = "0s"
+
+[listener.db]
+bind = "5432"
+mode = "tcp"
+backend = "db"
+max_connections = 100
+limits = "connections"
+accept_proxy = "192.0.2.1"
+client_head_timeout = "1s"
+tunnel_idle_timeout = "1ms"
+tcp_keepalive = "32767s"
+
+[limit.connections]
+rate = "1/s"
+
+[[route]]
+sni = ["Primary.example", "*.DB.example"]
+listener = "db"
+backends = ["db", "app"]
+priority = 0
+
+[[route]]
+connect = ["DB.example:5432", "[0::1]:22"]
+backend = "db"
+limits = "connections"
+
+[[route]]
+path = "/chat"
+upgrade = ["WebSocket", "IRC/6.9"]
+backend = "app"
+
+[[route]]
+path = "/plain"
+upgrade = []
+backend = "app"
+
+[[route]]
+listener = "web"
+backend = "app"
+
+[backend.db]
+servers = ["db_1:5432"]
+send_proxy = 2
+tcp_keepalive = "1m"
+
+[backend.app]
+servers = ["9001"]
+send_proxy = 1
+)";
+
+TEST(Modes, TheSmallestFileHasDefaults) {
+  const Config config =
+      must_load("[listener.web]\nbind = \"80\"\n[backend.app]\nservers = [\"9001\"]\n");
+  const Listener& listener = config.listeners.at(0);
+  EXPECT_EQ(listener.mode, ListenerMode::http);
+  EXPECT_EQ(listener.backend, "");
+  EXPECT_THAT(listener.accept_proxy, IsEmpty());
+  EXPECT_EQ(listener.timeouts.tunnel_idle, Milliseconds{3'600'000});
+  EXPECT_EQ(listener.tcp_keepalive, Milliseconds{60'000});
+  EXPECT_EQ(config.backends.at(0).tcp_keepalive, Milliseconds{60'000});
+  EXPECT_EQ(config.backends[0].send_proxy, 0);
+  const Route& route = config.routes.at(0);
+  EXPECT_THAT(route.upgrade, ElementsAre("websocket"));
+  EXPECT_THAT(route.connect, IsEmpty());
+  EXPECT_THAT(route.sni, IsEmpty());
+}
+
+TEST(Modes, EveryKeyOfAListener) {
+  const Config config = must_load(kEveryKey);
+  const Listener& web = config.listeners.at(0);
+  EXPECT_EQ(web.mode, ListenerMode::http);
+  ASSERT_EQ(web.accept_proxy.size(), 2u);
+  EXPECT_EQ(web.accept_proxy[0].prefix_bits, 8);
+  EXPECT_TRUE(web.accept_proxy[1].ipv6);
+  EXPECT_THAT(web.forwarded.trusted_proxies, IsEmpty());
+  EXPECT_EQ(web.timeouts.tunnel_idle, Milliseconds{7'200'000});
+  EXPECT_EQ(web.tcp_keepalive, Milliseconds{0});
+  const Listener& db = config.listeners.at(1);
+  EXPECT_EQ(db.mode, ListenerMode::tcp);
+  EXPECT_EQ(db.backend, "db");
+  EXPECT_EQ(db.max_connections, 100u);
+  EXPECT_THAT(db.limits, ElementsAre("connections"));
+  EXPECT_EQ(db.accept_proxy.size(), 1u);
+  EXPECT_EQ(db.timeouts.client_head, Milliseconds{1'000});
+  EXPECT_EQ(db.timeouts.tunnel_idle, Milliseconds{1});
+  EXPECT_EQ(db.tcp_keepalive, Milliseconds{32'767'000});
+}
+
+TEST(Modes, EveryKindOfRoute) {
+  const Config config = must_load(kEveryKey);
+  ASSERT_EQ(config.routes.size(), 5u);
+  const Route& sni = config.routes[0];
+  EXPECT_THAT(sni.sni, ElementsAre("primary.example", "*.db.example"));
+  EXPECT_THAT(sni.listeners, ElementsAre("db"));
+  EXPECT_EQ(sni.backends, (std::vector<RouteBackend>{{"db", 1}, {"app", 1}}));
+  EXPECT_EQ(sni.priority, 0u);
+  const Route& connect = config.routes[1];
+  EXPECT_THAT(connect.connect, ElementsAre("db.example:5432", "[::1]:22"));
+  EXPECT_THAT(connect.limits, ElementsAre("connections"));
+  EXPECT_THAT(config.routes[2].upgrade, ElementsAre("websocket", "irc/6.9"));
+  EXPECT_THAT(config.routes[3].upgrade, IsEmpty());
+  EXPECT_THAT(config.routes[4].upgrade, ElementsAre("websocket"));
+  for (const Route& route : config.routes) {
+    EXPECT_EQ(route.serves(config.listeners[0]), route.sni.empty());
+    EXPECT_EQ(route.serves(config.listeners[1]), !route.sni.empty());
+  }
+}
+
+TEST(Modes, EveryKeyOfABackend) {
+  const Config config = must_load(kEveryKey);
+  const Backend& db = config.backends.at(0);
+  EXPECT_EQ(db.servers.at(0).name, "db_1:5432");
+  EXPECT_EQ(db.send_proxy, 2);
+  EXPECT_EQ(db.tcp_keepalive, Milliseconds{60'000});
+  EXPECT_EQ(config.backends.at(1).send_proxy, 1);
+}
+
+TEST(Modes, AnEmptyListOfPeersIsNone) {
+  const Config config = must_load(
+      "[listener.web]\nbind = \"80\"\naccept_proxy = []\n[backend.app]\nservers = [\"9001\"]\n");
+  EXPECT_THAT(config.listeners.at(0).accept_proxy, IsEmpty());
+}
+
+// The backend's settings are for its requests; a TCP connection has no use for them.
+TEST(Modes, ABackendOfBothModesKeepsWhatIsForHttp) {
+  const Config config = must_load(R"(
+[listener.web]
+bind = "8080"
+[listener.raw]
+bind = "8081"
+mode = "tcp"
+backend = "app"
+[backend.app]
+servers = ["9001"]
+response_head_timeout = "5s"
+[backend.app.sticky]
+cookie = "weir"
+[backend.app.retry]
+statuses = "500-504"
+)");
+  EXPECT_EQ(config.routes.size(), 1u);
+  EXPECT_EQ(config.backends.at(0).sticky.cookie, "weir");
+}
+
+TEST(Modes, OneBackendAndATcpListenerNeedNoRoute) {
+  const Config config = must_load(
+      "[listener.db]\nbind = \"5432\"\nmode = \"tcp\"\nbackend = \"db\"\n"
+      "[backend.db]\nservers = [\"db:5432\"]\n");
+  EXPECT_THAT(config.routes, IsEmpty());
+}
+
+}  // namespace
+}  // namespace weir::config
