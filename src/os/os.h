@@ -73,7 +73,8 @@ struct PipeResult {
 // Asks for room for `bytes` in an empty pipe. Returns the room it has then, which is what it had
 // when the kernel refuses; 0 when it does not even say that.
 [[nodiscard]] std::size_t resize_pipe(const Fd& end, std::size_t bytes);
-// Moves up to `size` bytes between a socket and a pipe inside the kernel, whichever way.
+// Moves up to `size` bytes between a socket and a pipe inside the kernel, whichever way. Unlike
+// send() it raises SIGPIPE, which the program ignores (process.h).
 IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size);
 // Reads up to `size` bytes out of a pipe.
 IoResult read_pipe(const Fd& read_end, char* data, std::size_t size);

@@ -41,20 +41,16 @@ BodyFlow::Status BodyFlow::pump(net::Connection& from, net::Connection& to) {
     Status status = Status::working;
     if (pending_ > 0) {
       status = chunked_out_ ? emit_chunk(from, to) : emit_plain(from, to);
+    } else if (splice_.held() > 0) {
+      status = give(to);
+    } else if (chunk_end_owed_) {
+      status = emit_end(to, http::kChunkEnd, chunk_end_owed_);
     } else if (stage_ == Stage::done) {
       if (!last_chunk_owed_) return flush(to, Status::complete);
-      status = make_room(to, http::kLastChunk.size());
-      if (status == Status::working) {
-        to.out.append(http::kLastChunk);
-        last_chunk_owed_ = false;
-      }
+      status = emit_end(to, http::kLastChunk, last_chunk_owed_);
     } else {
       status = from.in.empty() ? Status::need_input : decode(from, &to);
-      // Before waiting for more, the sink gets what there is.
-      if (status == Status::need_input) {
-        status = flush(to, Status::working);
-        if (status == Status::working) status = fill(from);
-      }
+      if (status == Status::need_input) status = read_on(from, to);
     }
     if (status != Status::working) return status;
   }
@@ -63,6 +59,7 @@ BodyFlow::Status BodyFlow::pump(net::Connection& from, net::Connection& to) {
 BodyFlow::Status BodyFlow::discard(net::Connection& from) {
   spent_ = 0;
   progressed_ = false;
+  splice_.drop();
   while (stage_ != Stage::done || pending_ > 0) {
     if (step_over()) return Status::working;
     Status status = Status::working;
@@ -81,8 +78,13 @@ BodyFlow::Status BodyFlow::discard(net::Connection& from) {
 BodyFlow::Status BodyFlow::fill(net::Connection& from) {
   if (!from.ready.may_receive()) return Status::need_input;
   const os::IoResult result = from.fill();
-  switch (result.status) {
-    case os::IoStatus::done: progressed_ = true; return Status::working;
+  if (result.status != os::IoStatus::done) return without_input(result.status);
+  progressed_ = true;
+  return Status::working;
+}
+
+BodyFlow::Status BodyFlow::without_input(os::IoStatus status) {
+  switch (status) {
     case os::IoStatus::again: return Status::need_input;
     case os::IoStatus::no_memory: return Status::no_buffer;
     case os::IoStatus::end:
@@ -91,6 +93,71 @@ BodyFlow::Status BodyFlow::fill(net::Connection& from) {
       stage_ = Stage::done;
       return Status::working;
     default: return Status::source_failed;
+  }
+}
+
+// Before the flow waits for more, the sink gets what there is.
+BodyFlow::Status BodyFlow::read_on(net::Connection& from, net::Connection& to) {
+  if (from.in.empty() && to.ready.may_send() && spliceable() >= kSpliceBytesMin) {
+    return take(from, to);
+  }
+  const Status status = flush(to, Status::working);
+  return status == Status::working ? fill(from) : status;
+}
+
+// Bytes that need not be looked at.
+std::uint64_t BodyFlow::spliceable() const {
+  switch (stage_) {
+    case Stage::length: return left_;
+    case Stage::chunked: return decoder_.chunk_left();
+    case Stage::until_close: return body_bytes_ < kSpliceBytesMin ? 0 : UINT64_MAX;
+    case Stage::trailers:
+    case Stage::done: break;
+  }
+  return 0;
+}
+
+// Like fill(), into a pipe. What waits in `to.out` leaves with the first bytes, if there are any.
+BodyFlow::Status BodyFlow::take(net::Connection& from, net::Connection& to) {
+  Status status = chunked_out_ ? make_room(to, http::kChunkOverheadMax) : Status::working;
+  if (status != Status::working) return status;
+  os::IoResult result{os::IoStatus::again, 0};
+  if (from.ready.may_receive()) result = splice_.take(from, spliceable());
+  if (result.status == os::IoStatus::done) {
+    from.in.release();
+    taken(result.bytes, to.out);
+    return Status::working;
+  }
+  status = flush(to, Status::working);
+  if (status != Status::working) return status;
+  return result.status == os::IoStatus::unsupported ? fill(from) : without_input(result.status);
+}
+
+void BodyFlow::taken(std::size_t bytes, net::Buffer& out) {
+  repeatable_ = false;
+  progressed_ = true;
+  body_bytes_ += bytes;
+  spent_ += bytes + kPieceBytes;
+  if (stage_ == Stage::chunked) decoder_.skip(bytes);
+  if (stage_ == Stage::length) {
+    left_ -= bytes;
+    if (left_ == 0) stage_ = Stage::done;
+  }
+  if (!chunked_out_) return;
+  out.produced(http::write_chunk_begin(out.room_at(), bytes));
+  chunk_end_owed_ = true;
+}
+
+BodyFlow::Status BodyFlow::give(net::Connection& to) {
+  const Status status = flush(to, Status::working);
+  if (status != Status::working) return status;
+  to.out.release();
+  const os::IoResult result = splice_.give(to);
+  switch (result.status) {
+    case os::IoStatus::done: progressed_ = true; return Status::working;
+    case os::IoStatus::again: return Status::blocked_output;
+    case os::IoStatus::no_memory: return Status::no_buffer;
+    default: return sink_failed(result.status);
   }
 }
 
@@ -182,6 +249,15 @@ BodyFlow::Status BodyFlow::emit_chunk(net::Connection& from, net::Connection& to
   to.out.append(http::kChunkEnd);
   from.in.consume(size);
   pending_ -= size;
+  return Status::working;
+}
+
+// Writes what ends a chunk or the whole, once it is `owed`.
+BodyFlow::Status BodyFlow::emit_end(net::Connection& to, std::string_view end, bool& owed) {
+  const Status status = make_room(to, end.size());
+  if (status != Status::working) return status;
+  to.out.append(end);
+  owed = false;
   return Status::working;
 }
 

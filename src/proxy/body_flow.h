@@ -1,19 +1,23 @@
 // BodyFlow: moves one message body from one connection to another, through bounded buffers.
 //
 //   from.in --decode--> pending_ bytes at the front of from.in --emit--> to.out or the socket
+//   the source's socket --take--> a pipe --give--> the sink's socket
 //
 // Decoding follows the framing that was decided with the head; emitting re-frames: as it is, or in
 // chunks of our own. Body bytes are sent from the buffer they were received into; small ones ride
-// behind the head in `to.out`, in one send. Nothing is read while `to` cannot take more: that is
-// the back-pressure. One flow per direction of an exchange.
+// behind the head in `to.out`, in one send. What is left of a large body, or of a large chunk, does
+// not enter user space at all (splice_flow.h); its framing does. Nothing is read while `to` cannot
+// take more: that is the back-pressure. One flow per direction of an exchange.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "http/chunked.h"
 #include "http/framing.h"
 #include "http/head_parser.h"
 #include "net/connection.h"
+#include "proxy/splice_flow.h"
 
 namespace weir::proxy {
 
@@ -35,6 +39,10 @@ class BodyFlow {
   // counts as kPieceBytes more: a chunk of one byte costs about as much as copying that many.
   static constexpr std::size_t kStepBytes = 128 * 1024;
   static constexpr std::size_t kPieceBytes = 64;
+  // Bodies and chunks are spliced when this much of them is still to come; of a body that lasts to
+  // the end of its connection, when this much has come. Measured: docs/decisions/0016.
+  static constexpr std::size_t kSpliceBytesMin = 32 * 1024;
+  static_assert(kSpliceBytesMin >= net::kBlockBytes, "what is spliced could not be held anyway");
 
   // `trailers` is used to parse a trailer section, and belongs to the flow until it is complete.
   void begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
@@ -45,6 +53,9 @@ class BodyFlow {
   void distrust_end() { end_trusted_ = false; }
   // Why the sink failed.
   [[nodiscard]] bool sink_was_reset() const { return sink_status_ == os::IoStatus::reset; }
+
+  // Large pieces may go through pipes; both connections are plain sockets.
+  void splice_through(net::PipePool& pipes) { splice_.begin(pipes); }
 
   // The sink's bytes are to be kept for repeating as long as they fit `to.out`.
   void hold() { hold_ = true; }
@@ -75,20 +86,28 @@ class BodyFlow {
   };
 
   [[nodiscard]] bool step_over() const {
-    return spent_ >= kStepBytes && (pending_ > 0 || stage_ != Stage::done);
+    return spent_ >= kStepBytes && (pending_ > 0 || splice_.held() > 0 || stage_ != Stage::done);
   }
   Status fill(net::Connection& from);
+  Status without_input(os::IoStatus status);
   Status sink_failed(os::IoStatus status);
+  [[nodiscard]] std::uint64_t spliceable() const;
+  Status read_on(net::Connection& from, net::Connection& to);
+  Status take(net::Connection& from, net::Connection& to);
+  void taken(std::size_t bytes, net::Buffer& out);
+  Status give(net::Connection& to);
   Status decode(net::Connection& from, net::Connection* to);
   Status decode_chunked(net::Connection& from);
   Status decode_trailers(net::Connection& from, net::Connection* to);
   Status emit_plain(net::Connection& from, net::Connection& to);
   Status emit_chunk(net::Connection& from, net::Connection& to);
+  Status emit_end(net::Connection& to, std::string_view end, bool& owed);
   Status flush(net::Connection& to, Status when_empty);
   Status make_room(net::Connection& to, std::size_t room);
 
   Stage stage_ = Stage::done;
   bool chunked_out_ = false;
+  bool chunk_end_owed_ = false;   // The end of a spliced chunk of our own is still to be written.
   bool last_chunk_owed_ = false;  // The end of our own chunked coding is still to be written.
   bool hold_ = false;
   bool repeatable_ = true;
@@ -103,6 +122,7 @@ class BodyFlow {
   http::HeadParser* trailers_ = nullptr;
   http::HeadLimits limits_;
   http::ChunkedDecoder decoder_;
+  SpliceFlow splice_;
 };
 
 }  // namespace weir::proxy

@@ -91,6 +91,7 @@ void Exchange::route_request() {
   const http::HeadParser& head = request_parser_;
   request_flow_.begin(request_.body, request_.body.kind == http::BodyFraming::Kind::chunked,
                       request_parser_, {});
+  request_flow_.splice_through(worker_.pipes());
   if (http::is_idempotent(request_.method)) request_flow_.hold();
   const bool connect = request_.method == http::MethodId::connect;
   const Router& router = use_.snapshot->router();

@@ -142,6 +142,7 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   upstream::ServerConnection& server = *attempt_.connection;
   server.in.consume(response_parser_.head_bytes());
   response_flow_.begin(info.body, chunked, response_parser_, {});
+  response_flow_.splice_through(worker_.pipes());
   if (attempt_.was_reset) response_flow_.distrust_end();
   server_idle_ms_ = keep_time_ms(info, plan_->idle_timeout_ms);
   answer_head_seen(info.status);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ class Side final : public Connection {
   Side(loop::Loop& loop, BufferPool& pool, os::test::Pair sockets)
       : Connection(loop::SourceKind::downstream, loop, pool, traffic_),
         far_(std::move(sockets.far)) {
+    ::signal(SIGPIPE, SIG_IGN);  // As the program does; splice() raises it.
     fd = std::move(sockets.near);
     ready.reset(loop::Readiness::kUnknown);
   }
