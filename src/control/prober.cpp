@@ -67,8 +67,8 @@ std::vector<CheckedServer> checked_servers(const config::Config& config,
     if (backend.health.type == config::HealthCheck::Type::none) continue;
     for (std::size_t j = 0; j < backend.servers.size(); ++j) {
       upstream::ServerState* state = snapshot.backends()[i].gate.servers[j].state;
-      checked.push_back({state, backend.servers[j], backend.health, backend.slow_start,
-                         backend.send_proxy});
+      checked.push_back(
+          {state, backend.servers[j], backend.health, backend.slow_start, backend.send_proxy});
     }
   }
   return checked;

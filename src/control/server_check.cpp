@@ -47,8 +47,8 @@ ServerCheck::ServerCheck(Prober& prober, CheckedServer given, CheckHistory histo
       prober_(prober),
       given_(std::move(given)),
       state_(*given_.state),
-      plan_(upstream::make_probe_plan(given_.check, given_.server, given_.send_proxy,
-                                      user_agent())),
+      plan_(
+          upstream::make_probe_plan(given_.check, given_.server, given_.send_proxy, user_agent())),
       settings_(settings_of(given_.check)),
       timer_(now_ms, index, count, settings_),
       reported_ms_(now_ms),

@@ -15,8 +15,8 @@ Exchange::Progress Exchange::answer_connect() {
     return Progress::moved;
   }
   attempt_answered(200);
-  client_.out.produced(http::write_connect_response(client_.out.room_at(), client_.out.room(),
-                                                    worker_.date()));
+  client_.out.produced(
+      http::write_connect_response(client_.out.room_at(), client_.out.room(), worker_.date()));
   answer_head_seen(200);
   tunnel_begin();
   return Progress::moved;

@@ -20,9 +20,8 @@ bool contains(const config::Network& network, const os::Peer& peer) {
 }  // namespace
 
 bool contains(const std::vector<config::Network>& networks, const os::Peer& peer) {
-  return std::any_of(networks.begin(), networks.end(), [&](const config::Network& network) {
-    return contains(network, peer);
-  });
+  return std::any_of(networks.begin(), networks.end(),
+                     [&](const config::Network& network) { return contains(network, peer); });
 }
 
 }  // namespace weir::proxy

@@ -1,6 +1,5 @@
 #include "proxy/tcp_session.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "balance/hash_key.h"
@@ -77,7 +76,9 @@ void TcpSession::expire() {
 std::uint64_t TcpSession::deadline_ms() const {
   switch (state_) {
     case State::greeting:
-    case State::hello: return idle_since_ms() + plan().client_head_timeout_ms;
+    case State::hello:
+      return idle_since_ms() +
+             (worker().draining() ? kDrainPatienceMs : plan().client_head_timeout_ms);
     case State::seeking:
       if (choice_.waiting()) return choice_.waiting_since_ms() + plan_->queue_timeout_ms;
       if (attempt_.connection == nullptr) return retry_at_ms_;
@@ -311,7 +312,8 @@ TcpSession::Progress TcpSession::relay_step() {
 
 void TcpSession::drain() {
   if (state_ != State::greeting && state_ != State::hello) return;
-  loop().set_deadline(*this, std::min(deadline_ms(), now_ms() + kDrainPatienceMs));
+  begin_idle();
+  loop().set_deadline(*this, deadline_ms());
 }
 
 bool TcpSession::make_room() {

@@ -28,8 +28,8 @@ struct ProbePlan {
   [[nodiscard]] bool expects(std::uint16_t status) const;
 };
 
-// `check.type` is not none. `send_proxy`: version of the PROXY header that the server expects, or 0.
-// `user_agent`: what weir calls itself.
+// `check.type` is not none. `send_proxy`: version of the PROXY header that the server expects, or
+// 0. `user_agent`: what weir calls itself.
 [[nodiscard]] ProbePlan make_probe_plan(const config::HealthCheck& check,
                                         const config::Server& server, unsigned send_proxy,
                                         std::string_view user_agent);

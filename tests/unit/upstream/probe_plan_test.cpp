@@ -38,12 +38,15 @@ TEST(ProbePlanTest, TheHostIsTheAddressThatIsAsked) {
   config::Server server = server_at(80);
   EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: 127.0.0.1:80\r\n"));
   check.port = 8081;
-  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: 127.0.0.1:8081\r\n"));
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send,
+              HasSubstr("Host: 127.0.0.1:8081\r\n"));
   EXPECT_EQ(make_probe_plan(check, server, 0, "weir").address_text, "127.0.0.1:8081");
   server.host = config::HostName{"app.example", 80};
-  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: app.example:8081\r\n"));
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send,
+              HasSubstr("Host: app.example:8081\r\n"));
   server.host = config::HostName{"_http._tcp.example", 0};
-  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send, HasSubstr("Host: 127.0.0.1:8081\r\n"));
+  EXPECT_THAT(make_probe_plan(check, server, 0, "weir").send,
+              HasSubstr("Host: 127.0.0.1:8081\r\n"));
   server.host.reset();
   server.address = {config::Endpoint::Family::unix_path, "/run/app.sock", 0};
   const ProbePlan plan = make_probe_plan(check, server, 0, "weir");

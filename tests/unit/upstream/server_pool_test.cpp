@@ -44,7 +44,9 @@ TEST_F(ServerPoolTest, AFreshConnectionBecomesActive) {
   EXPECT_EQ(world.connections.live(), 0u);
 }
 
-TEST_F(ServerPoolTest, AnEmptyPoolHasNothingToTake) { EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, false), nullptr); }
+TEST_F(ServerPoolTest, AnEmptyPoolHasNothingToTake) {
+  EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, false), nullptr);
+}
 
 TEST_F(ServerPoolTest, TheOneUsedLastIsTakenFirst) {
   const std::vector<Link> links = world.idle(pool, 3);
