@@ -229,6 +229,36 @@ void render_buffers(std::string& out, Workers workers) {
   }
 }
 
+void render_pipes(std::string& out, Workers workers) {
+  struct Row {
+    std::string_view name;
+    std::string_view type;
+    std::string_view help;
+    Counter net::PipeCounters::*counter;
+  };
+  constexpr std::array kRows = {
+      Row{"weir_worker_pipes", kGauge, "Pipes open for splice(), in use and kept.",
+          &net::PipeCounters::open},
+      Row{"weir_worker_pipes_created_total", kCounter, "Pipes made by the kernel.",
+          &net::PipeCounters::created},
+      Row{"weir_worker_pipes_reused_total", kCounter, "Uses of a pipe that had been kept.",
+          &net::PipeCounters::reused},
+      Row{"weir_worker_pipes_refused_total", kCounter,
+          "Times no pipe was to be had and bytes were copied instead.",
+          &net::PipeCounters::refused},
+      Row{"weir_worker_pipes_spilled_total", kCounter,
+          "Pipes closed with bytes in them, because their flow was cut.",
+          &net::PipeCounters::spilled},
+  };
+  for (const Row& row : kRows) {
+    Family family(out, row.name, row.type, row.help);
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      family.sample(make_labels({{"worker", std::to_string(i)}}),
+                    (workers[i].pipes->*row.counter).read());
+    }
+  }
+}
+
 // --- Listeners -----------------------------------------------------------------------------------
 
 void render_listeners(std::string& out, const MetricsInput& input) {
@@ -323,6 +353,7 @@ std::string render_metrics(const MetricsInput& input) {
   render_http(out, input);
   render_loops(out, input);
   render_buffers(out, input.workers);
+  render_pipes(out, input.workers);
   render_listeners(out, input);
   render_servers(out, input.servers);
   render_value(out, "weir_health_checks_in_flight", kGauge, "Health checks under way.",

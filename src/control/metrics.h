@@ -16,6 +16,7 @@
 #include "control/name_watch.h"
 #include "loop/loop.h"
 #include "net/buffer.h"
+#include "net/splice_pipe.h"
 #include "proxy/counters.h"
 #include "proxy/rate_limiter.h"
 #include "upstream/backend_plan.h"
@@ -26,6 +27,7 @@ struct WorkerMetrics {
   const proxy::WorkerCounters* counters = nullptr;
   const loop::LoopCounters* loop = nullptr;
   const net::BufferPool* buffers = nullptr;
+  const net::PipeCounters* pipes = nullptr;
 };
 
 struct ConfigMetrics {

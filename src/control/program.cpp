@@ -253,7 +253,8 @@ void Program::publish_expanded() {
 std::string Program::metrics() const {
   std::vector<WorkerMetrics> workers;
   for (proxy::Worker* worker : workers_->workers()) {
-    workers.push_back({&worker->counters(), &worker->loop_counters(), &worker->buffers()});
+    workers.push_back({&worker->counters(), &worker->loop_counters(), &worker->buffers(),
+                       &worker->pipes().counters()});
   }
   std::vector<const proxy::ListenerState*> listeners;
   for (const auto& listener : workers_->listeners()) listeners.push_back(listener.get());

@@ -15,6 +15,9 @@ constexpr int kBacklog = 4096;
 // Descriptors that are not connections: logs, epoll, wake-ups, listening sockets, the admin pages.
 constexpr std::uint64_t kReservedDescriptors = 32;
 constexpr std::uint64_t kReservedPerWorker = 4;
+// One part in so many of the rest is for pipes, unless max_connections says otherwise. A client
+// without a pipe is served all the same.
+constexpr std::uint64_t kPipeShare = 8;
 
 }  // namespace
 
@@ -43,6 +46,7 @@ Result<std::unique_ptr<WorkerSet>, std::string> WorkerSet::create(
     setup.index = i;
     setup.trigger = options.trigger;
     setup.seed = seed;
+    setup.pipes_max = set->pipes_max(options);
     setup.control = &control;
     setup.access_log = logs.access_ring(i);
     setup.event_log = logs.event_ring(i);
@@ -70,14 +74,18 @@ WorkerSet::~WorkerSet() {
   join();
 }
 
+// Descriptors for proxied clients and pipes.
+std::uint64_t WorkerSet::free_descriptors(std::size_t listeners, const Options& options) {
+  const std::uint64_t reserved =
+      kReservedDescriptors + (kReservedPerWorker + listeners) * options.workers;
+  return std::max<std::uint64_t>(options.descriptor_limit, reserved + 2) - reserved;
+}
+
 // A proxied client takes two descriptors: its own and the server's.
 Result<std::uint32_t, std::string> WorkerSet::connections_max(
     const config::Listener& listener, const std::vector<config::Listener>& all,
     const Options& options) const {
-  const std::uint64_t reserved =
-      kReservedDescriptors + kReservedPerWorker * options.workers + all.size() * options.workers;
-  const std::uint64_t free = std::max<std::uint64_t>(options.descriptor_limit, reserved + 2);
-  const std::uint64_t room = (free - reserved) / 2;
+  const std::uint64_t room = free_descriptors(all.size(), options) / 2;
   std::uint64_t explicit_sum = 0;
   std::uint64_t derived = 0;
   for (const config::Listener& each : all) {
@@ -93,8 +101,18 @@ Result<std::uint32_t, std::string> WorkerSet::connections_max(
                " proxied connections in all; raise it (ulimit -n, LimitNOFILE=) or lower "
                "max_connections");
   }
-  const std::uint64_t left = room > explicit_sum ? room - explicit_sum : 0;
+  const std::uint64_t for_clients = room - room / kPipeShare;
+  const std::uint64_t left = for_clients > explicit_sum ? for_clients - explicit_sum : 0;
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left / derived, 1, UINT32_MAX));
+}
+
+// For each worker; what clients leave of the descriptors.
+std::size_t WorkerSet::pipes_max(const Options& options) const {
+  const std::uint64_t room = free_descriptors(listeners_.size(), options) / 2;
+  std::uint64_t clients = 0;
+  for (const auto& listener : listeners_) clients += listener->connections_max;
+  const std::uint64_t left = room > clients ? room - clients : 0;
+  return std::min<std::uint64_t>(left / options.workers, net::PipePool::kPipesMax);
 }
 
 // Empty, or why the address cannot be listened on.

@@ -93,6 +93,7 @@ struct Worker::ListenerSlot final : net::Acceptor {
 
 Worker::Worker(const WorkerSetup& setup)
     : setup_(setup),
+      pipes_(setup.pipes_max),
       loop_(setup.trigger),
       prng_(setup.seed + setup.index),
       tickets_(loop_.mailbox()),

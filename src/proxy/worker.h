@@ -41,6 +41,7 @@ struct WorkerSetup {
   unsigned index = 0;
   loop::Trigger trigger = loop::Trigger::edge;
   std::uint64_t seed = 0;
+  std::size_t pipes_max = net::PipePool::kPipesMax;
   loop::Mailbox* control = nullptr;
   LogRing* access_log = nullptr;  // Null when no access log is wanted.
   LogRing* event_log = nullptr;

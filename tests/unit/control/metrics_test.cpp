@@ -46,7 +46,7 @@ class Metrics : public testing::Test {
 
   Metrics() {
     for (unsigned i = 0; i < kWorkers; ++i) {
-      workers_[i] = {&counters_[i], &loops_[i], &buffers_[i]};
+      workers_[i] = {&counters_[i], &loops_[i], &buffers_[i], &pipes_[i]};
     }
     servers_ = {{"app", "a", &a_}, {"app", "b", &b_, 12, &checks_, true}};
     backends_[0].name = "app";
@@ -97,6 +97,7 @@ class Metrics : public testing::Test {
   std::array<proxy::WorkerCounters, kWorkers> counters_;
   std::array<loop::LoopCounters, kWorkers> loops_;
   std::array<net::BufferPool, kWorkers> buffers_;
+  std::array<net::PipeCounters, kWorkers> pipes_;
   std::array<WorkerMetrics, kWorkers> workers_;
   loop::LoopCounters control_loop_;
   LocalHttpCounters admin_;
@@ -315,6 +316,14 @@ TEST_F(Metrics, BuffersAreCounted) {
   EXPECT_EQ(value("weir_worker_buffers_exhausted_total{worker=\"0\"}"), "1");
 }
 
+TEST_F(Metrics, PipesAreCounted) {
+  pipes_[0].open.add(2);
+  pipes_[1].refused.add(3);
+  EXPECT_EQ(value("weir_worker_pipes{worker=\"0\"}"), "2");
+  EXPECT_EQ(value("weir_worker_pipes{worker=\"1\"}"), "0");
+  EXPECT_EQ(value("weir_worker_pipes_refused_total{worker=\"1\"}"), "3");
+}
+
 TEST_F(Metrics, HistogramsAreInSecondsAndCumulative) {
   for (const std::uint64_t us : {50u, 90u, 700u, 3'000'000u, 20'000'000u}) {
     counters_[us % 200 == 0].request_us.record(us);
@@ -340,6 +349,7 @@ TEST_F(Metrics, HistogramsAreInSecondsAndCumulative) {
 TEST_F(Metrics, EveryCounterIsOnThePage) {
   mark_all(&counters_[0], offsetof(proxy::WorkerCounters, request_us));
   mark_all(&loops_[1], sizeof(loop::LoopCounters));
+  mark_all(&pipes_[1], sizeof(net::PipeCounters));
   mark_all(&control_loop_, sizeof control_loop_);
   mark_all(&admin_, sizeof admin_);
   mark_all(&listener_.counters[1], sizeof(net::ListenerCounters));
