@@ -161,6 +161,13 @@ TEST(ClientHello, InFragments) {
   }
 }
 
+TEST(ClientHelloDeathTest, BytesAreNeverTakenAway) {
+  const std::string bytes = records(Hello{}.message());
+  Arrival arrival(bytes);
+  EXPECT_EQ(arrival.show(20), "need_more");
+  EXPECT_DEATH(arrival.show(19), "fewer bytes than before");
+}
+
 TEST(ClientHello, FragmentsThatEndTooLate) {
   Hello hello;
   hello.extensions = extension(21, std::string(2800, '\0'));
@@ -180,6 +187,11 @@ TEST(ClientHello, MessageAndRecordMayShareTheirEndOrNot) {
   Hello hello;
   hello.extensions = server_name("a.example");
   EXPECT_EQ(read_answer(records(hello.message() + "\x18more")), "found a.example");
+  // What follows in the last record of several may be more than a hello can be.
+  const std::string message = hello.message();
+  std::string last = message.substr(40);
+  last.resize(1 << 14, 'x');
+  EXPECT_EQ(read_answer(records(message.substr(0, 40)) + records(last)), "found a.example");
   hello.behind = "x";
   EXPECT_EQ(read_hello(hello), "malformed") << "bytes behind the extensions";
 }
