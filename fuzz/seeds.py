@@ -64,9 +64,13 @@ def unescape(text: str) -> bytes:
 
 
 def http_vectors(*names: str) -> Iterator[Vector]:
+    return vectors("http", *names)
+
+
+def vectors(folder: str, *names: str) -> Iterator[Vector]:
     for name in names:
         now = Vector(b"", {})
-        for line in (VECTORS / "http" / name).read_text().splitlines() + ["== end"]:
+        for line in (VECTORS / folder / name).read_text().splitlines() + ["== end"]:
             if line.startswith("== "):
                 if now.wire:
                     yield now
@@ -122,6 +126,20 @@ def configurations() -> Iterator[bytes]:
         yield path.read_bytes()
 
 
+def client_hellos() -> Iterator[bytes]:
+    """Each as it was sent, and its parts: the target puts the rest around them."""
+    for vector in vectors("wire", "client_hellos.txt"):
+        yield steer(vector.wire, 0, *PIECES)
+        yield steer(vector.wire[9:], 1, *PIECES)
+    for host in (b"a.example", b"A-1.Example.COM", b"192.0.2.1", b"::1", b"a.", b"a" * 64):
+        entry = b"\0" + len(host).to_bytes(2, "big") + host
+        body = len(entry).to_bytes(2, "big") + entry
+        extension = b"\0\0" + len(body).to_bytes(2, "big") + body
+        for depth, part in enumerate((extension, body, host), 2):
+            yield steer(part, depth, *PIECES)
+            yield steer(part + part, depth, *PIECES)
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     for vector in requests():
         yield "request_head", steer(vector.wire, 0, 0, *PIECES)
@@ -147,6 +165,10 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         yield "admin", steer(wire, *PIECES)
     head = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
     yield "admin", steer(head + b"GET /\r\n\r\n", *PIECES)
+    for vector in vectors("wire", "proxy_headers.txt"):
+        yield "proxy_protocol", steer(vector.wire, *PIECES, *bytes(11))
+    for seed in client_hellos():
+        yield "client_hello", seed
     for text in configurations():
         yield "config", steer(text, 0)
     for line in COMMAND_LINES.strip().splitlines():

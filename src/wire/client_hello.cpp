@@ -92,7 +92,6 @@ bool read_extensions(std::string_view bytes, ServerName& name) {
   while (!extensions.empty()) {
     const std::uint16_t type = extensions.number16();
     const std::string_view body = extensions.vector16();
-    if (!extensions.ok()) return false;
     if (type != kServerNameExtension) continue;
     if (named || !read_server_name(body, name)) return false;
     named = true;
@@ -143,6 +142,7 @@ ClientHelloPeek::Status ClientHelloPeek::parse(std::string_view data, ServerName
 // Up to the end of the message; `found` when it is there. Looks at each byte but once, and goes on
 // from where it stopped.
 ClientHelloPeek::Status ClientHelloPeek::walk(std::string_view data) {
+  CHECK(at_ <= data.size(), "fewer bytes than before");
   while (seen_ < kMessageHeader || seen_ < size_) {
     if (record_left_ == 0) {
       if (const Verdict verdict = begin_record(data.substr(at_))) return *verdict;

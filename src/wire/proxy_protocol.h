@@ -82,9 +82,7 @@ struct ProxyTlv {
   std::uint8_t type;
   std::string_view value;
 };
-inline constexpr std::uint8_t kProxyTlvAuthority = 0x02;
-inline constexpr std::uint8_t kProxyTlvChecksum = 0x03;
-inline constexpr std::uint8_t kProxyTlvUniqueId = 0x05;
+inline constexpr std::uint8_t kProxyTlvChecksum = 0x03;  // CRC32C of the whole header.
 
 // Takes the first one off `rest`. Nothing, and `rest` as it was, when it is empty or cut short.
 [[nodiscard]] std::optional<ProxyTlv> next_tlv(std::string_view& rest);
