@@ -2,9 +2,12 @@
 #include "reader.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "http/framing.h"
+#include "http/list.h"
+#include "http/upgrade.h"
 
 namespace weir::fuzz {
 namespace {
@@ -16,6 +19,8 @@ using http::ParseStatus;
 
 // Byte by byte takes quadratic time.
 constexpr std::size_t kByteByByteMax = 600;
+
+const std::array<std::string, 2> kUpgrades = {"websocket", "spdy"};
 
 bool is_tchar(char byte) {
   return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
@@ -76,6 +81,19 @@ std::string describe(bool keep_alive, bool http10, const BodyFraming& framing) {
          (http10 ? " HTTP/1.0" : "") + (keep_alive ? " keep-alive" : "");
 }
 
+// Only what is allowed, and only whole words.
+void check_offer(std::string_view offer, bool made) {
+  CHECK(made || offer.empty());
+  while (!offer.empty()) {
+    const std::string_view protocol = http::next_element(offer);
+    const std::string_view name = protocol.substr(0, protocol.find('/'));
+    CHECK(std::ranges::any_of(kUpgrades, [&](const std::string& allowed) {
+      return http::scan::equals_lower(name, allowed);
+    }));
+    CHECK(name.size() == protocol.size() || is_token(protocol.substr(name.size() + 1)));
+  }
+}
+
 std::string describe_nominated(const http::FieldIndexSet& nominated) {
   std::string out;
   for (std::size_t i = 0; i < http::kFieldsMax; ++i) {
@@ -99,7 +117,9 @@ ReaderOptions take_reader_options(Input& input, HeadParser::Mode mode) {
     options.limits.fields_max = scale % 8;
     options.extension_bytes_max = scale;
   }
-  options.request_method = static_cast<http::MethodId>((input.byte() + 1) % 10);
+  const std::uint8_t answered = input.byte();
+  options.request_method = static_cast<http::MethodId>((answered + 1) % 10);
+  if (answered / 10 % 2 != 0) options.upgrade_offer = "websocket, SPDY/3.1";
   return options;
 }
 
@@ -175,14 +195,22 @@ void Reader::read_request() {
   CHECK(inside(info->target, parser_.target_slice()));
   CHECK(info->authority.size != 0 || info->http10);
   const std::string_view path = info->path(parser_);
-  CHECK(path == "*" || path.starts_with('/'));
+  if (info->method == http::MethodId::connect) {
+    CHECK(path == parser_.target() && !info->keep_alive);
+  } else {
+    CHECK(path == "*" || path.starts_with('/'));
+  }
   message.path = path;
+  const http::UpgradeOffer offer = http::choose_upgrades(parser_, *info, kUpgrades);
+  check_offer(offer.text(), info->offers_upgrade);
+  CHECK((info->port != 0) == (info->method == http::MethodId::connect));
   message.meaning = describe(info->keep_alive, info->http10, info->body) + " " +
                     std::string(parser_.view(info->authority)) + " " +
                     std::string(info->query(parser_)) +
                     (info->expects_continue ? " expects-continue" : "") +
-                    (info->offers_upgrade ? " offers-upgrade" : "") + " " +
-                    std::to_string(info->max_forwards) + describe_nominated(info->nominated);
+                    (info->offers_upgrade ? " offers-upgrade " : "") + std::string(offer.text()) +
+                    " " + std::to_string(info->port) + " " + std::to_string(info->max_forwards) +
+                    describe_nominated(info->nominated);
   CHECK(info->body.kind != BodyFraming::Kind::until_close);
   enter_body(info->body, !info->keep_alive);
 }
@@ -190,9 +218,15 @@ void Reader::read_request() {
 void Reader::read_response() {
   Message& message = out_.messages.back();
   CHECK(message.first.size() == 3 && is_value("." + message.second + "."));
-  const auto info = http::analyse_response(parser_, options_.request_method);
+  const auto info =
+      http::analyse_response(parser_, options_.request_method, options_.upgrade_offer);
   if (!info) return static_cast<void>(fail(info.error()));
   CHECK(!info->interim || info->body.kind == BodyFraming::Kind::none);
+  CHECK(info->switches == (info->status == 101) && !(info->switches && info->interim));
+  if (info->switches) {
+    CHECK(!options_.upgrade_offer.empty() && !info->keep_alive);
+    CHECK(info->body.kind == BodyFraming::Kind::none && info->content_length == 0);
+  }
   CHECK(!info->keep_alive || info->body.kind != BodyFraming::Kind::until_close);
   message.meaning = describe(info->keep_alive, info->http10, info->body) +
                     describe_number(" length ", info->content_length) +

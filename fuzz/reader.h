@@ -22,7 +22,9 @@ namespace weir::fuzz {
 
 struct ReaderOptions {
   http::HeadParser::Mode mode = http::HeadParser::Mode::request;
-  http::MethodId request_method = http::MethodId::get;  // Of the requests that responses answer.
+  // Of the requests that responses answer.
+  http::MethodId request_method = http::MethodId::get;
+  std::string_view upgrade_offer;
   http::HeadLimits limits;
   std::uint32_t extension_bytes_max = http::kChunkExtensionBytesMax;
   bool one_head = false;     // Stop behind the first head.

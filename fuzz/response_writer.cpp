@@ -39,7 +39,7 @@ BodyFraming framing_for_client(const ResponseInfo& info, const http::ResponseOpt
 // RFC 9110 8.6: never in 1xx and 204; in the answer to HEAD and in 304 it speaks about another
 // body.
 bool keeps_length(const ResponseInfo& info, const BodyFraming& for_client) {
-  return info.has_content_length && !info.interim && info.status != 204 &&
+  return info.has_content_length && info.status >= 200 && info.status != 204 &&
          for_client.kind != BodyFraming::Kind::chunked;
 }
 
@@ -47,11 +47,14 @@ void check_fields(const http::HeadParser& after, const ResponseInfo& got,
                   const http::ResponseOptions& options) {
   const auto lines =
       std::ranges::count(after.fields(), http::FieldId::connection, &http::Field::id);
-  CHECK(lines == (!got.interim && (options.close || options.keep_alive) ? 1 : 0));
+  const bool final = got.status >= 200;
+  CHECK(lines == (got.switches || (final && (options.close || options.keep_alive)) ? 1 : 0));
   CHECK(!options.close || got.interim || !got.keep_alive);
-  CHECK(got.interim || options.date.empty() || after.present().contains(http::FieldId::date));
+  CHECK(!final || options.date.empty() || after.present().contains(http::FieldId::date));
   for (const http::Field& field : after.fields()) {
-    CHECK(field.id == http::FieldId::connection || !fuzz::kNeverPassed.contains(field.id));
+    const bool switches = got.switches && field.id == http::FieldId::upgrade;
+    CHECK(switches || field.id == http::FieldId::connection ||
+          !fuzz::kNeverPassed.contains(field.id));
   }
 }
 
@@ -60,10 +63,12 @@ void check_fields(const http::HeadParser& after, const ResponseInfo& got,
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
   const http::ResponseOptions options = take_options(input);
-  const auto method = static_cast<http::MethodId>((input.byte() + 1) % 10);
+  const std::uint8_t answered = input.byte();
+  const auto method = static_cast<http::MethodId>((answered + 1) % 10);
+  const std::string_view offer = answered / 10 % 2 != 0 ? "websocket, SPDY/3.1" : "";
   const fuzz::Head head(http::HeadParser::Mode::response, input.rest());
   if (!head.complete()) return 0;
-  const auto info = http::analyse_response(head.parser(), method);
+  const auto info = http::analyse_response(head.parser(), method, offer);
   if (!info) return 0;
 
   const std::string out = write(head.parser(), *info, options);
@@ -74,14 +79,14 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   CHECK(again.parser().reason() == head.parser().reason());
   CHECK(fuzz::passed_lines(head.parser()) == fuzz::passed_lines(again.parser()));
 
-  const auto got = http::analyse_response(again.parser(), method);
+  const auto got = http::analyse_response(again.parser(), method, offer);
   CHECK(got.has_value(), "what was written makes no sense");
   CHECK(got->body == framing_for_client(*info, options), "the body ends elsewhere");
   CHECK(got->has_content_length == keeps_length(*info, got->body));
   CHECK(!got->has_content_length || got->content_length == info->content_length);
   check_fields(again.parser(), *got, options);
 
-  if (options.close || options.keep_alive) return 0;
+  if (!got->switches && (options.close || options.keep_alive)) return 0;
   CHECK(write(again.parser(), *got, options) == out || options.via, "another one when read again");
   return 0;
 }

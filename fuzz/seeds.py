@@ -88,12 +88,14 @@ def steer(wire: bytes, *steering: int) -> bytes:
 
 
 def method_of(vector: Vector) -> int:
-    return METHODS.index(vector.options.get("method", "GET"))
+    """The request's method, and from 10 on a server that was offered other protocols."""
+    offered = 10 if "upgrade" in vector.options else 0
+    return offered + METHODS.index(vector.options.get("method", "GET"))
 
 
 def requests() -> list[Vector]:
     return list(http_vectors("request_heads.txt", "hosts.txt", "request_framing.txt",
-                             "forward_requests.txt"))
+                             "tunnels.txt", "forward_requests.txt"))
 
 
 def responses() -> list[Vector]:
@@ -144,7 +146,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     for vector in requests():
         yield "request_head", steer(vector.wire, 0, 0, *PIECES)
         for options in (0, 0x0e, 0xff):
-            yield "request_writer", steer(vector.wire, options)
+            yield "request_writer", steer(vector.wire, options, "upgrade" in vector.options)
     for vector in responses():
         yield "response_head", steer(vector.wire, 0, method_of(vector), *PIECES)
         for options in (0, 1, 0x1a):

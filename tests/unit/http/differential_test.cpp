@@ -144,7 +144,8 @@ TEST(Differential, RandomResponses) {
 }
 
 TEST(Differential, Vectors) {
-  for (const char* file : {"request_heads.txt", "hosts.txt", "request_framing.txt"}) {
+  for (const char* file :
+       {"request_heads.txt", "hosts.txt", "request_framing.txt", "tunnels.txt"}) {
     for (const Case& vector : read_cases(file)) {
       if (!vector.options.empty()) continue;
       EXPECT_EQ(disagreement(HeadParser::Mode::request, vector.in), "") << vector.where;

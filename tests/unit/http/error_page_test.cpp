@@ -114,6 +114,10 @@ TEST(ErrorPage, ErrorTypes) {
             "http_response_header_section_size");
   EXPECT_EQ(proxy_error_type("upstream_protocol", "bad_chunk_size", 502),
             "http_response_transfer_coding");
+  for (const char* rule :
+       {"unexpected_upgrade", "bad_upgrade", "upgrade_with_body", "upgrade_not_offered"}) {
+    EXPECT_EQ(proxy_error_type("upstream_protocol", rule, 502), "http_upgrade_failed");
+  }
   EXPECT_EQ(proxy_error_type("upstream_protocol", "bad_field_name", 502), "http_protocol_error");
   EXPECT_EQ(proxy_error_type("unheard_of", "", 500), "proxy_internal_error");
   EXPECT_EQ(proxy_error_type("unheard_of", "", 504), "http_response_timeout");
@@ -128,6 +132,18 @@ TEST(ErrorPage, OptionsAnsweredByTheProxy) {
             "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH\r\n"
             "Content-Length: 0\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(write_options_response(out, size - 1, true, false, ""), 0U);
+}
+
+// RFC 9110 9.3.6: nothing that speaks about a length.
+TEST(ErrorPage, ConnectAnsweredByTheProxy) {
+  constexpr std::string_view kDate = "Sun, 06 Nov 1994 08:49:37 GMT";
+  char out[256];
+  const std::size_t size = write_connect_response(out, sizeof(out), kDate);
+  EXPECT_EQ(std::string_view(out, size),
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+  EXPECT_EQ(write_connect_response(out, size - 1, kDate), 0U);
+  EXPECT_EQ(std::string_view(out, write_connect_response(out, sizeof(out), "")),
+            "HTTP/1.1 200 OK\r\n\r\n");
 }
 
 }  // namespace

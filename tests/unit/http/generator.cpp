@@ -16,7 +16,7 @@ std::string separator() { return draw({": ", ":", ":  ", ":\t"}, {" : ", "\t: ",
 std::string field() {
   const std::string name =
       draw({"X-A", "Accept", "Cookie", "X-Forwarded-For", "Via", "TE", "Keep-Alive", "Trailer",
-            "Proxy-Connection", "x_odd~name", "Cache-Control", "X-Forwarded-Proto"},
+            "Proxy-Connection", "Upgrade", "x_odd~name", "Cache-Control", "X-Forwarded-Proto"},
            {"", "a b", "caf\xc3\xa9", "a\x01", "(x)"});
   const std::string value =
       draw({"", "b", "b c", " b\t", "b\tc", "\xff\xa0", "gzip, deflate", "\"q\"", "1.1.1.1"},
@@ -26,7 +26,7 @@ std::string field() {
 
 std::string connection() {
   return "Connection" + separator() +
-         draw({"close", "keep-alive", "Keep-Alive, X-A", "x-a, cookie", "", ",,", "te"},
+         draw({"close", "keep-alive", "Keep-Alive, X-A", "x-a, cookie", "", ",,", "te", "upgrade"},
               {"\"", "a b"}) +
          line_end();
 }

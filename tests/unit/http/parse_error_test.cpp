@@ -35,6 +35,9 @@ TEST(ParseError, Statuses) {
   EXPECT_EQ(info(ParseError::connect_not_allowed).status, 405);
   EXPECT_EQ(info(ParseError::expectation_failed).status, 417);
   EXPECT_EQ(info(ParseError::bad_status).status, 502);
+  EXPECT_EQ(info(ParseError::host_mismatch).status, 400);
+  EXPECT_EQ(info(ParseError::connect_with_body).status, 400);
+  EXPECT_EQ(info(ParseError::upgrade_not_offered).status, 502);
   EXPECT_EQ(to_string(ParseError::bare_cr), "bare_cr");
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "http/upgrade.h"
 #include "vectors.h"
 
 namespace weir::http::test {
@@ -64,7 +65,11 @@ bool Transcript::describe_request() {
   say("host " + std::string(parser_.view(info->host)));
   say(info->keep_alive ? "keep-alive" : "close");
   if (info->expects_continue) say("expects-continue");
-  if (info->offers_upgrade) say("offers-upgrade");
+  if (info->port != 0) say("port " + std::to_string(info->port));
+  if (info->offers_upgrade) {
+    const UpgradeOffer offer = choose_upgrades(parser_, *info, kind_.upgrades);
+    say("offers-upgrade" + (offer.empty() ? "" : " " + std::string(offer.text())));
+  }
   if (info->max_forwards >= 0) say("max-forwards " + std::to_string(info->max_forwards));
   return enter_body(info->body);
 }
@@ -72,10 +77,13 @@ bool Transcript::describe_request() {
 bool Transcript::describe_response() {
   say("response " + std::to_string(parser_.status_code()) + " " + std::string(parser_.reason()) +
       " HTTP/1." + std::to_string(parser_.minor_version()));
-  const auto info = analyse_response(parser_, kind_.request_method);
+  UpgradeOffer offer;
+  for (const std::string& protocol : kind_.upgrades) offer.add(protocol);
+  const auto info = analyse_response(parser_, kind_.request_method, offer.text());
   if (!info) return fail(info.error(), 0);
   say(info->keep_alive ? "keep-alive" : "close");
   if (info->interim) say("interim");
+  if (info->switches) say("switches");
   if (info->has_content_length) say("content-length " + std::to_string(info->content_length));
   if (info->keep_alive_timeout_s) say("timeout " + std::to_string(*info->keep_alive_timeout_s));
   if (info->keep_alive_max) say("max " + std::to_string(*info->keep_alive_max));

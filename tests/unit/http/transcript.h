@@ -17,6 +17,7 @@ struct MessageKind {
   HeadParser::Mode mode = HeadParser::Mode::request;
   bool body_only = false;  // Begin with a chunked body.
   MethodId request_method = MethodId::get;
+  std::vector<std::string> upgrades;  // That a client may be offered, or that its server was.
   HeadLimits limits;
   std::uint32_t extension_bytes_max = kChunkExtensionBytesMax;
 };

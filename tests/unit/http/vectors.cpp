@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 
 namespace weir::http::test {
 namespace {
@@ -68,6 +69,13 @@ std::string unescape(std::string_view text, const std::string& where) {
 std::string Case::option(std::string_view name_of, std::string_view otherwise) const {
   const auto found = options.find(name_of);
   return found == options.end() ? std::string(otherwise) : found->second;
+}
+
+std::vector<std::string> Case::list(std::string_view name_of) const {
+  std::vector<std::string> words;
+  std::istringstream text(option(name_of));
+  for (std::string word; std::getline(text, word, ',');) words.push_back(word);
+  return words;
 }
 
 unsigned Case::number(std::string_view name_of, unsigned otherwise) const {

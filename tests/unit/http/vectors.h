@@ -19,6 +19,8 @@ struct Case {
 
   [[nodiscard]] bool has(std::string_view option) const { return options.contains(option); }
   [[nodiscard]] std::string option(std::string_view name, std::string_view otherwise = "") const;
+  // The option's words, which commas separate.
+  [[nodiscard]] std::vector<std::string> list(std::string_view name) const;
   [[nodiscard]] unsigned number(std::string_view name, unsigned otherwise) const;
 };
 

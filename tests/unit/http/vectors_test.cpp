@@ -16,6 +16,7 @@ MessageKind kind_of(const Case& vector, HeadParser::Mode mode) {
   kind.mode = mode;
   kind.body_only = vector.has("chunked-body");
   kind.request_method = method_id(vector.option("method", "GET"));
+  kind.upgrades = vector.list("upgrade");
   kind.limits.head_bytes_max = static_cast<std::uint16_t>(vector.number("head-max", 16384));
   kind.limits.target_bytes_max = static_cast<std::uint16_t>(vector.number("target-max", 8192));
   kind.limits.fields_max = static_cast<std::uint16_t>(vector.number("fields-max", 100));
@@ -29,6 +30,9 @@ void check_expected(const Case& vector, const Lines& lines, std::size_t failed_a
   const std::string& first = vector.expected.front();
   if (!first.starts_with("error ")) {
     EXPECT_THAT(lines, testing::IsSupersetOf(vector.expected));
+    for (const std::string& word : vector.list("none")) {
+      EXPECT_THAT(lines, testing::Each(testing::Not(testing::StartsWith(word))));
+    }
     return;
   }
   const std::size_t at = first.find(" at ");
@@ -68,6 +72,7 @@ void check_file(std::string_view file, HeadParser::Mode mode, std::size_t cases_
 TEST(Vectors, RequestHeads) { check_file("request_heads.txt", HeadParser::Mode::request, 60); }
 TEST(Vectors, Hosts) { check_file("hosts.txt", HeadParser::Mode::request, 20); }
 TEST(Vectors, RequestFraming) { check_file("request_framing.txt", HeadParser::Mode::request, 40); }
+TEST(Vectors, Tunnels) { check_file("tunnels.txt", HeadParser::Mode::request, 40); }
 TEST(Vectors, ResponseHeads) { check_file("responses.txt", HeadParser::Mode::response, 40); }
 TEST(Vectors, Chunked) { check_file("chunked.txt", HeadParser::Mode::request, 30); }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "http/upgrade.h"
 #include "vectors.h"
 
 namespace weir::http::test {
@@ -33,6 +34,7 @@ ResponseOptions response_options(const Case& vector, std::string& date) {
   options.keep_alive = vector.has("keep-alive");
   options.via = vector.has("via");
   options.date = date;
+  if (vector.has("set-cookie")) options.set_cookie = "Set-Cookie: weir=1\r\n";
   return options;
 }
 
@@ -80,7 +82,9 @@ TEST(Writer, Requests) {
     std::string ip;
     std::string proto;
     std::string default_host;
-    const ForwardOptions options = forward_options(vector, ip, proto, default_host);
+    const UpgradeOffer offer = choose_upgrades(head.parser(), *info, vector.list("upgrade"));
+    ForwardOptions options = forward_options(vector, ip, proto, default_host);
+    options.upgrade = offer.text();
     check_output(vector, kWriteExtraMax, [&](char* out, std::size_t room) {
       return write_request_head(out, room, head.parser(), *info, options);
     });
@@ -93,7 +97,8 @@ TEST(Writer, Responses) {
   for (const Case& vector : cases) {
     SCOPED_TRACE(vector.where + ": " + vector.name);
     const MovedHead head(vector, HeadParser::Mode::response);
-    const auto info = analyse_response(head.parser(), method_id(vector.option("method", "GET")));
+    const auto info = analyse_response(head.parser(), method_id(vector.option("method", "GET")),
+                                       vector.option("upgrade"));
     ASSERT_TRUE(info) << to_string(info.error());
     std::string date;
     const ResponseOptions options = response_options(vector, date);
@@ -169,12 +174,18 @@ TEST(Writer, Trailers) {
 TEST(Writer, TheWorstCaseFitsIntoThePromisedRoom) {
   Case vector;
   vector.in = "GET / HTTP/1.1\r\nHost:" + std::string(255, 'h') + ":65535\r\n";
-  for (int i = 0; i < 99; ++i) vector.in += "a:b\r\n";
+  const std::string protocols = "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u";
+  vector.in += "Connection:upgrade\r\nUpgrade:" + protocols + "\r\n";
+  for (int i = 0; i < 97; ++i) vector.in += "a:b\r\n";
   vector.in += "\r\n";
   const MovedHead head(vector, HeadParser::Mode::request);
   const auto info = analyse_request(head.parser());
   ASSERT_TRUE(info);
+  vector.options["upgrade"] = protocols;
+  const UpgradeOffer offer = choose_upgrades(head.parser(), *info, vector.list("upgrade"));
+  ASSERT_EQ(offer.text().size(), 61U);
   ForwardOptions options;
+  options.upgrade = offer.text();
   options.forwarded = options.via = true;
   options.client_ip = "1111:2222:3333:4444:5555:6666:7777:8888";
   const std::size_t room = vector.in.size() + kWriteExtraMax;
