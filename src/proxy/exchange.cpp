@@ -228,7 +228,8 @@ void Exchange::note_error(const Refusal& cause) {
 }
 
 ClientFate Exchange::fate() const {
-  const bool unread = !client_.in.empty() || client_.ready.may_receive();
+  // One that has not said that this request is its last may have sent the next one.
+  const bool unread = request_.keep_alive || !client_.in.empty() || client_.ready.may_receive();
   return core_.client_fate(client_persists_, unread);
 }
 

@@ -115,7 +115,7 @@ class ExchangeCore {
   // Both sides have come to rest: nothing is left to be done but to decide about connections.
   [[nodiscard]] bool finished() const;
   // `client_persists`: the client wants to go on and nothing has been announced otherwise.
-  // `unread`: bytes of the client may lie unread.
+  // `unread`: bytes of the client may lie unread, or be on their way.
   [[nodiscard]] ClientFate client_fate(bool client_persists, bool unread) const;
   // The server's connection may serve another request, as far as this exchange is concerned.
   [[nodiscard]] bool server_reusable() const {

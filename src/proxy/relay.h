@@ -34,9 +34,9 @@ class Relay {
     no_buffer,      // The pool is exhausted.
   };
   enum class State : std::uint8_t {
-    open,
-    draining,  // Nothing more is read; the deadline is that of the relay.
-    shut,
+    open,      // Bytes are read and written. All three: the deadline is the owner's.
+    draining,  // The source has ended; what is left is written.
+    shut,      // The sink was told, or takes no more.
   };
 
   // What `in` and `out` of the two already hold goes first.

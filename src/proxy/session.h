@@ -56,7 +56,7 @@ class Session : public net::Connection, public ListLink<SessionTag> {
  protected:
   ~Session() = default;
 
-  [[nodiscard]] Worker& worker() { return worker_; }
+  [[nodiscard]] Worker& worker() const { return worker_; }
   [[nodiscard]] const ListenerPlan& plan() const;
 
   enum class Greeting : std::uint8_t {

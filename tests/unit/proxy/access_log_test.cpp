@@ -60,6 +60,7 @@ TEST_F(AccessLogTest, ShowsEverythingThatIsKnown) {
              10,
              20,
              2,
+             true,
              true};
   EXPECT_EQ(line(),
             R"({"ts":"2026-07-31T23:59:59.123456Z","client":"192.0.2.7","client_port":40001,)"

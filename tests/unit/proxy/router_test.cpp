@@ -11,6 +11,12 @@ class RouterTest : public testing::Test {
  protected:
   RouterTest() {
     for (const char* name : {"one", "two", "three"}) config.backends.emplace_back().name = name;
+    for (const char* name : {"web", "internal"}) config.listeners.emplace_back().name = name;
+    for (const char* name : {"tls", "db"}) {
+      config.listeners.emplace_back().name = name;
+      config.listeners.back().mode = config::ListenerMode::tcp;
+    }
+    config.listeners.back().backend = "three";
   }
   config::Route& route(const std::string& backend) {
     config::Route& added = config.routes.emplace_back();
@@ -25,8 +31,44 @@ class RouterTest : public testing::Test {
     return match == nullptr ? "" : config.backends[match->backends.pick(0)].name;
   }
 
+  // The same for a connection: of the TCP listener "tls", or 1: "db", which has a backend.
+  [[nodiscard]] std::string connected_by(std::string_view name, std::uint32_t listener = 0) {
+    const Router router(config, {"tls", "db"});
+    const Route* match = router.match_name(listener, name);
+    return match == nullptr ? "" : config.backends[match->backends.pick(0)].name;
+  }
+
   config::Config config;
 };
+
+TEST_F(RouterTest, ServerNamesChooseForTcpListeners) {
+  route("one").sni = {"db.example", "*.db.example"};
+  route("two").sni = {"x.db.example", "other.example"};
+  config.routes[1].listeners = {"db"};
+  EXPECT_EQ(connected_by("db.example"), "one");
+  EXPECT_EQ(connected_by("x.db.example", 1), "one") << "the first that takes it";
+  EXPECT_EQ(connected_by("other.example"), "") << "not for this listener";
+  EXPECT_EQ(connected_by("other.example", 1), "two");
+  EXPECT_EQ(connected_by(""), "");
+  EXPECT_EQ(connected_by("", 1), "three") << "no name, but a backend";
+  EXPECT_EQ(connected_by("xdb.example", 1), "three");
+  EXPECT_TRUE(Router(config, {"tls", "db"}).by_name(0));
+}
+
+TEST_F(RouterTest, TheTwoKindsOfListenersDoNotMix) {
+  route("one");
+  route("two").sni = {"a.example"};
+  EXPECT_EQ(connected_by("b.example"), "");
+  EXPECT_EQ(taken_by("a.example"), "one");
+  EXPECT_FALSE(Router(config, {"web", "db"}).by_name(0));
+}
+
+TEST_F(RouterTest, RoutesForConnectTakeNothingElse) {
+  route("one").connect = {"db.example:5432"};
+  EXPECT_EQ(taken_by("db.example"), "");
+  route("two");
+  EXPECT_EQ(taken_by("db.example"), "two");
+}
 
 TEST_F(RouterTest, WithoutRoutesNothingMatches) { EXPECT_EQ(taken_by("a.example"), ""); }
 

@@ -88,15 +88,26 @@ TEST(ProbePlanTest, BareTcpSendsItsOwnBytes) {
   check.send = "PING\r\n";
   check.expect = "+PONG";
   check.timeout = config::Milliseconds(1'500);
-  const ProbePlan plan = make_probe_plan(check, server_at(6379), "weir");
+  const ProbePlan plan = make_probe_plan(check, server_at(6379), 0, "weir");
   EXPECT_FALSE(plan.http);
   EXPECT_EQ(plan.send, "PING\r\n");
   EXPECT_EQ(plan.expect, "+PONG");
   EXPECT_EQ(plan.timeout_ms, 1'500u);
 }
 
+TEST(ProbePlanTest, AServerThatWantsAnIntroductionGetsOneForNobody) {
+  config::Server server = server_at(80);
+  HealthCheck check = http_check();
+  EXPECT_THAT(make_probe_plan(check, server, 1, "weir").send,
+              testing::StartsWith("PROXY UNKNOWN\r\nGET "));
+  const std::string v2 = make_probe_plan(check, server, 2, "weir").send;
+  EXPECT_EQ(v2.substr(0, 13), std::string("\r\n\r\n\0\r\nQUIT\n\x20", 13));
+  check.port = 8081;
+  EXPECT_THAT(make_probe_plan(check, server, 1, "weir").send, testing::StartsWith("GET "));
+}
+
 TEST(ProbeOutcomeTest, AnOutcomeIsOneLineForPeople) {
-  ProbePlan plan = make_probe_plan(http_check(), server_at(80), "weir");
+  ProbePlan plan = make_probe_plan(http_check(), server_at(80), 0, "weir");
   plan.expect = std::string(50, 'x') + "\n";
   ProbeOutcome outcome;
   outcome.result = ProbeResult::lacks_text;
