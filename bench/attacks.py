@@ -55,16 +55,6 @@ class Sample(NamedTuple):
 # --- Measuring ----------------------------------------------------------------------------------
 
 
-def start_low(cpu: int, command: list[str]) -> subprocess.Popen:
-    """Started with low priority, within its session and, where the kernel groups them, beside
-    other sessions."""
-    process = rig.start(cpu, ["nice", "-n", "10", *command], stdout=subprocess.PIPE, text=True)
-    group = pathlib.Path(f"/proc/{process.pid}/autogroup")
-    if group.exists():
-        group.write_text("10")
-    return process
-
-
 def start_proxy(name: str, options: argparse.Namespace, folder: pathlib.Path,
                 servers: dict[str, int]) -> tuple[subprocess.Popen, dict[str, int]]:
     values = {**servers, "PORT": rig.free_port(), "ADMIN": rig.free_port(),
@@ -88,7 +78,7 @@ def measure(name: str, attack: str, options: argparse.Namespace, folder: pathlib
     clients = rig.start(options.cpus[1], [
         str(rig.BUILD / "healthy"), "--port", port, "--rate", str(options.rate), "--seconds",
         str(options.seconds), "--body", str(rig.BODY_BYTES)], stdout=subprocess.PIPE, text=True)
-    attackers = None if attack == QUIET else start_low(options.cpus[1], [
+    attackers = None if attack == QUIET else rig.start_low(options.cpus[1], [
         str(rig.BUILD / "attack"), attack, "--port", port, "--seconds", str(length + 1)])
     seen = json.loads(rig.finish(clients, length + 20))
     (ran_now, waited_now), wall = rig.scheduled_seconds(proxy.pid), time.monotonic() - clock
@@ -234,7 +224,7 @@ def main() -> int:
                         for attack in (QUIET, *options.attacks)}
     with tempfile.TemporaryDirectory(prefix="weir-attacks-") as folder:
         os.chmod(folder, 0o755)  # The worker of nginx is another user when started by root.
-        hostile = start_low(options.cpus[1], [str(rig.BUILD / "hostile")])
+        hostile = rig.start_low(options.cpus[1], [str(rig.BUILD / "hostile")])
         servers = {"ORIGIN": rig.start_origin(options.cpus[1]), "HOSTILE": rig.port_of(hostile)}
         for number in range(options.rounds):
             for attack, by_proxy in samples.items():

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "figures.h"
 #include "socket.h"
 
 namespace weir::bench {
@@ -48,13 +49,6 @@ struct Errors {
   std::uint64_t status = 0;   // Something else than 200.
   std::uint64_t unanswered = 0;
 };
-
-double percentile_ms(std::vector<std::uint64_t>& values_ns, double share) {
-  if (values_ns.empty()) return 0;
-  const auto rank = static_cast<std::size_t>(share * static_cast<double>(values_ns.size() - 1));
-  std::ranges::nth_element(values_ns, values_ns.begin() + static_cast<std::ptrdiff_t>(rank));
-  return static_cast<double>(values_ns[rank]) / 1e6;
-}
 
 class Healthy {
  public:

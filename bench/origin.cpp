@@ -2,10 +2,14 @@
 //
 //   origin [--port N] [--body BYTES]
 //
-// Answers every request with 200: to "/N" with N bytes, to anything else with --body bytes (0 by
-// default). One thread, edge-triggered epoll. Requests are counted by their empty lines, so only
-// those without a body are understood; pipelined ones are answered in order and together. Work per
-// event is bounded, so that a large answer does not hold up the small ones.
+// Answers every request with 200: to "/N" with N bytes, to "/N/C" with N bytes in chunks of C, to
+// anything else with --body bytes (0 by default). A connection that begins with "echo\n" gets back
+// what it sends from there on. One thread, edge-triggered epoll. Requests are counted by their
+// empty lines, so only those without a body are understood; pipelined ones are answered in order
+// and, when small, together. Work per event is bounded, so that a large answer does not hold up the
+// small ones.
+#include <sys/uio.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -20,17 +24,28 @@ namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;
 constexpr std::size_t kHeadBytesMax = 64 * 1024;
-constexpr std::size_t kSendBytes = 64 * 1024;       // One send; larger answers take several.
-constexpr std::size_t kTurnBytes = 4 * kSendBytes;  // Then others run.
+constexpr std::size_t kBlockBytes = 256 * 1024;  // One send, after which others run.
+constexpr std::size_t kSmallBytes = 4 * 1024;    // A body that is sent as one with its head.
 constexpr std::uint32_t kBodyBytesMax = 4294967295U;
+constexpr std::string_view kEcho = "echo\n";
 
+// What to answer: `chunk` is 0 for a body with a length.
+struct Wanted {
+  std::uint64_t body = 0;
+  std::uint64_t chunk = 0;
+};
+
+// What is sent next is `out`, then `data` bytes of the block, then `tail`.
 struct Client {
   int fd = -1;
-  std::string in;                // The beginning of a request whose end has not come.
-  std::string out;               // Answer bytes that the socket did not take.
-  std::uint64_t body_bytes = 0;  // What is still to be generated of the newest answer.
-  bool hangup = false;           // A short read does not mean empty any more.
-  bool last = false;             // The client asked to close after this answer.
+  std::string in;  // The beginning of a request whose end has not come.
+  std::string out;
+  std::uint64_t data = 0;
+  std::string_view tail;
+  Wanted rest;          // What is still to be framed in chunks.
+  bool hangup = false;  // A short read does not mean empty any more.
+  bool last = false;    // The client asked to close after this answer.
+  bool echo = false;
 };
 
 enum class Turn {
@@ -39,19 +54,25 @@ enum class Turn {
   ends,
 };
 
-std::string make_head(std::uint64_t body_bytes) {
-  return "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\nContent-Length: " +
-         std::to_string(body_bytes) + "\r\n\r\n";
+std::string make_head(const Wanted& wanted) {
+  return "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: text/plain\r\n" +
+         (wanted.chunk > 0 ? "Transfer-Encoding: chunked"
+                           : "Content-Length: " + std::to_string(wanted.body)) +
+         "\r\n\r\n";
 }
 
-// The N of a request that begins "GET /N ", otherwise `fallback`.
-std::uint64_t wanted_bytes(std::string_view head, std::uint64_t fallback) {
+// The numbers of a request that begins "GET /N " or "GET /N/C ", otherwise `fallback`.
+Wanted parse_wanted(std::string_view head, const Wanted& fallback) {
   const std::size_t slash = head.find(" /");
   if (slash == std::string_view::npos) return fallback;
-  std::uint32_t value = 0;
-  const char* const begin = head.data() + slash + 2;
-  const auto [end, error] = std::from_chars(begin, head.data() + head.size(), value);
-  return error == std::errc() && *end == ' ' ? value : fallback;
+  const char* const end = head.data() + head.size();
+  std::uint32_t body = 0;
+  std::uint32_t chunk = 0;
+  auto result = std::from_chars(head.data() + slash + 2, end, body);
+  if (result.ec == std::errc() && *result.ptr == '/') {
+    result = std::from_chars(result.ptr + 1, end, chunk);
+  }
+  return result.ec == std::errc() && *result.ptr == ' ' ? Wanted{body, chunk} : fallback;
 }
 
 class Origin {
@@ -59,8 +80,9 @@ class Origin {
   Origin(int listener, std::uint64_t body_bytes)
       : listener_(listener),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-        body_bytes_(body_bytes),
-        head_(make_head(body_bytes)) {
+        usual_{.body = body_bytes},
+        usual_head_(make_head(usual_)),
+        block_(kBlockBytes, 'x') {
     epoll_add(epoll_, listener_, EPOLLIN, nullptr);
   }
 
@@ -110,14 +132,12 @@ class Origin {
 
   // Sends what is owed, then reads; both within one budget.
   Turn turn(Client& client) {
-    std::size_t budget = kTurnBytes;
+    std::size_t budget = kBlockBytes;
     bool drained = false;
     for (;;) {
-      while (!client.out.empty() || fill(client)) {
-        const ssize_t sent = ::send(client.fd, client.out.data(), client.out.size(), MSG_NOSIGNAL);
+      while (fill(client)) {
+        const ssize_t sent = send(client);
         if (sent < 0) return errno == EAGAIN ? Turn::waits : Turn::ends;
-        client.out.erase(0, static_cast<std::size_t>(sent));
-        if (!client.out.empty()) return Turn::waits;
         if (budget <= static_cast<std::size_t>(sent)) return Turn::has_more;
         budget -= static_cast<std::size_t>(sent);
       }
@@ -131,36 +151,80 @@ class Origin {
     }
   }
 
-  // Writes the next answers to `out`, up to one send's worth; false when nothing is owed.
+  ssize_t send(Client& client) {
+    const std::size_t data = std::min<std::uint64_t>(client.data, block_.size());
+    std::array<iovec, 3> parts{{{client.out.data(), client.out.size()},
+                                {block_.data(), data},
+                                {const_cast<char*>(client.tail.data()), client.tail.size()}}};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = data == 0 ? 1 : data == client.data ? 3 : 2;
+    const ssize_t sent = ::sendmsg(client.fd, &message, MSG_NOSIGNAL);
+    if (sent > 0) take_sent(client, static_cast<std::size_t>(sent));
+    return sent;
+  }
+
+  static void take_sent(Client& client, std::size_t sent) {
+    const std::size_t from_out = std::min(sent, client.out.size());
+    client.out.erase(0, from_out);
+    const std::size_t from_data = std::min<std::uint64_t>(sent - from_out, client.data);
+    client.data -= from_data;
+    if (client.data > 0) return;
+    client.out.append(client.tail.substr(sent - from_out - from_data));
+    client.tail = {};
+  }
+
+  // True when there is something to send; what is asked for next joins it while that is little.
   bool fill(Client& client) const {
     std::size_t taken = 0;
-    while (client.out.size() < kSendBytes) {
-      if (client.body_bytes > 0) {
-        const std::size_t room = kSendBytes - client.out.size();
-        const std::size_t bytes = std::min<std::uint64_t>(client.body_bytes, room);
-        client.out.append(bytes, 'x');
-        client.body_bytes -= bytes;
+    while (client.data == 0 && client.out.size() < kSmallBytes) {
+      if (client.rest.body > 0) {
+        add_chunk(client);
         continue;
       }
       const std::size_t end = client.in.find("\r\n\r\n", taken);
-      if (end == std::string::npos || client.last) break;
+      if (client.echo || end == std::string::npos || client.last) break;
       answer(client, std::string_view(client.in).substr(taken, end + 4 - taken));
       taken = end + 4;
     }
     client.in.erase(0, taken);
-    return !client.out.empty();
+    if (client.in.starts_with(kEcho) && !client.echo) {
+      client.echo = true;
+      client.in.erase(0, kEcho.size());
+    }
+    if (client.echo && client.out.empty()) client.out.swap(client.in);
+    return client.data > 0 || !client.out.empty();
   }
 
   void answer(Client& client, std::string_view head) const {
-    client.body_bytes = wanted_bytes(head, body_bytes_);
-    client.out += client.body_bytes == body_bytes_ ? head_ : make_head(client.body_bytes);
+    const Wanted wanted = parse_wanted(head, usual_);
+    const bool usual = wanted.body == usual_.body && wanted.chunk == 0;
+    client.out += usual ? usual_head_ : make_head(wanted);
     client.last = head.find("onnection: close\r\n") != std::string_view::npos;
+    if (wanted.chunk > 0) {
+      client.rest = wanted;
+      if (wanted.body == 0) client.out += "0\r\n\r\n";
+    } else if (wanted.body <= kSmallBytes) {
+      client.out.append(wanted.body, 'x');
+    } else {
+      client.data = wanted.body;
+    }
+  }
+
+  static void add_chunk(Client& client) {
+    client.data = std::min(client.rest.body, client.rest.chunk);
+    client.rest.body -= client.data;
+    std::array<char, 16> size;
+    char* const end = std::to_chars(size.data(), size.data() + size.size(), client.data, 16).ptr;
+    client.out.append(size.data(), end).append("\r\n");
+    client.tail = client.rest.body > 0 ? "\r\n" : "\r\n0\r\n\r\n";
   }
 
   const int listener_;
   const int epoll_;
-  const std::uint64_t body_bytes_;
-  const std::string head_;
+  const Wanted usual_;
+  const std::string usual_head_;
+  std::string block_;
   std::array<char, kReadBytes> buffer_;
   std::vector<Client*> unfinished_;
 };

@@ -31,6 +31,16 @@ def start(cpu: int, command: list[str], **options) -> subprocess.Popen:
     return process
 
 
+def start_low(cpu: int, command: list[str]) -> subprocess.Popen:
+    """Started with low priority, within its session and, where the kernel groups them, beside
+    other sessions."""
+    process = start(cpu, ["nice", "-n", "10", *command], stdout=subprocess.PIPE, text=True)
+    group = pathlib.Path(f"/proc/{process.pid}/autogroup")
+    if group.exists():
+        group.write_text("10")
+    return process
+
+
 def stop(process: subprocess.Popen) -> None:
     """Ends what was started, by process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -143,9 +153,12 @@ def port_of(server: subprocess.Popen) -> int:
     return int(server.stdout.readline().split()[1])
 
 
+def origin_command() -> list[str]:
+    return [str(BUILD / "origin"), "--body", str(BODY_BYTES)]
+
+
 def start_origin(cpu: int) -> int:
-    command = [str(BUILD / "origin"), "--body", str(BODY_BYTES)]
-    return port_of(start(cpu, command, stdout=subprocess.PIPE, text=True))
+    return port_of(start(cpu, origin_command(), stdout=subprocess.PIPE, text=True))
 
 
 def fill_in(template: str, folder: pathlib.Path, values: dict[str, object]) -> str:

@@ -1,0 +1,256 @@
+// pull: clients that download as fast as they can, or so many bytes a second.
+//
+//   pull --port N [--path PATH] [--connections C] [--seconds S] [--pace BYTES]
+//
+// Every keep-alive connection asks again when it has its answer, until the time is over; what is
+// then under way is still received, so that no work of the proxy goes uncounted (a paced client
+// breaks off instead). Bodies with a length are discarded in the kernel, chunked ones are read
+// through their framing. Prints one JSON object.
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "figures.h"
+#include "socket.h"
+
+namespace weir::bench {
+namespace {
+
+constexpr std::uint64_t kGraceNs = 20 * kNsPerSecond;  // For what is under way at the end.
+constexpr std::uint64_t kTickNs = kNsPerSecond / 100;  // Of paced clients.
+constexpr int kPacedReceiveBytes = 64 * 1024;
+constexpr std::size_t kBufferBytes = 256 * 1024;
+constexpr std::size_t kHeadReadBytes = 4 * 1024;
+constexpr std::uint64_t kEndless = UINT64_MAX;
+
+struct Settings {
+  std::uint32_t port = 0;
+  std::string path = "/";
+  std::uint32_t connections = 16;
+  std::uint32_t seconds = 3;
+  std::uint32_t pace = 0;
+};
+
+// The framing of one chunked body (RFC 9112 7.1, without extensions and trailers).
+class Chunks {
+ public:
+  // True when `bytes` hold the end of the body.
+  bool take(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const std::size_t skipped = std::min<std::uint64_t>(data_, bytes.size());
+      data_ -= skipped;
+      bytes.remove_prefix(skipped);
+      if (bytes.empty()) break;
+      line_ += bytes.front();
+      bytes.remove_prefix(1);
+      if (line_.back() == '\n' && end_line()) return true;
+    }
+    return false;
+  }
+
+ private:
+  bool end_line() {
+    const bool blank = line_ == "\r\n";
+    if (!blank) {
+      std::from_chars(line_.data(), line_.data() + line_.size(), data_, 16);
+      last_ = data_ == 0;
+    }
+    line_.clear();
+    return blank && last_;
+  }
+
+  std::uint64_t data_ = 0;
+  std::string line_;
+  bool last_ = false;
+};
+
+struct Client {
+  int fd = -1;
+  bool connected = false;
+  std::uint64_t begin_ns = 0;           // Of the request on its way.
+  std::string head;                     // Until it is complete.
+  std::optional<std::uint64_t> length;  // What is missing of a body with a length.
+  std::optional<Chunks> chunks;
+};
+
+class Pull {
+ public:
+  explicit Pull(const Settings& settings)
+      : settings_(settings),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+        request_("GET " + settings.path + " HTTP/1.1\r\nHost: pull\r\n\r\n"),
+        begin_ns_(now_ns()),
+        end_ns_(begin_ns_ + settings.seconds * kNsPerSecond),
+        clients_(settings.connections),
+        buffer_(kBufferBytes) {}
+
+  void run() {
+    for (Client& client : clients_) {
+      client.fd = begin_connect(static_cast<std::uint16_t>(settings_.port),
+                                settings_.pace > 0 ? kPacedReceiveBytes : 0);
+      epoll_add(epoll_, client.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &client);
+    }
+    const std::uint64_t limit_ns = settings_.pace > 0 ? end_ns_ : end_ns_ + kGraceNs;
+    do {
+      wait();
+    } while (now_ns() < end_ns_ || (busy_ > 0 && now_ns() < limit_ns));
+  }
+
+  void print() {
+    const double seconds = static_cast<double>(now_ns() - begin_ns_) / kNsPerSecond;
+    std::printf("{\"requests\": %zu, \"bytes\": %ju, \"seconds\": %.3f, \"failed\": %ju, ",
+                latencies_ns_.size(), static_cast<std::uintmax_t>(bytes_), seconds,
+                static_cast<std::uintmax_t>(failed_ + (settings_.pace > 0 ? 0 : busy_)));
+    std::printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}\n",
+                percentile_ms(latencies_ns_, 0.5), percentile_ms(latencies_ns_, 0.99),
+                percentile_ms(latencies_ns_, 1));
+  }
+
+ private:
+  void wait() {
+    std::array<epoll_event, 64> events;
+    const timespec timeout{.tv_sec = 0, .tv_nsec = kTickNs};
+    const int count =
+        ::epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()), &timeout, nullptr);
+    for (int i = 0; i < count; ++i) {
+      Client& client = *static_cast<Client*>(events[static_cast<std::size_t>(i)].data.ptr);
+      if (!client.connected) on_connected(client);
+      if (settings_.pace == 0) receive(client, kEndless);
+    }
+    if (settings_.pace == 0) return;
+    for (; next_tick_ns_ <= now_ns(); next_tick_ns_ += kTickNs) {
+      for (Client& client : clients_) receive(client, settings_.pace / (kNsPerSecond / kTickNs));
+    }
+  }
+
+  void on_connected(Client& client) {
+    int error = 0;
+    socklen_t size = sizeof(error);
+    ::getsockopt(client.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return give_up(client);
+    client.connected = true;
+    ask(client);
+  }
+
+  void ask(Client& client) {
+    client.begin_ns = now_ns();
+    if (client.begin_ns >= end_ns_) return;
+    ++busy_;
+    if (::send(client.fd, request_.data(), request_.size(), MSG_NOSIGNAL) < 0) give_up(client);
+  }
+
+  void receive(Client& client, std::uint64_t budget) {
+    while (client.fd >= 0 && client.connected && budget > 0) {
+      const std::size_t unframed = client.chunks ? buffer_.size() : kHeadReadBytes;
+      const std::size_t room = std::min(budget, client.length.value_or(unframed));
+      // With MSG_TRUNC a stream's bytes are dropped and the buffer is not touched.
+      const ssize_t got = ::recv(client.fd, buffer_.data(), room, client.length ? MSG_TRUNC : 0);
+      if (got < 0 && errno == EAGAIN) return;
+      if (got <= 0) return give_up(client);
+      const auto taken = static_cast<std::size_t>(got);
+      budget -= taken;
+      bytes_ += taken;
+      take(client, {buffer_.data(), taken});
+    }
+  }
+
+  void take(Client& client, std::string_view bytes) {
+    if (client.length) {
+      *client.length -= bytes.size();
+    } else if (client.chunks) {
+      if (client.chunks->take(bytes)) client.length = 0;
+    } else {
+      client.head.append(bytes);
+      const std::size_t end = client.head.find("\r\n\r\n");
+      if (end == std::string::npos) return;
+      if (!begin_body(client, end + 4)) return give_up(client);
+    }
+    if (client.length == 0U) answered(client);
+  }
+
+  // What came with the head is the beginning of the body.
+  static bool begin_body(Client& client, std::size_t head_size) {
+    constexpr std::string_view kLength = "\r\nContent-Length: ";
+    std::string head = std::move(client.head);
+    client.head.clear();
+    const std::string_view body = std::string_view(head).substr(head_size);
+    if (!head.starts_with("HTTP/1.1 200 ")) return false;
+    const std::size_t field = find_field(std::string_view(head).substr(0, head_size), kLength);
+    if (field == std::string::npos) {
+      client.chunks.emplace();
+      if (client.chunks->take(body)) client.length = 0;
+      return true;
+    }
+    std::uint64_t length = 0;
+    std::from_chars(head.data() + field + kLength.size(), head.data() + head.size(), length);
+    client.length = length - body.size();
+    return body.size() <= length;
+  }
+
+  // Proxies write the names of fields as they please.
+  static std::size_t find_field(std::string_view head, std::string_view field) {
+    const auto found = std::ranges::search(
+        head, field, {}, [](unsigned char byte) { return std::tolower(byte); },
+        [](unsigned char byte) { return std::tolower(byte); });
+    return found.empty() ? std::string::npos
+                         : static_cast<std::size_t>(found.begin() - head.begin());
+  }
+
+  void answered(Client& client) {
+    latencies_ns_.push_back(now_ns() - client.begin_ns);
+    client.length.reset();
+    client.chunks.reset();
+    --busy_;
+    ask(client);
+  }
+
+  void give_up(Client& client) {
+    ++failed_;
+    if (client.connected) --busy_;
+    ::close(client.fd);
+    client = Client{};
+  }
+
+  const Settings settings_;
+  const int epoll_;
+  const std::string request_;
+  const std::uint64_t begin_ns_;
+  const std::uint64_t end_ns_;
+  std::uint64_t next_tick_ns_ = begin_ns_;
+  std::vector<Client> clients_;
+  std::vector<char> buffer_;
+  std::vector<std::uint64_t> latencies_ns_;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t failed_ = 0;
+  std::size_t busy_ = 0;
+};
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) {
+  using weir::bench::parse_number;
+  weir::bench::Settings settings;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view name = argv[i];
+    const char* value = argv[i + 1];
+    if (name == "--port") settings.port = parse_number(value, 65535);
+    if (name == "--path") settings.path = value;
+    if (name == "--connections") settings.connections = parse_number(value, 1000);
+    if (name == "--seconds") settings.seconds = parse_number(value, 60);
+    if (name == "--pace") settings.pace = parse_number(value, 1U << 30);
+  }
+  if (argc % 2 == 0 || settings.port == 0) {
+    std::fprintf(stderr,
+                 "usage: pull --port N [--path PATH] [--connections C] [--seconds S] "
+                 "[--pace BYTES]\n");
+    return 2;
+  }
+  weir::bench::Pull pull(settings);
+  pull.run();
+  pull.print();
+}
