@@ -107,6 +107,15 @@ class RelayCase(FailureCase):
             return client.reader.take(len(client.reader.buffer))
         self.fail(f"no reset but an end behind {bytes(client.reader.buffer[:200])!r}")
 
+    def refused(self, weir, first: bytes = b"") -> None:
+        """A new client that sends this is reset and gets nothing, at connect() at the earliest."""
+        try:
+            client = self.client(weir)
+            client.send(first)
+        except ConnectionError:
+            return
+        self.assertEqual(self.was_reset(client), b"")
+
 
 class _Held:
     """What is held, for a message that is needed seldom."""
