@@ -77,6 +77,7 @@ SocketResult accept_from(const Fd& listener, Peer& peer) {
   auto& socket = call.file<sim::ListenSocket>();
   // Linux looks for a descriptor before it looks at the queue.
   if (const IoStatus status = sim::may_open(); status != IoStatus::done) {
+    socket.excuse();
     return call.end(status, {});
   }
   if (socket.waiting() > 0 && !socket.held() && sim::chance().happens(Fault::accept_again)) {
@@ -96,8 +97,7 @@ SocketResult accept_from(const Fd& listener, Peer& peer) {
 
 void refuse_handshakes(const Fd& listener) {
   const Call call("refuse_handshakes", listener.get());
-  auto& socket = call.file<sim::ListenSocket>();
-  if (!socket.place().is_path()) socket.answer = sim::Listener::Answer::ignore;
+  call.file<sim::ListenSocket>().refuse_handshakes();
   call.end();
 }
 

@@ -88,7 +88,8 @@ class Kernel {
   // May be changed at any time; `kernel.faults() = {}` ends all of them.
   [[nodiscard]] Faults& faults();
   [[nodiscard]] std::uint64_t injected(Fault fault) const;
-  // Connections reset because the program closed its listening socket before it accepted them.
+  // Connections that waited when the program refused new ones, and that it closed its listening
+  // socket upon without having accepted them, although no fault kept it from that.
   [[nodiscard]] std::uint64_t queue_resets() const;
   // A fault reset this connection or kept it from being made: its end needs no other reason.
   [[nodiscard]] bool killed_by_fault(std::uint64_t connection) const;

@@ -18,21 +18,29 @@ std::shared_ptr<StreamSocket> ListenSocket::take() {
   if (queue_.empty() || held_) return nullptr;
   auto connection = std::move(queue_.front());
   queue_.pop_front();
+  if (owed_ > 0) --owed_;
   return connection;
 }
 
 void ListenSocket::hold(const std::shared_ptr<ListenSocket>& self) {
   held_ = true;
+  excuse();
   machine_.clock.after(machine_.chance.spread(kNsPerUs, kRepairedWithinNs), [self] {
     self->held_ = false;
     if (!self->queue_.empty()) self->wake(kIn);
   });
 }
 
+void ListenSocket::refuse_handshakes() {
+  if (place_.is_path()) return;
+  answer = Listener::Answer::ignore;
+  owed_ = held_ ? 0 : queue_.size();
+}
+
 void ListenSocket::released() {
   network_.stop_listening(*this);
   // Nobody will accept them: they are reset, not ended.
-  if (!scripted) machine_.queue_resets += queue_.size();
+  machine_.queue_resets += owed_;
   while (!queue_.empty()) {
     const auto connection = std::move(queue_.front());
     queue_.pop_front();

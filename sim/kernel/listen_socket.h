@@ -41,6 +41,10 @@ class ListenSocket final : public File {
   // Fault: those who wait seem to come a moment later.
   void hold(const std::shared_ptr<ListenSocket>& self);
   [[nodiscard]] bool held() const { return held_; }
+  // Nobody new from now on: who waits now has to be accepted before the socket is closed.
+  void refuse_handshakes();
+  // A fault kept the program from accepting: nobody can be owed that any more.
+  void excuse() { owed_ = 0; }
 
   [[nodiscard]] std::uint8_t poll() override { return queue_.empty() || held_ ? 0 : kIn; }
   void released() override;
@@ -60,6 +64,7 @@ class ListenSocket final : public File {
   Place place_;
   std::size_t backlog_;
   bool shares_;
+  std::size_t owed_ = 0;  // Of the queue's front.
   bool held_ = false;
   bool telling_ = false;
   std::deque<std::shared_ptr<StreamSocket>> queue_;

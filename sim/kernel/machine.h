@@ -19,7 +19,7 @@ struct Machine {
   Conditions conditions;
   std::uint32_t who = 0;           // Who acts now: an index of the trace's names.
   std::uint64_t calls = 0;         // Of os.h.
-  std::uint64_t queue_resets = 0;  // Connections that waited where nobody listens any more.
+  std::uint64_t queue_resets = 0;  // Of connections that should have been accepted.
 
   void note(const char* what, int number = -1, const char* outcome = nullptr,
             std::uint64_t first = 0, std::uint64_t second = 0) {

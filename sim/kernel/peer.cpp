@@ -56,6 +56,8 @@ std::size_t Endpoint::unread() const { return socket_ ? socket_->unread() : 0; }
 bool Endpoint::other_let_go() const { return socket_->other_let_go(); }
 std::size_t Endpoint::unacknowledged() const { return socket_ ? socket_->unacknowledged() : 0; }
 
+std::size_t Endpoint::reset_took() const { return socket_ ? socket_->reset_took() : 0; }
+
 void Endpoint::shutdown_send() {
   if (socket_) socket_->shutdown_send();
 }

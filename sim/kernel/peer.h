@@ -74,6 +74,9 @@ class Endpoint {
   [[nodiscard]] std::size_t unread() const;
   // Bytes taken by send() that the other side's kernel has not got yet.
   [[nodiscard]] std::size_t unacknowledged() const;
+  // How many bytes the other end had sent without knowing that they arrived when it reset the
+  // connection.
+  [[nodiscard]] std::size_t reset_took() const;
   // Nobody is at the other end any more, which this end may not have been told yet.
   [[nodiscard]] bool left_alone() const { return socket_ == nullptr || other_let_go(); }
 

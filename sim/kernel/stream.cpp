@@ -48,13 +48,14 @@ void StreamSocket::close_both_ways() {
 void StreamSocket::abort() {
   if (state_ == State::connected) {
     machine_.note("sends reset", static_cast<int>(connection_));
-    send_over(0, [](StreamSocket& other) { other.arrive_reset(); });
+    send_over(0, [took = unacknowledged()](StreamSocket& other) { other.arrive_reset(took); });
   }
   close_both_ways();
 }
 
-void StreamSocket::arrive_reset() {
+void StreamSocket::arrive_reset(std::size_t took) {
   if (state_ != State::connected) return fail(IoStatus::refused);
+  reset_took_ = took;
   machine_.note("reset arrives", static_cast<int>(connection_));
   release_held();
   // tcp_reset(): in CLOSE_WAIT, with the peer's end read or to be read, it is EPIPE.

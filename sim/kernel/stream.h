@@ -77,6 +77,8 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   [[nodiscard]] std::size_t unacknowledged() const {
     return static_cast<std::size_t>(written_ - acknowledged_);
   }
+  // Bytes that a reset by the other end has put at the mercy of the network.
+  [[nodiscard]] std::size_t reset_took() const { return reset_took_; }
 
   // The other end has been closed by its owner, or never will be read again.
   [[nodiscard]] bool other_let_go() const {
@@ -105,7 +107,8 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
     released();
   }
   // RST has arrived, or came from the middle of the network.
-  void arrive_reset();
+  // `took`: so many bytes of the sender's were not acknowledged, and nobody sends them again.
+  void arrive_reset(std::size_t took = 0);
   // Runs `action` when what was sent before has arrived at the other end.
   void send_over(std::uint64_t delay_ns, std::function<void(StreamSocket& other)> action);
   void separate() { other_ = nullptr; }
@@ -187,6 +190,7 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   std::uint64_t last_arrival_ns_ = 0;  // Of what was sent: nothing overtakes.
 
   ReceiveQueue received_;
+  std::size_t reset_took_ = 0;
   bool end_is_held_ = false;      // FIN has arrived behind held bytes.
   std::uint64_t advertised_ = 0;  // What the other end knows of our window; unix: of freed().
 

@@ -226,6 +226,17 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
   check(lost || crossed, "one answer per request", name);
 }
 
+void check_reset(const Ledger& ledger, const Request& request, std::uint64_t now_ns) {
+  const Weather& weather = ledger.weather;
+  const bool hurry =
+      weather.stopping || weather.no_memory || weather.crowded || weather.no_descriptors;
+  const ClientScript& client = ledger.clients()[request.script.id.connection];
+  const bool slow = client.sending.slow() || client.reading.slow();
+  const bool waited = now_ns - request.begun_ns >= kSecond;
+  check(!request.own || hurry || slow || waited, "answers are not lost to a reset",
+        name_of(request) + ", status " + std::to_string(request.status));
+}
+
 namespace {
 
 // Each attempt may have waited for its slot, none of them longer than queues may let it.

@@ -41,6 +41,10 @@ void check_answer_head(Ledger& ledger, const Request& request, const MessageHead
 void check_unfinished(const Ledger& ledger, const Request& request, bool by_reset,
                       std::uint64_t now_ns);
 
+// weir has reset the connection without knowing whether the end of its answer to `request` has
+// arrived. Who closes on his own account waits for a client that still sends (RFC 9112 9.6).
+void check_reset(const Ledger& ledger, const Request& request, std::uint64_t now_ns);
+
 // Whose line of the access log this is; empty when its head was never understood.
 [[nodiscard]] std::optional<RequestId> id_of_log_line(std::string_view line);
 

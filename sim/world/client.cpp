@@ -248,6 +248,7 @@ void Client::over(bool by_reset) {
     if (!endpoint_.valid()) return;
   }
   kernel().trace("client hears the end", script_.number, by_reset);
+  if (endpoint_.reset_took() > 0) cut_by_reset();
   endpoint_.close();
   finished_ = true;
   if (unanswered_.empty()) return;
@@ -255,6 +256,14 @@ void Client::over(bool by_reset) {
   const bool excused = script_.leaves() || script_.stalls() || last_answer_;
   ++(in_answer_ ? ledger_.totals.cut_answers : ledger_.totals.unanswered);
   if (!excused) check_unfinished(ledger_, front, by_reset, kernel().now_ns());
+}
+
+// weir has reset the connection with bytes under way. If it had said which answer is the last, they
+// are the end of that one.
+void Client::cut_by_reset() {
+  if (!last_answer_ || script_.leaves() || script_.stalls()) return;
+  const std::uint32_t last = (unanswered_.empty() ? next_ : unanswered_.front()) - 1;
+  check_reset(ledger_, request(last), kernel().now_ns());
 }
 
 std::string Client::describe() const {

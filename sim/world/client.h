@@ -43,6 +43,7 @@ class Client final : public Talker {
   void head_complete();
   void piece_received(std::string_view piece);
   void answer_complete();
+  void cut_by_reset();
   void wind_up();
   void leave();
   // Every request was sent and answered.

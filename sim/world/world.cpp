@@ -383,11 +383,7 @@ void World::check_counters() {
     }
     check(listener->connections.load() == 0, "connections are counted down", listener->name);
   }
-  // A fault that ends the accepting early is an excuse, and one may come between the last accept
-  // and the close.
-  const bool excused = ledger_.weather.no_descriptors || ledger_.weather.no_memory ||
-                       kernel_.injected(Fault::accept_again) > 0;
-  check(excused || kernel_.queue_resets() <= 1, "nobody is reset in the accept queue",
+  check(kernel_.queue_resets() == 0, "nobody is reset in the accept queue",
         std::to_string(kernel_.queue_resets()) + " connections");
   check(closes + refused == accepted, "every close has a reason",
         std::to_string(accepted) + " accepted, " + std::to_string(closes) + " closed");
