@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "config/endpoint.h"
+#include "config/server_address.h"
 #include "input.h"
 #include "printable.h"
 
@@ -20,20 +21,30 @@ void check_endpoint(const config::Endpoint& endpoint, config::Use use) {
   CHECK(again && *again == endpoint, "an address is not read as it is written");
 }
 
+void check_server(const config::Server& server) {
+  if (!server.host) return check_endpoint(server.address, config::Use::server);
+  const auto again = config::parse_server(server.host->text());
+  CHECK(again && again->host == server.host, "a name is not read as it is written");
+}
+
 void check_config(const Command& command) {
   const config::Config& config = command.config;
   const bool demo = command.verb == Command::Verb::demo;
   if (!demo && command.verb != Command::Verb::classic && command.verb != Command::Verb::proxy) {
     return;
   }
-  CHECK(config.listeners.size() == 1 && config.backends.size() == 1 && config.routes.size() == 1);
-  CHECK(config.routes[0].backends[0].backend == config.backends[0].name);
+  CHECK(config.listeners.size() == 1 && config.backends.size() == 1);
+  const bool tcp = config.listeners[0].mode == config::ListenerMode::tcp;
+  CHECK(config.routes.size() == (tcp ? 0u : 1u));
+  const std::string& used =
+      tcp ? config.listeners[0].backend : config.routes[0].backends[0].backend;
+  CHECK(used == config.backends[0].name);
   CHECK(config.listeners[0].bind.empty() == demo && config.backends[0].servers.empty() == demo);
   CHECK(!config.runtime.workers ||
         (*config.runtime.workers >= 1 && *config.runtime.workers <= 256));
   for (const auto& bind : config.listeners[0].bind) check_endpoint(bind, config::Use::listen);
   for (const auto& server : config.backends[0].servers) {
-    if (!server.host) check_endpoint(server.address, config::Use::server);
+    check_server(server);
   }
   if (config.admin) check_endpoint(*config.admin, config::Use::admin);
 }

@@ -1,11 +1,14 @@
 // The text of a configuration file: any bytes give a configuration that keeps its promises, or at
 // least one error. Every diagnostic has its place in the file, and neither way of showing it lets a
 // byte of the file drive the terminal.
+#include <algorithm>
 #include <set>
 #include <string>
 
 #include "base/check.h"
+#include "config/http_words.h"
 #include "config/load.h"
+#include "config/match_rules.h"
 #include "config/text.h"
 #include "input.h"
 #include "printable.h"
@@ -41,26 +44,58 @@ void check_diagnostics(const std::vector<Diagnostic>& diagnostics, std::size_t l
   fuzz::check_printable(config::render_json(diagnostics), true);
 }
 
+using Names = std::set<std::string>;
+
+void check_keepalive(config::Milliseconds time) {
+  CHECK(time.count() >= 0 && time.count() % 1'000 == 0 && time <= std::chrono::seconds{32'767});
+}
+
+void check_backend(const config::Backend& backend) {
+  CHECK(config::is_name(backend.name) && !backend.servers.empty() && backend.send_proxy <= 2);
+  check_keepalive(backend.tcp_keepalive);
+  Names servers;
+  for (const config::Server& server : backend.servers) CHECK(servers.insert(server.name).second);
+}
+
+// There is somewhere to go for what arrives at a TCP listener; only those know a backend.
+void check_listener(const config::Listener& listener, const config::Config& config,
+                    const Names& backends) {
+  CHECK(config::is_name(listener.name) && !listener.bind.empty());
+  check_keepalive(listener.tcp_keepalive);
+  const bool routed = std::ranges::any_of(
+      config.routes, [&](const config::Route& route) { return route.serves(listener); });
+  const bool tcp = listener.mode == config::ListenerMode::tcp;
+  CHECK(listener.backend.empty() ? !tcp || routed : tcp && backends.contains(listener.backend));
+}
+
+void check_route(const config::Route& route, const config::Config& config, const Names& backends) {
+  CHECK(!route.backends.empty());
+  for (const config::RouteBackend& share : route.backends) CHECK(backends.contains(share.backend));
+  const bool special = !route.sni.empty() || !route.connect.empty();
+  CHECK(route.sni.empty() || (route.connect.empty() && route.limits.empty()));
+  CHECK(!special || (route.hosts.empty() && route.methods.empty() && !route.mirror));
+  for (const std::string& name : route.sni) CHECK(config::parse_sni_pattern(name) == name);
+  for (const std::string& name : route.connect) CHECK(config::parse_connect_target(name) == name);
+  for (const std::string& name : route.upgrade) CHECK(config::parse_upgrade(name) == name);
+  // Those that are named are there, and of its mode.
+  const auto served = std::ranges::count_if(
+      config.listeners, [&](const config::Listener& listener) { return route.serves(listener); });
+  CHECK(route.listeners.empty() || static_cast<std::size_t>(served) == route.listeners.size());
+}
+
 void check_config(const config::Config& config) {
-  CHECK(!config.listeners.empty() && !config.backends.empty() && !config.routes.empty());
-  std::set<std::string> backends;
-  std::set<std::string> listeners;
+  Names backends;
+  Names listeners;
   for (const config::Backend& backend : config.backends) {
-    CHECK(config::is_name(backend.name) && backends.insert(backend.name).second);
-    CHECK(!backend.servers.empty());
-    std::set<std::string> servers;
-    for (const config::Server& server : backend.servers) CHECK(servers.insert(server.name).second);
+    CHECK(backends.insert(backend.name).second);
+    check_backend(backend);
   }
   for (const config::Listener& listener : config.listeners) {
-    CHECK(config::is_name(listener.name) && listeners.insert(listener.name).second);
-    CHECK(!listener.bind.empty());
+    CHECK(listeners.insert(listener.name).second);
+    check_listener(listener, config, backends);
   }
-  for (const config::Route& route : config.routes) {
-    CHECK(!route.backends.empty());
-    for (const config::RouteBackend& share : route.backends)
-      CHECK(backends.contains(share.backend));
-    for (const std::string& name : route.listeners) CHECK(listeners.contains(name));
-  }
+  CHECK(!listeners.empty() && !backends.empty());
+  for (const config::Route& route : config.routes) check_route(route, config, backends);
 }
 
 }  // namespace

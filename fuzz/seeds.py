@@ -22,6 +22,7 @@ COMMAND_LINES = """
 8080 9001 -N 8 -R 5 --bind 127.0.0.1 --server-limit 100 --balance p2c --admin 9900 --access-log -
 proxy --from :8080 --to 127.0.0.1:9001 --to [::1]:9002 --workers 2
 proxy --from unix:/run/a.sock --from 8080 --to http://localhost:9001 --balance least_connections
+proxy --mode tcp --from 5432 --to db_1:5432 --to db2:5432
 run -c weir.toml
 run --config=/etc/weir/weir.toml
 validate -c weir.toml --json --strict
@@ -119,7 +120,7 @@ def configurations() -> Iterator[bytes]:
     additions = {"+listener": '[listener.web]\nbind = "8080"\n',
                  "+route": '[[route]]\nbackend = "app"\n',
                  "+backend": '[backend.app]\nservers = ["9001"]\n'}
-    for name in ("findings.txt", "policies.txt", "renderings.txt"):
+    for name in ("findings.txt", "policies.txt", "tcp.txt", "renderings.txt"):
         for case in re.split(r"(?m)^=== ", (VECTORS / "config" / name).read_text())[1:]:
             title, _, rest = case.partition("\n")
             text = rest.split("---\n")[0]

@@ -1,6 +1,7 @@
 """Every bad command line: one clear line that says what to do, the exit code, no stack trace."""
 
 import json
+import pathlib
 import re
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import subprocess
 from harness import BINARY, Case, config, seconds
 
 REFUSED, USAGE, BAD_FILE = 1, 2, 78
+HERE = pathlib.Path(__file__).resolve().parent
 
 
 class CommandLine(Case):
@@ -87,6 +89,11 @@ class BadInput(CommandLine):
         self.check(["proxy", "--from", "99999", "--to", "9001"], USAGE, "99999")
         self.check(["proxy", "--from", port, "--to", "9001", "--to", "9001"], USAGE, "twice|dupl")
         self.check(["proxy", "--from", port, "--to", "9001", "extra"], USAGE)
+        proxy = ["proxy", "--from", port, "--to", "9001"]
+        self.check([*proxy, "--mode", "udp"], USAGE, "unknown --mode `udp`; choose .*http, tcp")
+        self.check([*proxy, "--mode", "tcp", "--mode", "http"], USAGE, "twice")
+        self.check([*proxy, "--mode", "tcp", "--balance", "uri_hash"], USAGE, "ip_hash")
+        self.check(["--mode", "tcp", port, "9001"], USAGE, "weir proxy --mode tcp")
         self.check(["version", "extra"], USAGE)
         self.check(["nonsense"], USAGE)
         self.check(["rum", "-c", "x.toml"], USAGE, "`rum` is neither.* did you mean `run`")
@@ -192,6 +199,45 @@ class Files(CommandLine):
         for args in (["validate", "-c", path], ["-t", "-c", path]):
             status, out, err = self.run_weir(*args)
             self.assertEqual(status, 0, out + err)
+
+    def test_examples(self):
+        examples = list((HERE / "../../examples").glob("*.toml"))
+        self.assertGreaterEqual(len(examples), 3)
+        for path in examples:
+            with self.subTest(path=path.name):
+                status, out, err = self.run_weir("validate", "--strict", "-c", path)
+                self.assertEqual(status, 0, out + err)
+
+    def test_tcp_listeners(self):
+        """What is for HTTP is told with its place, and what would help."""
+        path = self.file("""[listener.db]
+bind = "127.0.0.1:5432"
+mode = "tcp"
+via = true
+[listener.web]
+bind = "127.0.0.1:8080"
+backend = "app"
+[[route]]
+listener = "db"
+backend = "app"
+[[route]]
+listener = "web"
+upgrade = "h2c"
+backend = "app"
+[backend.app]
+servers = ["my_app:9001"]
+send_proxy = 3
+tcp_keepalive = "500ms"
+""")
+        status, out, _ = self.run_weir("validate", "--json", "-c", path)
+        self.assertEqual(status, REFUSED)
+        said = {finding["line"]: finding["message"] + "; " + finding["label"]
+                for finding in json.loads(out)}
+        for line, words in ((1, "add `backend"), (4, "remove it"), (7, "write it in a [[route]]"),
+                            (9, "add `sni`"), (13, "smuggle"), (17, "use 1 to 2"),
+                            (18, "whole seconds")):
+            self.assertIn(words, said.pop(line))
+        self.assertEqual(said, {})
 
     def test_validate_needs_no_port(self):
         """Checking the file of a running weir does not disturb it."""

@@ -34,6 +34,12 @@ class Names(Case):
         self.wait_said(weir, f"server app/app.test:{self.a.port}: 2 addresses: 127.0.0.1, "
                              "127.0.0.2 (for 60 s)")
 
+    def test_a_name_with_underscores(self):
+        """As containers are called."""
+        self.dns.set_addresses("my_app.my_net.test", "127.0.0.1")
+        weir = self.named(f"My_App.my_net.test:{self.a.port}")
+        self.assertEqual(self.client(weir).get().body, b"a")
+
     def test_an_alias_is_followed(self):
         self.dns.set_alias("www.test", "app.test")
         self.dns.set_addresses("app.test", "127.0.0.1")

@@ -163,6 +163,15 @@ class Reload(Case):
         client = self.client(weir)  # The old address is still served.
         self.assertEqual(client.get().status, 200)
 
+    def test_another_mode_needs_a_restart(self):
+        """The listener goes on as it is, with the routes and servers of the new file."""
+        weir = self.proxy(self.a)
+        text = self.text(self.b).replace("[listener.web]",
+                                         '[listener.web]\nmode = "tcp"\nbackend = "app"')
+        said = self.apply(weir, text)
+        self.assertIn("needs a restart: [listener.web] mode changed; the old one stays", said)
+        self.assertEqual(self.client(weir).get().body, b"b")
+
     def test_under_load(self):
         """Many reloads with requests in the air: not one of them fails."""
         script = answering(OK)

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cases.h"
+#include "config/schema.h"
 
 namespace weir::config {
 namespace {
@@ -39,6 +40,19 @@ TEST(Codes, AreUniqueAndFallOnTheirSide) {
 TEST(Codes, AreAllDocumented) {
   const std::string manual = test::read_file("docs/configuration.md");
   for (Code code : all_codes()) EXPECT_THAT(manual, HasSubstr("| " + code_text(code) + " |"));
+}
+
+// In a row of their table, in an example, or in the heading of a table of their own.
+TEST(Keys, AreAllDocumented) {
+  const std::string manual = test::read_file("docs/configuration.md");
+  for (int kind = static_cast<int>(TableKind::runtime); kind <= static_cast<int>(TableKind::log);
+       ++kind) {
+    for (std::string_view key : schema_of(static_cast<TableKind>(kind)).keys) {
+      const std::string name(key);
+      EXPECT_THAT(manual, testing::AnyOf(HasSubstr("| `" + name + "` |"), HasSubstr(name + " = "),
+                                         HasSubstr("." + name + "]")));
+    }
+  }
 }
 
 TEST(RenderText, LooksLikeRustc) {
