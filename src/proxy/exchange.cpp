@@ -188,7 +188,7 @@ std::uint64_t Exchange::step_deadline_ms() const {
 
 std::uint64_t Exchange::response_deadline_ms() const {
   if (core_.response() == ResponseState::tunnel) {
-    return tunnel_->quiet_since_ms() + listener_plan().tunnel_idle_timeout_ms;
+    return tunnel_->quiet_since_ms() + tunnel_->patience_ms(listener_plan().tunnel_idle_timeout_ms);
   }
   const bool sending =
       core_.response() == ResponseState::relaying || core_.response() == ResponseState::local;

@@ -18,6 +18,7 @@
 #include "http/request.h"
 #include "http/response.h"
 #include "http/upgrade.h"
+#include "http/writer.h"
 #include "proxy/body_flow.h"
 #include "proxy/counters.h"
 #include "proxy/exchange_core.h"
@@ -141,6 +142,7 @@ class Exchange {
   Progress relay_switch(const http::ResponseInfo& info);
   Progress relay_final(const http::ResponseInfo& info);
   void answer_head_seen(std::uint16_t status);
+  [[nodiscard]] http::ResponseOptions response_options() const;
   [[nodiscard]] bool keeps_cookie() const;
   [[nodiscard]] std::optional<CloseReason> response_closes(const http::ResponseInfo& info,
                                                            bool chunked) const;

@@ -108,7 +108,7 @@ Exchange::Progress Exchange::relay_switch(const http::ResponseInfo& info) {
   }
   attempt_answered(info.status);
   const std::size_t written = http::write_response_head(client_.out.room_at(), client_.out.room(),
-                                                        response_parser_, info, {});
+                                                        response_parser_, info, response_options());
   if (written == 0) return answer_broken(http::ParseError::head_too_large);
   client_.out.produced(written);
   attempt_.connection->in.consume(response_parser_.head_bytes());
@@ -126,15 +126,11 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   ends_by_close_ = !delimited && !chunked;
   decide_persistence(response_closes(info, chunked));
 
-  http::ResponseOptions options;
+  http::ResponseOptions options = response_options();
   options.chunked = chunked;
   options.close = !client_persists_;
   options.keep_alive = client_persists_ && request_.http10;
-  options.via = listener_plan().forwarded.via;
   options.date = worker_.date();
-  if (plan_->sticky != nullptr && !keeps_cookie()) {
-    options.set_cookie = plan_->sticky->set_cookie(attempt_.pick->server);
-  }
   const std::size_t written = http::write_response_head(client_.out.room_at(), client_.out.room(),
                                                         response_parser_, info, options);
   if (written == 0) return answer_broken(http::ParseError::head_too_large);
@@ -157,6 +153,16 @@ void Exchange::answer_head_seen(std::uint16_t status) {
   upstream::ServerCounters& counters = attempt_.pick->pool->counters();
   counters.responses.add();
   counters.first_byte_us.record(first_byte_us_);
+}
+
+// What an answer says whatever becomes of the connection.
+http::ResponseOptions Exchange::response_options() const {
+  http::ResponseOptions options;
+  options.via = listener_plan().forwarded.via;
+  if (plan_->sticky != nullptr && !keeps_cookie()) {
+    options.set_cookie = plan_->sticky->set_cookie(attempt_.pick->server);
+  }
+  return options;
 }
 
 // The client has its cookie, or its server is only full for the moment.

@@ -29,7 +29,9 @@ void HttpSession::run() {
       exchange_begin();
       break;
     case State::exchanging: exchange_outcome(exchange_->step()); break;
-    case State::lingering: linger_step(); break;
+    case State::lingering:
+      if (!linger_step()) close_begin(close_reason_);
+      break;
     case State::closed: break;
   }
 }
@@ -189,29 +191,10 @@ void HttpSession::close_begin(CloseReason reason) {
   end(reason);
 }
 
-// RFC 9112 9.6: closing with unread bytes resets the connection, and the client may lose the
-// answer. So: FIN, read on for a while, close.
 void HttpSession::close_staged(CloseReason reason) {
   close_reason_ = reason;
   enter(State::lingering);
-  worker().session_lingers(*this);
-  os::shutdown_send(fd);
-  if (!ensure_watched()) return;
-  loop().set_deadline(*this, loop().now_ms() + kLingerMs);
-  linger_step();
-}
-
-void HttpSession::linger_step() {
-  in.clear();
-  for (std::size_t dropped = 0; ready.may_receive();) {
-    const os::IoResult result = fill();
-    if (result.status == os::IoStatus::again) break;
-    if (result.status != os::IoStatus::done) return close_begin(close_reason_);
-    in.clear();
-    dropped += result.bytes;
-    if (dropped >= kLingerStepBytes) return loop().schedule(*this, loop::RunClass::bulk);
-  }
-  in.release();
+  if (linger_begin() && !linger_step()) close_begin(close_reason_);
 }
 
 void HttpSession::reap() { worker().destroy_session(*this); }

@@ -54,12 +54,7 @@ class HttpSession final : public Session {
   void serve_next();
   void close_begin(CloseReason reason);
   void close_staged(CloseReason reason);
-  void linger_step();
 
-  // A client that ignores the end of the conversation is read for this long, and this much at a
-  // time before others get their turn.
-  static constexpr std::uint64_t kLingerMs = 2'000;
-  static constexpr std::size_t kLingerStepBytes = 128 * 1024;
   // A client that is silent for less than this is in use, not idle.
   static constexpr std::uint64_t kSteadyMs = 500;
 

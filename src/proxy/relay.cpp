@@ -1,6 +1,6 @@
 #include "proxy/relay.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "base/check.h"
 
@@ -50,6 +50,17 @@ Relay::Outcome Relay::conclude(Status up, Status down) const {
   const bool again = up == Status::working || down == Status::working ||
                      up == Status::sink_broken || down == Status::sink_broken;
   return again ? Outcome::again : Outcome::wait;
+}
+
+// Both directions that have ended in order look like a reset as well; then one of them is shut.
+std::uint64_t Relay::patience_ms(std::uint64_t idle_timeout_ms) const {
+  const bool both = to_server_.state != State::shut && to_client_.state != State::shut;
+  const bool left_behind = both && (to_server_.left_behind() || to_client_.left_behind());
+  return left_behind ? std::min(kLeftBehindMs, idle_timeout_ms) : idle_timeout_ms;
+}
+
+bool Relay::Direction::left_behind() const {
+  return from->ready.error() && (!from->in.empty() || flow.held() > 0);
 }
 
 void Relay::Direction::enter(State next) {

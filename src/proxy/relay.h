@@ -49,6 +49,9 @@ class Relay {
 
   // When a byte or an end last moved.
   [[nodiscard]] std::uint64_t quiet_since_ms() const { return quiet_since_ms_; }
+  // How long that may be. Short for what a side has left behind that was reset since, when the
+  // other does not take it.
+  [[nodiscard]] std::uint64_t patience_ms(std::uint64_t idle_timeout_ms) const;
   [[nodiscard]] bool bulk() const { return to_server_.bulk || to_client_.bulk; }
   // Bytes taken off the source's socket, or its `in`.
   [[nodiscard]] std::uint64_t from_client() const { return to_server_.bytes; }
@@ -70,6 +73,7 @@ class Relay {
     [[nodiscard]] Status send();
     [[nodiscard]] Status receive();
     [[nodiscard]] Status splice();
+    [[nodiscard]] bool left_behind() const;
     void enter(State next);
     void give_up();
     void rest();
@@ -89,6 +93,8 @@ class Relay {
 
   // Copied in one step before others get their turn; SpliceFlow has its own measure.
   static constexpr std::size_t kStepBytes = 128 * 1024;
+
+  static constexpr std::uint64_t kLeftBehindMs = 10'000;
 
   Direction to_server_;
   Direction to_client_;

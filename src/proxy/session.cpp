@@ -57,6 +57,31 @@ bool Session::ensure_watched() {
   return false;
 }
 
+bool Session::linger_begin() {
+  worker_.session_lingers(*this);
+  os::shutdown_send(fd);
+  if (!ensure_watched()) return false;
+  loop().set_deadline(*this, now_ms() + kLingerMs);
+  return true;
+}
+
+bool Session::linger_step() {
+  in.clear();
+  for (std::size_t dropped = 0; ready.may_receive();) {
+    const os::IoResult result = fill();
+    if (result.status == os::IoStatus::again) break;
+    if (result.status != os::IoStatus::done) return false;
+    in.clear();
+    dropped += result.bytes;
+    if (dropped >= kLingerStepBytes) {
+      loop().schedule(*this, loop::RunClass::bulk);
+      return true;
+    }
+  }
+  in.release();
+  return true;
+}
+
 void Session::end(CloseReason reason) {
   worker_.counters().closes[static_cast<std::size_t>(reason)].add();
   in.release();

@@ -82,10 +82,20 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   void begin_idle() { idle_since_ms_ = loop().now_ms(); }
   void set_steady(bool steady) { steady_ = steady; }
 
+  // RFC 9112 9.6: closing with unread bytes resets the connection, and the client may lose what it
+  // was sent last. So: FIN, read on for a while, close. False: the session was closed on the way.
+  [[nodiscard]] bool linger_begin();
+  // One bounded step; false when there is nothing left to wait for.
+  [[nodiscard]] bool linger_step();
+
   // The first bytes of a new client are still on their way for so long.
   static constexpr std::uint64_t kArrivalMs = 50;
   // While draining, a silent client is waited for this long.
   static constexpr std::uint64_t kDrainPatienceMs = 1'000;
+  // A client that ignores the end of the conversation is read for this long, and this much at a
+  // time before others get their turn.
+  static constexpr std::uint64_t kLingerMs = 2'000;
+  static constexpr std::size_t kLingerStepBytes = 128 * 1024;
 
  private:
   [[nodiscard]] Greeting introduced(const wire::ProxyHeader& header, std::size_t size);

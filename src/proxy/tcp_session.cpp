@@ -48,6 +48,10 @@ TcpSession::Progress TcpSession::step() {
     case State::hello: return hello_step();
     case State::seeking: return seek();
     case State::relaying: return relay_step();
+    case State::lingering:
+      if (linger_step()) return Progress::blocked;
+      close(CloseReason::refused);
+      return Progress::moved;
     case State::closed: break;
   }
   return Progress::blocked;
@@ -58,11 +62,16 @@ void TcpSession::expire() {
     switch (state_) {
       case State::greeting: refuse(ProxyError::bad_proxy_header); break;
       // One that waits for the server to speak first has no name.
-      case State::hello: route(worker().router().match_name(listener(), {})); break;
+      case State::hello:
+        if (!in.empty()) error_ = ProxyError::bad_client_hello;
+        if (worker().draining()) return close(CloseReason::draining);
+        route(worker().router().match_name(listener(), {}));
+        break;
       case State::seeking:
         if (attempt_.connection != nullptr) connect_failed(os::IoStatus::timed_out);
         if (choice_.waiting()) give_up(ProxyError::queue_timeout);
         break;
+      case State::lingering: close(CloseReason::refused); break;
       case State::relaying:
         error_ = ProxyError::tunnel_idle_timeout;
         close(CloseReason::idle_timeout);
@@ -83,7 +92,9 @@ std::uint64_t TcpSession::deadline_ms() const {
       if (choice_.waiting()) return choice_.waiting_since_ms() + plan_->queue_timeout_ms;
       if (attempt_.connection == nullptr) return retry_at_ms_;
       return attempt_.started_ms + plan_->connect_timeout_ms;
-    case State::relaying: return relay_.quiet_since_ms() + plan().tunnel_idle_timeout_ms;
+    case State::relaying:
+      return relay_.quiet_since_ms() + relay_.patience_ms(plan().tunnel_idle_timeout_ms);
+    case State::lingering: return linger_deadline_ms_;
     case State::closed: break;
   }
   return loop::Timer::kNever;
@@ -140,7 +151,7 @@ TcpSession::Progress TcpSession::hello_step() {
 // `route`: null when no route takes it, which is a close in order: nothing went wrong.
 void TcpSession::route(const Route* route) {
   if (route == nullptr) {
-    return refuse(error_ == ProxyError::none ? ProxyError::no_route : error_);
+    return turn_away(error_ == ProxyError::none ? ProxyError::no_route : error_);
   }
   error_ = ProxyError::none;
   enter(State::seeking);
@@ -317,6 +328,10 @@ void TcpSession::drain() {
 }
 
 bool TcpSession::make_room() {
+  if (state_ == State::lingering) {
+    close(CloseReason::refused);
+    return true;
+  }
   const bool waits = state_ == State::greeting || state_ == State::hello;
   if (!waits || now_ms() - idle_since_ms() < kArrivalMs || !ask_quiet()) return false;
   close(CloseReason::crowded);
@@ -335,6 +350,14 @@ void TcpSession::abort(CloseReason reason) {
 void TcpSession::refuse(ProxyError error) {
   error_ = error;
   close(CloseReason::refused);
+}
+
+// In order: nothing is wrong with the client, there is only nobody for it.
+void TcpSession::turn_away(ProxyError error) {
+  error_ = error;
+  enter(State::lingering);
+  linger_deadline_ms_ = now_ms() + kLingerMs;
+  if (linger_begin() && !linger_step()) close(CloseReason::refused);
 }
 
 void TcpSession::close(CloseReason reason) {
@@ -394,6 +417,7 @@ const char* to_string(TcpSession::State state) {
     case TcpSession::State::hello: return "hello";
     case TcpSession::State::seeking: return "seeking";
     case TcpSession::State::relaying: return "relaying";
+    case TcpSession::State::lingering: return "lingering";
     case TcpSession::State::closed: return "closed";
   }
   return "?";

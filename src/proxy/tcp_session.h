@@ -1,10 +1,11 @@
 // TcpSession: a client's connection of a TCP listener: from accept over the choice of a server to
 // the end of the relay between the two.
 //
-//   greeting --> hello --> seeking --> relaying --> closed
-//      |           |          |                       ^
-//      +-----------+----------+-----------------------+
+//   greeting --> hello --> seeking --> relaying --------> closed
+//      |           |          |                             ^
+//      +-----------+--> lingering ---------------------------+
 //
+// Any state may end in closed.
 // The first two are passed over unless the listener accepts PROXY headers, or chooses by server
 // name. What the client sends before there is a server waits in `in` and in the kernel; so
 // connecting can be tried again elsewhere until a server has accepted.
@@ -28,11 +29,12 @@ struct SnapshotUse;
 class TcpSession final : public Session {
  public:
   enum class State : std::uint8_t {
-    greeting,  // A PROXY header arrives. Deadline: client_head.
-    hello,     // A ClientHello arrives. Deadline: client_head.
-    seeking,   // In the queue, connecting, or short of descriptors. Deadline: what is waited for.
-    relaying,  // Has a server's connection. Deadline: tunnel_idle.
-    closed,    // Retired; reaped at the end of the turn.
+    greeting,   // A PROXY header arrives. Deadline: client_head.
+    hello,      // A ClientHello arrives. Deadline: client_head.
+    seeking,    // In the queue, connecting, or short of descriptors. Deadline: what is waited for.
+    relaying,   // Has a server's connection. Deadline: tunnel_idle.
+    lingering,  // Refused: FIN was sent, what still comes is dropped. Deadline: kLingerMs.
+    closed,     // Retired; reaped at the end of the turn.
   };
 
   TcpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer);
@@ -86,6 +88,7 @@ class TcpSession final : public Session {
 
   [[nodiscard]] std::uint64_t deadline_ms() const;
   void refuse(ProxyError error);
+  void turn_away(ProxyError error);
   void close(CloseReason reason);
   void attempt_end();
   void log();
@@ -111,17 +114,20 @@ class TcpSession final : public Session {
   std::uint64_t started_us_;
   std::uint64_t connect_us_ = 0;
   const upstream::ServerState* server_ = nullptr;  // Asked last.
+  std::uint64_t linger_deadline_ms_ = 0;
   ProxyError error_ = ProxyError::none;
   State state_;
 };
 
 // Legal next states.
 inline constexpr std::array kTcpSessionNext = {
-    std::array{false, true, true, false, true},    // greeting
-    std::array{false, false, true, false, true},   // hello
-    std::array{false, false, false, true, true},   // seeking
-    std::array{false, false, false, false, true},  // relaying
-    std::array{false, false, false, false, false}  // closed
+    //         greet  hello  seeking relaying lingering closed
+    std::array{false, true, true, false, true, true},     // greeting
+    std::array{false, false, true, false, true, true},    // hello
+    std::array{false, false, false, true, false, true},   // seeking
+    std::array{false, false, false, false, false, true},  // relaying
+    std::array{false, false, false, false, false, true},  // lingering
+    std::array{false, false, false, false, false, false}  // closed
 };
 static_assert(kTcpSessionNext.size() == static_cast<std::size_t>(TcpSession::State::closed) + 1);
 
