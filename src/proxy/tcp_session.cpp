@@ -355,15 +355,15 @@ void TcpSession::refuse(ProxyError error) {
 // In order: nothing is wrong with the client, there is only nobody for it.
 void TcpSession::turn_away(ProxyError error) {
   error_ = error;
+  count_and_log();
   enter(State::lingering);
   linger_deadline_ms_ = now_ms() + kLingerMs;
   if (linger_begin() && !linger_step()) close(CloseReason::refused);
 }
 
 void TcpSession::close(CloseReason reason) {
-  if (error_ != ProxyError::none) worker().counters().errors[refusal(error_).index].add();
   if (state_ == State::relaying) worker().counters().relays_open.subtract();
-  log();
+  if (state_ != State::lingering) count_and_log();
   attempt_end();
   relay_.end();
   if (use_ != nullptr) worker().exchange_ended(*std::exchange(use_, nullptr));
@@ -382,7 +382,8 @@ void TcpSession::attempt_end() {
   attempt_ = Attempt{};
 }
 
-void TcpSession::log() {
+void TcpSession::count_and_log() {
+  if (error_ != ProxyError::none) worker().counters().errors[refusal(error_).index].add();
   net::Buffer line;
   if (worker().access_log() == nullptr || !line.lease(worker().buffers())) return;
   char client_text[os::Peer::kTextMax];

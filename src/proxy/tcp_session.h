@@ -91,7 +91,7 @@ class TcpSession final : public Session {
   void turn_away(ProxyError error);
   void close(CloseReason reason);
   void attempt_end();
-  void log();
+  void count_and_log();
 
   // The server.
   SnapshotUse* use_ = nullptr;

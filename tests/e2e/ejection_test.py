@@ -322,8 +322,8 @@ class Trial(EjectionCase):
     def trial_by(self, weir) -> bool:
         """Sends one request and resets its client if it went to A."""
         client = self.client(weir)
-        client.send(b"GET /trial HTTP/1.1\r\nHost: a\r\n\r\n")
         before = len(self.acts[0].targets), len(self.acts[1].targets)
+        client.send(b"GET /trial HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until(lambda: (len(self.acts[0].targets), len(self.acts[1].targets)) != before
                    or not client.quiet(0.001), 10, "the request at a server")
         client.reset()
