@@ -119,9 +119,7 @@ class Tcp(BulkCase):
             sock.shutdown(socket.SHUT_WR)
             return total
 
-        port = self.free_port()
-        weir = self.start(["proxy", "--mode", "tcp", "-N", "1", port,
-                           self.origin(script, record=False).address], [port])
+        weir = self.plain(self.origin(script, record=False), options=["--mode", "tcp"])
         clients = [self.client(weir, timeout=LIMIT_S) for _ in range(connections)]
         tasks = [(Task(send_all, client.sock, 50 + 100 * number),
                   Task(receive_to_end, client.sock)) for number, client in enumerate(clients)]

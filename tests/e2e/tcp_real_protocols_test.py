@@ -26,15 +26,6 @@ def run(command: list[str], expect: int | None = 0, **options) -> subprocess.Com
     return result
 
 
-class TcpCase(Case):
-
-    def tcp(self, *server_list, workers: int = 1):
-        """`weir proxy --mode tcp` on a fresh port."""
-        port = self.free_port()
-        return self.start(["proxy", "--mode", "tcp", "-N", workers, port,
-                           *(server.address for server in server_list)], [port])
-
-
 # --- PostgreSQL ---------------------------------------------------------------------------------
 
 
@@ -74,12 +65,12 @@ def psql(port: int, text: str, expect: int | None = 0, **options):
     return run(psql_command(port, "-c", text), expect, **options)
 
 
-class Postgres(TcpCase):
+class Postgres(Case):
 
     def setUp(self):
         super().setUp()
         self.server = self._process(PostgresServer, {})
-        self.proxy = self.tcp(self.server)
+        self.proxy = self.plain(self.server, options=["--mode", "tcp"])
 
     def ask(self, text: str) -> str:
         return psql(self.proxy.port, text).stdout.decode().strip()
@@ -144,12 +135,12 @@ class RedisServer(Process):
                     "--appendonly", "no", "--dir", self.directory])
 
 
-class Redis(TcpCase):
+class Redis(Case):
 
     def setUp(self):
         super().setUp()
         self.server = self._process(RedisServer, {})
-        self.proxy = self.tcp(self.server)
+        self.proxy = self.plain(self.server, options=["--mode", "tcp"])
 
     def redis(self, *words: str, **options) -> bytes:
         return run(["redis-cli", "-p", str(self.proxy.port), *words], **options).stdout.strip()
