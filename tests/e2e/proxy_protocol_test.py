@@ -1,0 +1,680 @@
+"""The PROXY protocol, accepted and sent: who the client is, for TCP and for HTTP; and that nobody
+can say so who may not."""
+
+import threading
+
+from harness import config, response, seconds, wait_until
+from harness.failure import ms
+from harness.proxy_header import (CHECKSUM, LOCAL, PROXY, TCP4, TCP6, UDP4, UNIX, crc32c, raw_v2,
+                                  read_header, tlv, v1, v2, with_checksum)
+from harness.relaying import RelayCase, echo, noise
+
+TRUSTED = {"accept_proxy": ["127.0.0.1"]}
+UNTRUSTED = {"accept_proxy": ["10.0.0.0/8", "fd00::/8"]}
+ADDRESSES = bytes([192, 0, 2, 7, 198, 51, 100, 9, 0x12, 0x67, 1, 0xBB])  # As v2() has them.
+
+BROKEN = {
+    "no header": b"GET / HTTP/1.1\r\n\r\n",
+    "one byte that begins none": b"X",
+    "lower case": b"proxy TCP4 192.0.2.7 198.51.100.9 1 2\r\n",
+    "two spaces": b"PROXY  TCP4 192.0.2.7 198.51.100.9 1 2\r\n",
+    "another transport": b"PROXY UDP4 192.0.2.7 198.51.100.9 1 2\r\n",
+    "no address": b"PROXY TCP4\r\n",
+    "one address": b"PROXY TCP4 192.0.2.7 1 2\r\n",
+    "octal": b"PROXY TCP4 192.0.02.7 198.51.100.9 1 2\r\n",
+    "a name": b"PROXY TCP4 client.example 198.51.100.9 1 2\r\n",
+    "the other family": b"PROXY TCP4 2001:db8::1 2001:db8::2 1 2\r\n",
+    "port too large": b"PROXY TCP4 192.0.2.7 198.51.100.9 65536 2\r\n",
+    "negative port": b"PROXY TCP4 192.0.2.7 198.51.100.9 -1 2\r\n",
+    "one word more": b"PROXY TCP4 192.0.2.7 198.51.100.9 1 2 3\r\n",
+    "bare LF": b"PROXY TCP4 192.0.2.7 198.51.100.9 1 2\n",
+    "bare CR": b"PROXY TCP4 192.0.2.7 198.51.100.9 1 2\r ",
+    "line too long": b"PROXY UNKNOWN " + b"x" * 200,
+    "version 1 in version 2": raw_v2(0x11, TCP4, ADDRESSES),
+    "version 3": raw_v2(0x31, TCP4, ADDRESSES),
+    "another command": raw_v2(0x22, TCP4, ADDRESSES),
+    "family 4": raw_v2(PROXY, 0x41, ADDRESSES),
+    "of datagrams": raw_v2(PROXY, UDP4, ADDRESSES),
+    "transport 3": raw_v2(PROXY, 0x13, ADDRESSES),
+    "addresses cut short": raw_v2(PROXY, TCP4, ADDRESSES[:-1]),
+    "IPv6 with an IPv4 block": raw_v2(PROXY, TCP6, ADDRESSES),
+    "block too large": raw_v2(PROXY, TCP4, ADDRESSES, 65_535),
+    "TLV cut short": v2(tlvs=tlv(5, b"abc")[:-1]),
+    "TLV header cut short": v2(tlvs=b"\x05\x00"),
+    "wrong checksum": v2(tlvs=tlv(CHECKSUM, b"\1\2\3\4")),
+    "short checksum": v2(tlvs=tlv(CHECKSUM, b"\1\2")),
+    "two checksums": v2(tlvs=tlv(CHECKSUM, bytes(4)) * 2),
+}
+
+
+def introduced(then=echo):
+    """A script for a server that has to be told who the client is."""
+    def script(connection):
+        connection.header = read_header(connection.reader)
+        then(connection)
+
+    return script
+
+
+def serving(connection) -> None:
+    while request := connection.request():
+        connection.send(response(request.target.encode()))
+
+
+class ProxyCase(RelayCase):
+
+    def header(self, server, index: int = -1):
+        """What the server was told, once it was."""
+        wait_until(lambda: server.connections and hasattr(server.connections[index], "header"), 10,
+                   "a header at the server")
+        return server.connections[index].header
+
+    def refused_at_once(self, weir, data: bytes, word: str, count: int = 1) -> None:
+        """Closed without a byte, whatever else the client would send; and counted."""
+        client = self.client(weir).send(data)
+        self.assertTrue(client.gone())
+        wait_until(lambda: weir.metric("weir_errors_total", reason=word) == count, 10,
+                   f"{count} {word} counted")
+
+
+class Accepted(ProxyCase):
+    """On a TCP listener."""
+
+    def says(self, weir, header: bytes, address: str, port: int, count: int) -> None:
+        client = self.client(weir).send(header + b"hello")
+        self.assertEqual(client.reader.exact(5), b"hello")
+        client.close()
+        line = self.lines(count)[-1]
+        self.assertEqual((line["client"], line["client_port"]), (address, port))
+        self.assertEqual((line["rx"], line["tx"]), (5, 5))
+
+    def test_who_the_client_is(self):
+        """The header is taken off, and the log says who it named."""
+        server = self.origin(echo)
+        weir = self.tcp(server, listener=TRUSTED)
+        headers = [(v1(), "192.0.2.7", 4711), (v2(), "192.0.2.7", 4711),
+                   (v1("2001:db8::7", 1, "2001:db8::9", 2), "2001:db8::7", 1),
+                   (v2("2001:db8::7", 1, "2001:db8::9", 2), "2001:db8::7", 1),
+                   (v1("255.255.255.255", 0, "0.0.0.0", 65535), "255.255.255.255", 0),
+                   (v2(tlvs=tlv(2, b"shop.example") + tlv(0xE0, b"")), "192.0.2.7", 4711),
+                   (with_checksum(v2(tlvs=tlv(5, b"id") + tlv(CHECKSUM, bytes(4)))), "192.0.2.7",
+                    4711)]
+        for count, (header, address, port) in enumerate(headers, 1):
+            with self.subTest(header=header):
+                self.says(weir, header, address, port, count)
+        self.assertEqual({connection.received for connection in server.connections}, {b"hello"})
+
+    def test_nobody_is_named(self):
+        """A proxy's own connection, and an unknown client: the real addresses stand."""
+        weir = self.tcp(self.origin(echo), listener=TRUSTED)
+        for count, header in enumerate((
+                b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ffff::1 anything 1\r\n", raw_v2(LOCAL, 0, b""),
+                raw_v2(LOCAL, TCP4, ADDRESSES), raw_v2(LOCAL, 0x77, noise(50)), raw_v2(PROXY, 0, b""),
+                raw_v2(PROXY, UNIX, bytes(216))), 1):
+            with self.subTest(header=header):
+                client = self.client(weir).send(header + b"x")
+                port = client.local_port
+                self.assertEqual(client.reader.exact(1), b"x")
+                client.close()
+                line = self.lines(count)[-1]
+                self.assertEqual((line["client"], line["client_port"]), ("127.0.0.1", port))
+
+    def test_in_pieces(self):
+        server = self.origin(echo)
+        weir = self.tcp(server, listener=TRUSTED)
+        for header in (v1(), v2(tlvs=tlv(4, noise(300)))):
+            client = self.client(weir)
+            client.send(*(bytes([byte]) for byte in header + b"hello"))
+            self.assertEqual(client.reader.exact(5), b"hello")
+        self.assertEqual({connection.received for connection in server.connections}, {b"hello"})
+
+    def test_a_second_header_is_the_clients_own(self):
+        client = self.client(self.tcp(self.origin(echo), listener=TRUSTED))
+        client.send(v1() + v1("203.0.113.1"))
+        self.assertEqual(client.reader.exact(len(v1("203.0.113.1"))), v1("203.0.113.1"))
+
+    def test_end_behind_the_header(self):
+        server = self.origin(lambda connection: connection.send(b"rest: " + connection.wait_end()))
+        client = self.client(self.tcp(server, listener=TRUSTED)).send(v2()).half_close()
+        self.assertEqual(client.rest(), b"rest: ")
+
+    def test_no_server_before_the_header(self):
+        server = self.origin(echo)
+        weir = self.tcp(server, listener={**TRUSTED, "client_head": "60s"})
+        client = self.client(weir).send(v1()[:-1])
+        weir.wait_turns(3)
+        self.assertEqual(server.connections, [])
+        client.send(b"\nx")
+        self.assertEqual(client.reader.exact(1), b"x")
+
+    def test_server_name_behind_it(self):
+        from tcp_sni_test import hello
+        weir = self.tcp(listener={**TRUSTED, "backend": None},
+                        routes=[{"sni": "shop.example", "backend": "app"}],
+                        backends={"app": {"servers": [self.origin(echo)]}})
+        data = hello("shop.example")
+        client = self.client(weir).send(v2() + data)
+        self.assertEqual(client.reader.exact(len(data)), data)
+        client.close()
+        self.assertEqual((self.line()["sni"], self.line()["client"]), ("shop.example", "192.0.2.7"))
+
+    def test_address_hashing(self):
+        """ip_hash keeps the client that is named at its server, not the proxy."""
+        servers = [self.origin(lambda connection, name=name: (connection.send(name), echo(connection)))
+                   for name in (b"a", b"b", b"c", b"d")]
+        weir = self.tcp(*servers, listener=TRUSTED, backend={"balance": "ip_hash"})
+        found = set()
+        for number in range(20):
+            names = set()
+            for port in range(2):
+                client = self.client(weir).send(v1(f"192.0.2.{number}", port))
+                names.add(client.reader.exact(1))
+                client.close()
+                wait_until(lambda: not self.held(weir), 10, "weir at rest")
+            self.assertEqual(len(names), 1, f"192.0.2.{number}")
+            found |= names
+        self.assertGreater(len(found), 1)
+
+
+class Refused(ProxyCase):
+
+    def test_broken_header_tcp(self):
+        server = self.origin(echo)
+        weir = self.tcp(server, listener={**TRUSTED, "client_head": "60s"})
+        for count, (name, data) in enumerate(BROKEN.items(), 1):
+            with self.subTest(name):
+                self.refused_at_once(weir, data, "bad_proxy_header", count)
+        self.assertEqual(server.connections, [])
+        self.assertEqual({line["error"] for line in self.lines(len(BROKEN))}, {"bad_proxy_header"})
+
+    def test_broken_header_http(self):
+        """No page is sent: who knows what is spoken there."""
+        server = self.origin()
+        weir = self.weir(server, listener={**TRUSTED, "client_head": "60s"})
+        for count, (name, data) in enumerate(BROKEN.items(), 1):
+            with self.subTest(name):
+                self.refused_at_once(weir, data, "bad_proxy_header", count)
+        self.assertEqual(server.connections, [])
+        self.assertEqual(weir.metric("weir_http_requests_received_total"), 0)
+
+    def test_stalled_header(self):
+        for mode, header in (("tcp", v1()[:20]), ("tcp", v2()[:20]), ("tcp", b""), ("http", v2()[:13]),
+                             ("http", b"")):
+            with self.subTest(mode=mode, header=header):
+                server = self.origin(echo)
+                listener = {**TRUSTED, "client_head": ms(200), "mode": mode,
+                            "backend": "app" if mode == "tcp" else None}
+                weir = self.weir(server, listener=listener,
+                                 routes=[] if mode == "tcp" else [{"backend": "app"}])
+                self.refused_at_once(weir, header, "bad_proxy_header")
+                self.assertEqual(server.connections, [])
+
+    def test_trickled_header(self):
+        """The deadline counts from the connection's begin."""
+        weir = self.tcp(self.origin(echo), listener={**TRUSTED, "client_head": ms(300)})
+        client = self.client(weir)
+        try:
+            for byte in b"PROXY UNKNOWN " + b"x" * 90:
+                client.send(bytes([byte]))
+                if not client.quiet(seconds(0.03)):
+                    break
+            else:
+                self.fail("it was let in with half a header")
+        except ConnectionError:
+            pass
+        self.assertEqual(weir.metric("weir_errors_total", reason="bad_proxy_header"), 1)
+
+    def test_client_that_leaves_within_it(self):
+        """Nothing is wrong with that."""
+        for mode in ("tcp", "http"):
+            weir = self.weir(self.origin(), routes=[] if mode == "tcp" else [{"backend": "app"}],
+                             listener={**TRUSTED, "mode": mode,
+                                       "backend": "app" if mode == "tcp" else None})
+            self.client(weir).close()
+            self.client(weir).send(v1()[:10]).close()
+            self.client(weir).send(v1()[:10]).reset()
+            wait_until(lambda w=weir: w.metric("weir_listener_connections_total") == 3, 10)
+            wait_until(lambda w=weir: not self.held(w), 10, "weir at rest")
+            self.assertEqual(weir.metric("weir_errors_total"), 0)
+
+
+class Untrusted(ProxyCase):
+    """From addresses that may not send a header."""
+
+    SPOOFED = (v1("10.1.2.3"), v2("10.1.2.3"), b"PROXY UNKNOWN\r\n", raw_v2(LOCAL, 0, b""),
+               b"PROXY nonsense\r\n", raw_v2(PROXY, 0x41, b"nonsense"))
+
+    def test_header_tcp(self):
+        """Refused, counted, and not a byte of it reaches a server."""
+        server = self.origin(echo)
+        weir = self.tcp(server, listener=UNTRUSTED)
+        for count, header in enumerate(self.SPOOFED, 1):
+            with self.subTest(header=header):
+                self.refused_at_once(weir, header + b"more", "untrusted_proxy_header", count)
+                self.assertEqual(self.lines(count)[-1]["client"], "127.0.0.1")
+        self.assertEqual(server.received(), b"")
+
+    def test_header_in_pieces(self):
+        """The first of them arrive long before the rest."""
+        server = self.origin(echo)
+        weir = self.tcp(server, listener=UNTRUSTED)
+        for count, header in enumerate((v1("10.1.2.3"), v2("10.1.2.3")), 1):
+            client = self.client(weir)
+
+            def received() -> float:
+                return weir.metric("weir_received_bytes_total", side="downstream")
+
+            before = received()
+            for number, byte in enumerate(header[:12]):
+                try:
+                    client.send(bytes([byte]))
+                    if number < 5:  # Nothing is known yet.
+                        wait_until(lambda n=number: received() == before + n + 1, 10, "the byte")
+                except ConnectionError:
+                    break
+            self.assertTrue(client.gone())
+            self.assertEqual(weir.metric("weir_errors_total", reason="untrusted_proxy_header"),
+                             count)
+        self.assertEqual(server.received(), b"")
+
+    def test_header_http(self):
+        server = self.origin()
+        weir = self.weir(server, listener=UNTRUSTED)
+        for count, header in enumerate(self.SPOOFED, 1):
+            with self.subTest(header=header):
+                self.refused_at_once(weir, header + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+                                     "untrusted_proxy_header", count)
+        self.assertEqual(server.connections, [])
+
+    def test_plain_clients_tcp(self):
+        """Served as on any other listener, and what they send counts from the first byte."""
+        server = self.origin(echo)
+        weir = self.tcp(server, listener=UNTRUSTED)
+        for count, data in enumerate((b"hello", b"PROTOCOL", b"\r\n\r\nQUIT", noise(100_000)), 1):
+            with self.subTest(data=data[:20]):
+                client = self.client(weir).send(data)
+                self.assertEqual(client.reader.exact(len(data)), data)
+                client.close()
+                line = self.lines(count)[-1]
+                self.assertEqual((line["client"], line["rx"], line["tx"]),
+                                 ("127.0.0.1", len(data), len(data)))
+
+    def test_first_byte_after_the_greeting(self):
+        """Counted like all others."""
+        server = self.origin(lambda connection: (connection.send(b"220\r\n"), echo(connection)))
+        client = self.client(self.tcp(server, listener=UNTRUSTED))
+        self.assertEqual(client.reader.until(b"\n"), b"220\r\n")
+        client.send(b"QUIT\r\n")
+        self.assertEqual(client.reader.until(b"\n"), b"QUIT\r\n")
+        client.half_close()
+        self.assertTrue(client.closed())
+        line = self.line()
+        self.assertEqual((line["rx"], line["tx"]), (6, 11))
+
+    def test_header_after_the_greeting(self):
+        """It is the first the client says, and must not reach the server."""
+        server = self.origin(lambda connection: (connection.send(b"220\r\n"), echo(connection)))
+        weir = self.tcp(server, listener=UNTRUSTED)
+        client = self.client(weir)
+        self.assertEqual(client.reader.until(b"\n"), b"220\r\n")
+        client.send(v1("10.1.2.3") + b"MAIL\r\n")
+        self.assertTrue(client.gone())
+        self.assertEqual(weir.metric("weir_errors_total", reason="untrusted_proxy_header"), 1)
+        self.ended(server.connections[0])
+        self.assertEqual(server.received(), b"")
+
+    def test_server_goes_on_while_it_is_not_known(self):
+        """One byte that may begin a header holds back what the client says, not the server."""
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def script(connection):
+            connection.send(b"one")
+            go.wait(seconds(10))
+            connection.send(b"two")
+            echo(connection)
+
+        weir = self.tcp(self.origin(script), listener=UNTRUSTED)
+        client = self.client(weir)
+        self.assertEqual(client.reader.exact(3), b"one")
+        client.send(b"P")
+        wait_until(lambda: weir.metric("weir_received_bytes_total", side="downstream") == 1, 10)
+        go.set()
+        self.assertEqual(client.reader.exact(3), b"two")
+        client.send(b"ASS")
+        self.assertEqual(client.reader.exact(4), b"PASS")
+
+    def test_an_empty_line_is_no_header(self):
+        """Return is pressed and an answer waited for: once client_head_timeout is over it is known
+        that no header comes."""
+        for first in (b"", b"+"):
+            with self.subTest(server_speaks_first=bool(first)):
+                server = self.origin(lambda connection, f=first: (connection.send(f),
+                                                                  echo(connection)))
+                client = self.client(self.tcp(server, listener={**UNTRUSTED, "client_head": ms(300)}))
+                client.reader.exact(len(first))
+                client.send(b"\r\n")
+                self.assertEqual(client.reader.exact(2), b"\r\n")
+
+    def test_plain_clients_http(self):
+        server = self.origin()
+        weir = self.weir(server, listener=UNTRUSTED)
+        client = self.client(weir)
+        for _ in range(2):
+            self.assertEqual(client.get().status, 200)
+        self.assertEqual(server.requests[0].get("x-forwarded-for"), "127.0.0.1")
+
+    def test_silent_client_http(self):
+        """It has broken no rule."""
+        weir = self.weir(self.origin(), listener={**UNTRUSTED, "client_head": ms(200)})
+        self.assertTrue(self.client(weir).closed())
+        self.assertEqual(weir.metric("weir_errors_total"), 0)
+
+
+class ForHttp(ProxyCase):
+
+    def test_forwarding_fields_and_log(self):
+        server = self.origin()
+        weir = self.weir(server, listener=TRUSTED, access_log=self.file)
+        for number, header in enumerate((v1("192.0.2.1", 1), v2("2001:db8::1", 2, "::1", 3))):
+            client = self.client(weir).send(header)
+            for _ in range(2):  # The second request of a connection has no header, and needs none.
+                self.assertEqual(client.get().status, 200)
+            client.close()
+            address = ("192.0.2.1", "2001:db8::1")[number]
+            self.assertEqual([request.get("x-forwarded-for") for request in server.requests[-2:]],
+                             [address] * 2)
+            line = self.lines(2 * number + 2)[-1]
+            self.assertEqual((line["client"], line["client_port"]), (address, number + 1))
+
+    def test_trusted_proxies(self):
+        """X-Forwarded-For is believed from the client that the header names, not from its sender."""
+        server = self.origin()
+        weir = self.weir(server, listener={**TRUSTED, "trusted_proxies": ["192.0.2.0/24"]})
+        for address, expected in (("192.0.2.1", "203.0.113.5, 192.0.2.1"), ("192.1.2.1", "192.1.2.1")):
+            client = self.client(weir).send(v1(address))
+            client.get(fields="X-Forwarded-For: 203.0.113.5\r\n")
+            self.assertEqual(server.requests[-1].get("x-forwarded-for"), expected)
+
+    def test_header_and_request_in_one_segment(self):
+        server = self.origin()
+        client = self.client(self.weir(server, listener=TRUSTED))
+        client.send(v2() + b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertEqual([client.response().status for _ in range(2)], [200, 200])
+        self.assertEqual([request.target for request in server.requests], ["/a", "/b"])
+
+    def test_a_header_before_each_request_is_an_error(self):
+        client = self.client(self.weir(self.origin(), listener=TRUSTED)).send(v1())
+        self.assertEqual(client.get().status, 200)
+        client.send(v1())
+        self.assertEqual(client.response().status, 400)
+
+    def test_rate_limits(self):
+        """Of requests and of connections: by the client that is named."""
+        port, admin = self.free_port(), self.free_port()
+        text = config(listeners={"web": {"bind": f"127.0.0.1:{port}", "limits": ["connections"],
+                                         **TRUSTED}},
+                      routes=[{"backend": "app", "limits": ["requests"]}], servers=[self.origin()],
+                      admin=f"127.0.0.1:{admin}")
+        text += '\n[limit.requests]\nrate = "2/h"\n\n[limit.connections]\nrate = "3/h"\n'
+        weir = self.run_config(text, [port], admin_port=admin)
+        for address in ("192.0.2.1", "192.0.2.2"):
+            client = self.client(weir).send(v1(address))
+            self.assertEqual([client.get().status for _ in range(3)], [200, 200, 429])
+            for _ in range(2):
+                client = self.client(weir).send(v2(address))
+                self.assertEqual(client.get().status, 429)
+            client = self.client(weir).send(v1(address) + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertTrue(client.gone())
+        self.assertEqual(weir.metric("weir_limit_refused_total", limit="connections"), 2)
+
+    def test_listener_without_accept_proxy(self):
+        """There it is a request that is none."""
+        server = self.origin()
+        client = self.client(self.weir(server)).send(v1())
+        self.assertEqual(client.response().status, 400)
+        self.assertEqual(server.connections, [])
+
+
+class Sent(ProxyCase):
+    """To servers of TCP."""
+
+    def sending(self, server, version: int, listener: dict | None = None, **backend):
+        return self.tcp(server, listener=listener, backend={"send_proxy": version, **backend})
+
+    def test_addresses(self):
+        for version in (1, 2):
+            with self.subTest(version=version):
+                server = self.origin(introduced())
+                weir = self.sending(server, version)
+                client = self.client(weir).send(b"hello")
+                self.assertEqual(client.reader.exact(5), b"hello")
+                header = self.header(server)
+                self.assertEqual((header.version, header.local, header.tlvs), (version, False, b""))
+                self.assertEqual(header.source, ("127.0.0.1", client.local_port))
+                self.assertEqual(header.target, ("127.0.0.1", weir.port))
+
+    def test_before_a_word_of_the_client(self):
+        server = self.origin(introduced(lambda connection: connection.send(b"220\r\n")))
+        client = self.client(self.sending(server, 2))
+        self.assertEqual(client.rest(), b"220\r\n")
+
+    def test_it_does_not_count(self):
+        """rx and tx are the client's bytes."""
+        server = self.origin(introduced())
+        client = self.client(self.sending(server, 1)).send(b"hello").half_close()
+        self.assertEqual(client.rest(), b"hello")
+        self.assertEqual((self.line()["rx"], self.line()["tx"]), (5, 5))
+
+    def test_passed_on(self):
+        """What was accepted is what is sent, in either version."""
+        for sent, version in ((v1("192.0.2.1", 7), 2), (v2("192.0.2.1", 7), 1), (v1("192.0.2.1", 7), 1)):
+            server = self.origin(introduced())
+            client = self.client(self.sending(server, version, TRUSTED)).send(sent + b"x")
+            self.assertEqual(client.reader.exact(1), b"x")
+            header = self.header(server)
+            self.assertEqual((header.version, header.source, header.target),
+                             (version, ("192.0.2.1", 7), ("198.51.100.9", 443)))
+        server = self.origin(introduced())
+        client = self.client(self.sending(server, 1, TRUSTED))
+        client.send(v2("2001:db8::1", 7, "2001:db8::2", 8) + b"x")
+        self.assertEqual(client.reader.exact(1), b"x")
+        self.assertEqual(self.header(server).raw, b"PROXY TCP6 2001:db8::1 2001:db8::2 7 8\r\n")
+
+    def test_tlvs_are_kept(self):
+        server = self.origin(introduced())
+        tlvs = tlv(1, b"h2") + tlv(2, b"shop.example") + tlv(0x20, noise(1_500)) + tlv(0xE0, b"")
+        client = self.client(self.sending(server, 2, TRUSTED)).send(v2(tlvs=tlvs) + b"x")
+        self.assertEqual(client.reader.exact(1), b"x")
+        self.assertEqual(self.header(server).raw, v2(tlvs=tlvs))
+
+    def test_checksum_is_right(self):
+        server = self.origin(introduced())
+        sent = with_checksum(v2(tlvs=tlv(2, b"name") + tlv(CHECKSUM, bytes(4))))
+        client = self.client(self.sending(server, 2, TRUSTED)).send(sent + b"x")
+        self.assertEqual(client.reader.exact(1), b"x")
+        raw = self.header(server).raw
+        self.assertEqual(crc32c(raw[:-4] + bytes(4)), int.from_bytes(raw[-4:], "big"))
+
+    def test_nobody_is_named(self):
+        """The proxy's own connection is then the client."""
+        for sent in (b"PROXY UNKNOWN\r\n", raw_v2(LOCAL, 0, b"")):
+            server = self.origin(introduced())
+            weir = self.sending(server, 2, TRUSTED)
+            client = self.client(weir).send(sent + b"x")
+            self.assertEqual(client.reader.exact(1), b"x")
+            header = self.header(server)
+            self.assertEqual((header.source, header.target),
+                             (("127.0.0.1", client.local_port), ("127.0.0.1", weir.port)))
+
+    def test_once_on_another_server(self):
+        """The first does not accept; the second gets header and bytes once."""
+        server = self.origin(introduced())
+        weir = self.tcp(self.free_port(), server, backend={"send_proxy": 1, "balance": "first"})
+        client = self.client(weir).send(b"hello").half_close()
+        self.assertEqual(client.rest(), b"hello")
+        header = self.header(server)
+        self.assertEqual(server.received(), header.raw + b"hello")
+
+    def test_large_tlvs_and_a_slow_server(self):
+        """A header as large as may be, and megabytes behind it, to a server with a small window."""
+        data = noise(2 << 20)
+        got = []
+        server = self.origin(introduced(lambda connection: got.append(connection.wait_end())),
+                             receive_buffer=4096)
+        sent = v2(tlvs=tlv(0xE1, noise(4_081)))
+        self.assertEqual(len(sent), 16 + 4096)
+        weir = self.sending(server, 2, TRUSTED)
+        client = self.client(weir, timeout=seconds(30)).send(sent + data).half_close()
+        self.assertTrue(client.closed())
+        self.assertEqual(self.header(server).raw, sent)
+        self.assertEqual(got, [data])
+
+    def test_health_checks(self):
+        """Their connections are weir's own: version 1 says UNKNOWN, version 2 LOCAL."""
+        for version in (1, 2):
+            for kind in ("tcp", "http"):
+                with self.subTest(version=version, kind=kind):
+                    checks = []
+
+                    def script(connection, seen=checks):
+                        seen.append(read_header(connection.reader))
+                        while connection.request():
+                            connection.send(response(b"fine"))
+
+                    server = self.origin(script)
+                    weir = self.weir(server, backend={"send_proxy": version, "health": {
+                        "type": kind, "interval": "50ms"}})
+                    wait_until(lambda s=checks: len(s) >= 3, 10, "checks with a header")
+                    wait_until(lambda w=weir: w.metric("weir_health_checks_total",
+                                                       result="passed") >= 2, 10, "passed checks")
+                    self.assertEqual(weir.metric("weir_health_check_failures_total"), 0)
+                    for header in list(checks):
+                        self.assertIsNone(header.source)
+                        self.assertEqual(header.raw, b"PROXY UNKNOWN\r\n" if version == 1
+                                         else raw_v2(LOCAL, 0, b""))
+
+
+class SentToHttp(ProxyCase):
+
+    def sending(self, *servers, version: int = 2, **options):
+        backend = {"send_proxy": version, **options.pop("backend", {})}
+        return self.weir(*servers, backend=backend, **options)
+
+    def test_one_connection_for_one_client(self):
+        """Its requests go over the same connection, which has one header; nobody else's do."""
+        for version in (1, 2):
+            server = self.origin(introduced(serving))
+            weir = self.sending(server, version=version)
+            clients = [self.client(weir) for _ in range(3)]
+            for step in range(4):
+                for number, client in enumerate(clients):
+                    self.assertEqual(client.get(f"/{number}/{step}").body, b"/%d/%d" % (number, step))
+            self.assertEqual(len(server.connections), 3)
+            ports = {}
+            for connection in server.connections:
+                (number,) = {request.target.split("/")[1] for request in connection.requests}
+                self.assertEqual(len(connection.requests), 4)
+                ports[int(number)] = connection.header.source
+            self.assertEqual(ports, {number: ("127.0.0.1", client.local_port)
+                                     for number, client in enumerate(clients)})
+
+    def test_a_later_client_does_not_inherit_it(self):
+        server = self.origin(introduced(serving))
+        weir = self.sending(server)
+        for number in range(5):
+            client = self.client(weir)
+            client.get()
+            self.assertEqual(self.header(server, number).source, ("127.0.0.1", client.local_port))
+            client.close()
+        self.assertEqual(len(server.connections), 5)
+
+    def test_clients_behind_one_proxy(self):
+        """Two that came over one address are two."""
+        server = self.origin(introduced(serving))
+        weir = self.sending(server, listener=TRUSTED)
+        clients = [self.client(weir).send(v1(f"192.0.2.{number}", 9)) for number in range(2)]
+        for _ in range(2):
+            for client in clients:
+                client.get()
+        self.assertEqual([connection.header.source for connection in server.connections],
+                         [("192.0.2.0", 9), ("192.0.2.1", 9)])
+
+    def test_tlvs_with_every_connection(self):
+        """The header is kept for as long as the client is there."""
+        def script(connection):
+            connection.header = read_header(connection.reader)
+            connection.request()
+            connection.send(response(b"bye", fields="Connection: close\r\n"))
+
+        server = self.origin(script)
+        weir = self.sending(server, listener=TRUSTED)
+        client = self.client(weir).send(v2(tlvs=tlv(2, b"name")))
+        for number in range(3):
+            self.assertEqual(client.get().body, b"bye")
+            self.assertEqual(self.header(server, number).raw, v2(tlvs=tlv(2, b"name")))
+
+    def test_connect_is_tried_on_another_server(self):
+        server = self.origin(introduced(serving))
+        weir = self.sending(self.free_port(), server, backend={"balance": "first"})
+        self.assertEqual(self.client(weir).request("POST", "/a", body=b"x" * 1_000).body, b"/a")
+        self.assertEqual(server.connections[0].requests[0].body, b"x" * 1_000)
+        self.assertEqual(len(server.connections), 1)
+
+    def test_request_is_tried_on_another_server(self):
+        """A header for each connection, exactly one on each."""
+        seen = []
+
+        def script(connection):
+            seen.append(read_header(connection.reader))
+            connection.request()
+            connection.reset()
+
+        server = self.origin(introduced(serving))
+        weir = self.sending(self.origin(script), server, backend={"balance": "first"})
+        client = self.client(weir)
+        self.assertEqual(client.get("/again").body, b"/again")
+        self.assertEqual([header.raw for header in seen], [self.header(server).raw])
+        self.assertEqual(server.received(), seen[0].raw + server.requests[0].raw_head)
+
+    def test_kept_connection_that_the_server_closed(self):
+        """The request is repeated on a fresh one, behind a header of its own."""
+        def script(connection):
+            connection.header = read_header(connection.reader)
+            connection.request()
+            connection.send(response(b"first"))
+            connection.request()  # Taken and not answered.
+
+        server = self.origin(script)
+        weir = self.sending(server)
+        client = self.client(weir)
+        self.assertEqual(client.get("/1").body, b"first")
+        self.assertEqual(client.get("/2").body, b"first")
+        self.assertEqual(server.connections[0].header.raw, self.header(server, 1).raw)
+        self.assertEqual([len(connection.requests) for connection in server.connections], [2, 1])
+
+    def test_bodies(self):
+        """A large body behind the header, both ways."""
+        data = noise(1 << 20)
+
+        def script(connection):
+            connection.header = read_header(connection.reader)
+            while request := connection.request():
+                connection.send(response(request.body))
+
+        weir = self.sending(self.origin(script, record=False), version=1)
+        client = self.client(weir, timeout=seconds(30))
+        for _ in range(2):
+            self.assertEqual(client.request("POST", "/", body=data).body, data)
+
+    def test_ipv6_client(self):
+        port, admin = self.free_port(), self.free_port()
+        server = self.origin(introduced(serving))
+        text = config(f"[::1]:{port}", [server], backend={"send_proxy": 1},
+                      admin=f"127.0.0.1:{admin}")
+        weir = self.run_config(text, [port], admin_port=admin)
+        client = self.client(("::1", weir.port))
+        client.get(host="a")
+        header = self.header(server)
+        self.assertEqual((header.source, header.target),
+                         (("::1", client.local_port), ("::1", weir.port)))
