@@ -11,7 +11,8 @@
 namespace weir::config {
 namespace {
 
-// What only requests and their answers have; `table` is empty for [backend.NAME] itself.
+// What only requests and their answers have; `table` is empty for [backend.NAME] itself. (A
+// connection that fails is tried elsewhere at once, and costs nothing of a budget.)
 struct HttpKey {
   std::string_view table;
   std::string_view key;
@@ -24,6 +25,9 @@ constexpr auto kHttpKeys = std::to_array<HttpKey>({
     {"", "unavailable_status"},
     {"", "sticky"},
     {"retry", "statuses"},
+    {"retry", "backoff"},
+    {"retry", "backoff_max"},
+    {"retry", "budget_percent"},
     {"retry", "try_timeout"},
     {"queue", "priority_header"},
 });

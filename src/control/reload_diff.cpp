@@ -219,7 +219,6 @@ void compare_listener(const config::Listener& before, const config::Listener& af
   changes.compare("client_idle_timeout", old.client_idle, after.timeouts.client_idle);
   changes.compare("client_body_timeout", old.client_body, after.timeouts.client_body);
   changes.compare("tunnel_idle_timeout", old.tunnel_idle, after.timeouts.tunnel_idle);
-  changes.compare("tcp_keepalive", before.tcp_keepalive, after.tcp_keepalive);
   changes.note("limits", before.limits, after.limits);
   changes.note("accept_proxy", before.accept_proxy, after.accept_proxy);
   changes.note("forwarding headers", before.forwarded, after.forwarded);
@@ -318,6 +317,8 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
       sentences.push_back("[listener." + listener.name + "] bind changed; the old addresses stay");
     } else if (old->max_connections != listener.max_connections) {
       sentences.push_back("[listener." + listener.name + "] max_connections changed");
+    } else if (old->tcp_keepalive != listener.tcp_keepalive) {
+      sentences.push_back("[listener." + listener.name + "] tcp_keepalive changed");
     }
   }
   for (const config::Listener& listener : running.listeners) {
@@ -374,6 +375,7 @@ config::Config keep_fixed_parts(const config::Config& running, config::Config ne
     config::Listener fixed = std::exchange(listener, *changed);
     listener.bind = std::move(fixed.bind);
     listener.max_connections = fixed.max_connections;
+    listener.tcp_keepalive = fixed.tcp_keepalive;
   }
   next.listeners = std::move(listeners);
   return next;

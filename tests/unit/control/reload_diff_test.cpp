@@ -77,8 +77,7 @@ TEST(DescribeChanges, NamesTheOtherTables) {
   EXPECT_EQ(said("8080\"\n",
                  "8080\"\ntunnel_idle_timeout = \"2s\"\ntcp_keepalive = \"0s\"\n"
                  "accept_proxy = [\"10.0.0.0/8\"]\n"),
-            "[listener.web] tunnel_idle_timeout 3600s -> 2s, tcp_keepalive 60s -> 0s, "
-            "accept_proxy changed");
+            "[listener.web] tunnel_idle_timeout 3600s -> 2s, accept_proxy changed");
   EXPECT_EQ(said("[[route]]\n", "[[route]]\nupgrade = []\n"), "[[route]] line 3 changed");
   EXPECT_EQ(said("[[route]]\n", "[[route]]\nconnect = \"a.b:1\"\n"), "[[route]] line 3 changed");
   EXPECT_EQ(said("[listener.web]", "[runtime]\nshutdown_grace = \"5s\"\n[listener.web]"),
@@ -322,6 +321,9 @@ TEST(NeedsRestart, ForAnotherMode) {
   EXPECT_EQ(needs_restart(next, running),
             std::vector<std::string>{"[listener.db] mode changed; the old one stays"});
   EXPECT_TRUE(needs_restart(running, running).empty());
+  EXPECT_EQ(needs_restart(running,
+                          parsed(replaced(kTcp, "5432\"\n", "5432\"\ntcp_keepalive = \"7s\"\n"))),
+            std::vector<std::string>{"[listener.db] tcp_keepalive changed"});
 }
 
 TEST(KeepFixedParts, TakesEveryOtherKeyOfAListener) {
@@ -336,7 +338,7 @@ TEST(KeepFixedParts, TakesEveryOtherKeyOfAListener) {
   EXPECT_EQ(kept.mode, config::ListenerMode::tcp);
   EXPECT_EQ(kept.backend, "app");
   EXPECT_EQ(kept.accept_proxy.size(), 1u);
-  EXPECT_EQ(kept.tcp_keepalive, config::Milliseconds{7'000});
+  EXPECT_EQ(kept.tcp_keepalive, config::Milliseconds{60'000});  // Of the listening socket.
   EXPECT_EQ(kept.timeouts.tunnel_idle, config::Milliseconds{8'000});
 }
 
