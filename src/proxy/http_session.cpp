@@ -38,7 +38,7 @@ void HttpSession::run() {
 
 void HttpSession::expire() {
   switch (state_) {
-    case State::greeting: refuse(ProxyError::bad_proxy_header); break;
+    case State::greeting: greeting_expired(); break;
     case State::idle: close_begin(CloseReason::idle_timeout); break;
     case State::exchanging: exchange_outcome(exchange_->expire()); break;
     case State::lingering: close_begin(close_reason_); break;
@@ -59,6 +59,13 @@ void HttpSession::greeting_step() {
     case Greeting::left: close_begin(CloseReason::client_finished); return;
     case Greeting::no_memory: close_begin(CloseReason::no_memory); return;
   }
+}
+
+void HttpSession::greeting_expired() {
+  if (owes_greeting()) return refuse(ProxyError::bad_proxy_header);
+  if (in.empty()) return close_begin(CloseReason::idle_timeout);
+  stop_greeting();
+  serve_next();
 }
 
 // Without a word: nobody knows yet what is spoken here.

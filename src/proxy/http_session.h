@@ -45,6 +45,7 @@ class HttpSession final : public Session {
  private:
   void enter(State next);
   void greeting_step();
+  void greeting_expired();
   void refuse(ProxyError error);
   void exchange_begin();
   void exchange_outcome(Exchange::Outcome outcome);

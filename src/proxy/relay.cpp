@@ -12,8 +12,6 @@ void Relay::begin(net::Connection& client, net::Connection& server, net::PipePoo
   to_server_.to = to_client_.from = &server;
   to_server_.flow.begin(pipes);
   to_client_.flow.begin(pipes);
-  to_server_.bytes = client.in.size();
-  to_client_.bytes = server.in.size();
   quiet_since_ms_ = now_ms;
 }
 
@@ -74,6 +72,7 @@ void Relay::Direction::enter(State next) {
 Relay::Status Relay::Direction::step() {
   spent = 0;
   progressed = false;
+  if (held) return Status::need_input;
   while (state != State::shut) {
     Status status = send();
     if (status == Status::moved_on) {
@@ -102,6 +101,7 @@ Relay::Status Relay::Direction::send() {
       return Status::sink_broken;
     }
     from->in.consume(result.bytes);
+    bytes += result.bytes;
     progressed = true;
   }
   return Status::moved_on;
@@ -112,7 +112,6 @@ Relay::Status Relay::Direction::receive() {
   const os::IoResult result = from->fill();
   switch (result.status) {
     case os::IoStatus::done:
-      bytes += result.bytes;
       spent += result.bytes;
       progressed = true;
       bulk = from->in.room() == 0;

@@ -44,6 +44,8 @@ class Relay {
              std::uint64_t now_ms);
   // One bounded step.
   [[nodiscard]] Outcome step(std::uint64_t now_ms);
+  // Whether what the client sends has to wait.
+  void hold_client(bool held) { to_server_.held = held; }
   // Gives up what is on its way.
   void end();
 
@@ -53,7 +55,7 @@ class Relay {
   // other does not take it.
   [[nodiscard]] std::uint64_t patience_ms(std::uint64_t idle_timeout_ms) const;
   [[nodiscard]] bool bulk() const { return to_server_.bulk || to_client_.bulk; }
-  // Bytes taken off the source's socket, or its `in`.
+  // Bytes on their way to the other side, or there.
   [[nodiscard]] std::uint64_t from_client() const { return to_server_.bytes; }
   [[nodiscard]] std::uint64_t from_server() const { return to_client_.bytes; }
 
@@ -85,6 +87,7 @@ class Relay {
     std::size_t spent = 0;  // Of kStepBytes.
     State state = State::open;
     bool bulk = false;
+    bool held = false;
     bool progressed = false;
     bool sink_reset = false;
   };

@@ -94,25 +94,9 @@ bool Session::owes_greeting() const {
 }
 
 Session::Greeting Session::greet() {
-  if (!to_be_greeted_) return Greeting::complete;
-  const bool trusted = owes_greeting();
-  while (true) {
-    using Status = wire::ProxyParse::Status;
-    wire::ProxyHeader header;
-    Status status = Status::need_more;
-    std::size_t size = 0;
-    if (!in.empty()) {
-      const wire::ProxyParse parsed = wire::parse_proxy_header(in.readable(), header);
-      status = parsed.status;
-      size = parsed.size;
-    }
-    if (status == Status::none && !trusted) {
-      to_be_greeted_ = false;
-      return Greeting::complete;
-    }
-    if (status == Status::complete && trusted) return introduced(header, size);
-    if (status != Status::need_more) return trusted ? Greeting::bad : Greeting::untrusted;
-    if (!ready.may_receive()) return Greeting::waiting;
+  while (to_be_greeted_) {
+    const Greeting greeting = owes_greeting() ? read_greeting() : suspect_greeting();
+    if (greeting != Greeting::waiting || !ready.may_receive()) return greeting;
     switch (fill().status) {
       case os::IoStatus::done: break;
       case os::IoStatus::again: return Greeting::waiting;
@@ -120,6 +104,26 @@ Session::Greeting Session::greet() {
       default: return Greeting::left;
     }
   }
+  return Greeting::complete;
+}
+
+Session::Greeting Session::read_greeting() {
+  using Status = wire::ProxyParse::Status;
+  if (in.empty()) return Greeting::waiting;
+  wire::ProxyHeader header;
+  const wire::ProxyParse parsed = wire::parse_proxy_header(in.readable(), header);
+  if (parsed.status == Status::need_more) return Greeting::waiting;
+  return parsed.status == Status::complete ? introduced(header, parsed.size) : Greeting::bad;
+}
+
+Session::Greeting Session::suspect_greeting() {
+  switch (wire::proxy_prefix(in.readable())) {
+    case wire::ProxyPrefix::open: return Greeting::waiting;
+    case wire::ProxyPrefix::yes: return Greeting::untrusted;
+    case wire::ProxyPrefix::no: break;
+  }
+  to_be_greeted_ = false;
+  return Greeting::complete;
 }
 
 // A proxy's own connection (a health check of it) and unknown addresses leave the client as it is.

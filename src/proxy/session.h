@@ -71,6 +71,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   // Whether the connection begins with a PROXY header, or must not: greet() finds out.
   [[nodiscard]] bool to_be_greeted() const { return to_be_greeted_; }
   [[nodiscard]] bool owes_greeting() const;
+  // What has come so slowly is no header.
+  void stop_greeting() { to_be_greeted_ = false; }
   // Reads it. Who sends one is the client's proxy; who it names is the client from then on.
   [[nodiscard]] Greeting greet();
   // Watches the socket once it has to be waited for. False: the kernel refused, session closed.
@@ -98,6 +100,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   static constexpr std::size_t kLingerStepBytes = 128 * 1024;
 
  private:
+  [[nodiscard]] Greeting read_greeting();
+  [[nodiscard]] Greeting suspect_greeting();
   [[nodiscard]] Greeting introduced(const wire::ProxyHeader& header, std::size_t size);
 
   Worker& worker_;

@@ -73,6 +73,10 @@ void TcpSession::expire() {
         break;
       case State::lingering: close(CloseReason::refused); break;
       case State::relaying:
+        if (to_be_greeted() && !in.empty()) {
+          stop_greeting();
+          break;
+        }
         error_ = ProxyError::tunnel_idle_timeout;
         close(CloseReason::idle_timeout);
         break;
@@ -93,6 +97,7 @@ std::uint64_t TcpSession::deadline_ms() const {
       if (attempt_.connection == nullptr) return retry_at_ms_;
       return attempt_.started_ms + plan_->connect_timeout_ms;
     case State::relaying:
+      if (to_be_greeted() && !in.empty()) return idle_since_ms() + plan().client_head_timeout_ms;
       return relay_.quiet_since_ms() + relay_.patience_ms(plan().tunnel_idle_timeout_ms);
     case State::lingering: return linger_deadline_ms_;
     case State::closed: break;
@@ -106,7 +111,7 @@ TcpSession::Progress TcpSession::greeting_step() {
   switch (greet()) {
     case Greeting::waiting:
       // One who may not send a header need not send anything before the server has spoken.
-      if (owes_greeting() || !in.empty()) return Progress::blocked;
+      if (owes_greeting()) return Progress::blocked;
       break;
     case Greeting::complete: break;
     case Greeting::bad: refuse(ProxyError::bad_proxy_header); return Progress::moved;
@@ -140,6 +145,7 @@ TcpSession::Progress TcpSession::hello_step() {
       default: close(CloseReason::client_gone); return Progress::moved;
     }
   }
+  if (status != Status::found && suspected()) return Progress::moved;
   const bool found = status == Status::found;
   if (!found) server_name_ = {};
   const bool broken = status == Status::malformed || status == Status::too_large;
@@ -288,16 +294,16 @@ void TcpSession::not_pending() {
 
 // --- The relay -----------------------------------------------------------------------------------
 
+// Somebody who may not send a PROXY header might begin with one. True: that was it.
+bool TcpSession::suspected() {
+  if (!to_be_greeted() || greet() != Greeting::untrusted) return false;
+  refuse(ProxyError::untrusted_proxy_header);
+  return true;
+}
+
 TcpSession::Progress TcpSession::relay_step() {
-  // Somebody who may not send a PROXY header might begin with one.
-  if (to_be_greeted()) {
-    const Greeting greeting = greet();
-    if (greeting == Greeting::untrusted) {
-      refuse(ProxyError::untrusted_proxy_header);
-      return Progress::moved;
-    }
-    if (greeting == Greeting::waiting && !in.empty()) return Progress::blocked;
-  }
+  if (suspected()) return Progress::moved;
+  relay_.hold_client(to_be_greeted() && !in.empty());
   const Relay::Outcome outcome = relay_.step(now_ms());
   if (relay_.from_server() > 0) conclude(health::Passive::Event::answered);
   switch (outcome) {

@@ -84,6 +84,7 @@ class TcpSession final : public Session {
   void conclude(health::Passive::Event event);
   void not_pending();
 
+  [[nodiscard]] bool suspected();
   [[nodiscard]] Progress relay_step();
 
   [[nodiscard]] std::uint64_t deadline_ms() const;
