@@ -198,7 +198,7 @@ void Program::shut_down() {
   const std::uint64_t grace_ms = static_cast<std::uint64_t>(config_.runtime.shutdown_grace.count());
   const std::string grace = grace_ms % 1000 == 0 ? std::to_string(grace_ms / 1000) + " s"
                                                  : std::to_string(grace_ms) + " ms";
-  say("stopping: no new connections, requests under way have " + grace +
+  say("stopping: no new connections, what is under way has " + grace +
       "; a second signal stops at once");
   grace_ = std::make_unique<GraceTimer>(*this);
   loop_.set_deadline(*grace_, loop_.now_ms() + grace_ms);
@@ -293,10 +293,12 @@ void Program::announce() { logs_->say(describe()); }
 
 std::string Program::describe() const {
   std::string text = std::string("weir ") + kVersion + "\n";
-  for (const auto& listener : workers_->listeners()) {
-    for (const std::string& address : listener->addresses) {
-      text += "  listening  " + address + "  (" + listener->name + ", at most " +
-              std::to_string(listener->connections_max) + " connections)\n";
+  for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
+    const proxy::ListenerState& listener = *workers_->listeners()[i];
+    const bool tcp = config_.listeners[i].mode == config::ListenerMode::tcp;
+    for (const std::string& address : listener.addresses) {
+      text += "  listening  " + address + "  (" + listener.name + (tcp ? ", tcp" : "") +
+              ", at most " + std::to_string(listener.connections_max) + " connections)\n";
     }
   }
   if (config_.admin) {
