@@ -50,7 +50,7 @@ void HttpSession::greeting_step() {
   switch (greet()) {
     case Greeting::waiting:
       if (!ensure_watched()) return;
-      loop().set_deadline(*this, idle_since_ms() + plan().client_head_timeout_ms);
+      loop().set_deadline(*this, idle_since_ms() + greeting_patience_ms());
       return;
     case Greeting::complete: serve_next(); return;
     case Greeting::bad: refuse(ProxyError::bad_proxy_header); return;
@@ -157,8 +157,11 @@ void HttpSession::wait_idle() {
 }
 
 void HttpSession::drain() {
-  const bool waits = state_ == State::idle || state_ == State::greeting;
-  if (!waits || !in.empty() || !ask_quiet()) return;
+  if (state_ == State::greeting) {
+    begin_idle();
+    return loop().set_deadline(*this, idle_since_ms() + greeting_patience_ms());
+  }
+  if (state_ != State::idle || !in.empty() || !ask_quiet()) return;
   if (served_) {
     close_begin(CloseReason::draining);
   } else {

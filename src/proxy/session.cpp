@@ -93,6 +93,10 @@ bool Session::owes_greeting() const {
   return to_be_greeted_ && contains(plan().accept_proxy, peer_);
 }
 
+std::uint64_t Session::greeting_patience_ms() const {
+  return worker_.draining() ? kDrainPatienceMs : plan().client_head_timeout_ms;
+}
+
 Session::Greeting Session::greet() {
   while (to_be_greeted_) {
     const Greeting greeting = owes_greeting() ? read_greeting() : suspect_greeting();

@@ -71,6 +71,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   // Whether the connection begins with a PROXY header, or must not: greet() finds out.
   [[nodiscard]] bool to_be_greeted() const { return to_be_greeted_; }
   [[nodiscard]] bool owes_greeting() const;
+  // For a PROXY header, and for a ClientHello.
+  [[nodiscard]] std::uint64_t greeting_patience_ms() const;
   // What has come so slowly is no header.
   void stop_greeting() { to_be_greeted_ = false; }
   // Reads it. Who sends one is the client's proxy; who it names is the client from then on.

@@ -89,9 +89,7 @@ void TcpSession::expire() {
 std::uint64_t TcpSession::deadline_ms() const {
   switch (state_) {
     case State::greeting:
-    case State::hello:
-      return idle_since_ms() +
-             (worker().draining() ? kDrainPatienceMs : plan().client_head_timeout_ms);
+    case State::hello: return idle_since_ms() + greeting_patience_ms();
     case State::seeking:
       if (choice_.waiting()) return choice_.waiting_since_ms() + plan_->queue_timeout_ms;
       if (attempt_.connection == nullptr) return retry_at_ms_;
