@@ -71,7 +71,8 @@ class Chunks {
 struct Client {
   int fd = -1;
   bool connected = false;
-  std::uint64_t begin_ns = 0;           // Of the request on its way.
+  bool busy = false;                    // A request is on its way,
+  std::uint64_t begin_ns = 0;           // since then.
   std::string head;                     // Until it is complete.
   std::optional<std::uint64_t> length;  // What is missing of a body with a length.
   std::optional<Chunks> chunks;
@@ -139,6 +140,7 @@ class Pull {
   void ask(Client& client) {
     client.begin_ns = now_ns();
     if (client.begin_ns >= end_ns_) return;
+    client.busy = true;
     ++busy_;
     if (::send(client.fd, request_.data(), request_.size(), MSG_NOSIGNAL) < 0) give_up(client);
   }
@@ -204,13 +206,14 @@ class Pull {
     latencies_ns_.push_back(now_ns() - client.begin_ns);
     client.length.reset();
     client.chunks.reset();
+    client.busy = false;
     --busy_;
     ask(client);
   }
 
   void give_up(Client& client) {
-    ++failed_;
-    if (client.connected) --busy_;
+    if (client.busy) --busy_;
+    if (client.busy || !client.connected) ++failed_;  // Else an idle connection ended.
     ::close(client.fd);
     client = Client{};
   }
