@@ -1,6 +1,7 @@
 """The PROXY protocol, accepted and sent: who the client is, for TCP and for HTTP; and that nobody
 can say so who may not."""
 
+import signal
 import threading
 
 from harness import config, response, seconds, wait_until
@@ -142,8 +143,9 @@ class Accepted(ProxyCase):
         server = self.origin(echo)
         weir = self.tcp(server, listener={**TRUSTED, "client_head": "60s"})
         client = self.client(weir).send(v1()[:-1])
-        weir.wait_turns(3)
-        self.assertEqual(server.connections, [])
+        wait_until(lambda: weir.metric("weir_received_bytes_total", side="downstream") ==
+                   len(v1()) - 1, 10, "all but its end at weir")
+        self.assertEqual(weir.metric("weir_server_connects_total"), 0)
         client.send(b"\nx")
         self.assertEqual(client.reader.exact(1), b"x")
 
@@ -223,6 +225,19 @@ class Refused(ProxyCase):
         except ConnectionError:
             pass
         self.assertEqual(weir.metric("weir_errors_total", reason="bad_proxy_header"), 1)
+
+    def test_stop_during_the_header(self):
+        """Who has not begun with it is not waited for when weir stops."""
+        for mode in ("tcp", "http"):
+            weir = self.weir(self.origin(), routes=[] if mode == "tcp" else [{"backend": "app"}],
+                             listener={**TRUSTED, "mode": mode, "client_head": "60s",
+                                       "backend": "app" if mode == "tcp" else None})
+            client = self.client(weir)
+            name = "weir_listener_connections_active"
+            wait_until(lambda w=weir: w.metric(name, listener="web") == 1, 10, "it is at weir")
+            weir.signal(signal.SIGTERM)
+            self.assertTrue(client.gone())
+            self.assertEqual(weir.wait(), 0)
 
     def test_client_that_leaves_within_it(self):
         """Nothing is wrong with that."""
@@ -355,6 +370,27 @@ class Untrusted(ProxyCase):
                 client.reader.exact(len(first))
                 client.send(b"\r\n")
                 self.assertEqual(client.reader.exact(2), b"\r\n")
+
+    def test_header_where_a_name_is_looked_for(self):
+        """A header is no TLS: what counts is that it is one."""
+        for backend in ("app", None):
+            server = self.origin(echo)
+            weir = self.tcp(listener={**UNTRUSTED, "backend": backend},
+                            routes=[{"sni": "a.example", "backend": "app"}],
+                            backends={"app": {"servers": [server]}})
+            self.refused_at_once(weir, v1("10.1.2.3") + b"more", "untrusted_proxy_header")
+            self.refused_at_once(weir, v2("10.1.2.3") + b"more", "untrusted_proxy_header", 2)
+            self.assertEqual(server.received(), b"")
+
+    def test_methods_that_begin_like_a_header(self):
+        """The request is read as it comes, from its first byte on."""
+        server = self.origin()
+        weir = self.weir(server, listener=UNTRUSTED)
+        for head in (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+                     b"PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n", b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+            client = self.client(weir)
+            client.send(*(bytes([byte]) for byte in head))
+            self.assertEqual(client.response().status, 200)
 
     def test_plain_clients_http(self):
         server = self.origin()
