@@ -286,6 +286,53 @@ TEST_F(ReadinessKernel, ManySmallSegmentsFillThePipesSlots) {
   EXPECT_FALSE(ready.may_receive());
 }
 
+// The same with slots for all of them: EAGAIN comes from an empty socket, but with bytes in the
+// pipe it proves nothing, so the latch costs one more call.
+TEST_F(ReadinessKernel, ALargerPipeHasMoreSlots) {
+  ASSERT_GE(os::resize_pipe(pipe.write_end, 256 << 10), std::size_t{256 << 10});
+  constexpr std::size_t kSegments = 60;
+  const Pair other = os::test::tcp_pair();
+  for (std::size_t i = 0; i < kSegments; ++i) {
+    ASSERT_EQ(os::send(pair.far, "segment").bytes, 7u);
+    ASSERT_EQ(os::send(other.far, "x").bytes, 1u);
+  }
+  ASSERT_TRUE(wait_delivered(pair.far));
+  watch(pair.near);
+  ASSERT_TRUE(edge_follows());
+  while (splice_in(1 << 20).status == IoStatus::done) continue;
+  EXPECT_EQ(in_pipe, kSegments * 7);
+  EXPECT_TRUE(ready.may_receive());
+  EXPECT_EQ(drain_pipe(), kSegments * 7);
+  EXPECT_EQ(splice_in(1 << 20).status, IoStatus::again);
+  EXPECT_FALSE(ready.may_receive());
+}
+
+TEST_F(ReadinessKernel, SpliceOfDataAndFinInOneEdge) {
+  deliver("last words");
+  os::shutdown_send(pair.far);
+  ASSERT_TRUE(wait_delivered(pair.far));
+  watch(pair.near);
+  ASSERT_TRUE(edge_follows());
+  EXPECT_EQ(splice_in(1 << 20).bytes, 10u);
+  EXPECT_FALSE(next_event());  // The end is not told.
+  EXPECT_TRUE(ready.may_receive());
+  EXPECT_EQ(splice_in(1 << 20).status, IoStatus::end);
+  EXPECT_EQ(drain_pipe(), 10u);
+}
+
+TEST_F(ReadinessKernel, SpliceOfAResetSocketSaysSo) {
+  deliver("lost");
+  watch(pair.near);
+  ASSERT_TRUE(edge_follows());
+  EXPECT_EQ(splice_in(1 << 20).bytes, 4u);
+  os::close_with_reset(pair.far);
+  pair.far.reset();
+  ASSERT_TRUE(edge_follows());
+  EXPECT_TRUE(ready.may_receive());
+  EXPECT_EQ(splice_in(1 << 20).status, IoStatus::reset);
+  EXPECT_EQ(drain_pipe(), 4u);  // What was taken before is still there to be given.
+}
+
 TEST_F(ReadinessKernel, AShortSpliceOutMeansAnEmptyPipeNotAFullSocket) {
   watch(pair.near);
   ASSERT_TRUE(edge_follows());
