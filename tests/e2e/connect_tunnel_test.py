@@ -1,4 +1,4 @@
-"""CONNECT: off unless a route names the target; then a tunnel to a server of the route's backend."""
+"""CONNECT: off unless a route names the target; then a tunnel to a server of its backend."""
 
 import threading
 
@@ -98,7 +98,8 @@ class Allowed(ConnectCase):
 
     def test_server_speaks_first(self):
         """Before the client says a word, or hears that it is connected."""
-        server = self.origin(lambda connection: (connection.send(b"220 ready\r\n"), echo(connection)))
+        server = self.origin(lambda connection: (connection.send(b"220 ready\r\n"),
+                                                 echo(connection)))
         client = self.tunnel(self.proxy(server))
         self.assertEqual(client.reader.until(b"\n"), b"220 ready\r\n")
 

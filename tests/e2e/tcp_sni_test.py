@@ -1,40 +1,16 @@
-"""TCP listeners that choose by the server name of TLS: hellos of a real TLS client, whole, in pieces
-and spoilt. What is read is passed on as it came, and nothing is answered by weir."""
+"""TCP listeners that choose by the server name of TLS: hellos of a real TLS client, whole, in
+pieces and spoilt. What is read is passed on as it came, and nothing is answered by weir."""
 
 import signal
 import ssl
 import threading
 
 from harness import config, wait_until
+from harness.client_hello import hello, records
 from harness.failure import ms
 from harness.relaying import RelayCase, echo, noise
 
 LONGEST = ".".join(["a" * 63] * 3 + ["b" * 61])
-
-
-def hello(name: str | None = None, most: ssl.TLSVersion | None = None) -> bytes:
-    """What Python's TLS client says first."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if most:
-        context.maximum_version = most
-    outgoing = ssl.MemoryBIO()
-    tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
-    try:
-        tls.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return outgoing.read()
-
-
-def records(message: bytes, *sizes: int) -> bytes:
-    """A handshake message in records of these sizes, and the rest of it in one more."""
-    out, at = b"", 0
-    for size in (*sizes, len(message) - sum(sizes)):
-        out += b"\x16\x03\x01" + size.to_bytes(2, "big") + message[at:at + size]
-        at += size
-    return out
 
 
 class SniCase(RelayCase):
@@ -108,7 +84,8 @@ class Names(SniCase):
     def test_not_tls(self):
         """Told by the first byte or two: nobody waits for more."""
         weir = self.sni(client_head="60s")
-        for data in (b"G", b"SSH-2.0-x\r\n", b"\x16\x02", b"\x15\x03\x01\x00\x02\x02\x28", b"\0" * 50):
+        for data in (b"G", b"SSH-2.0-x\r\n", b"\x16\x02", b"\x15\x03\x01\x00\x02\x02\x28",
+                     b"\0" * 50):
             with self.subTest(data=data):
                 self.goes_to(weir, data, "app")
 
@@ -239,7 +216,8 @@ class Spoilt(SniCase):
     def test_too_large(self):
         """Padding that would make it larger than what weir looks at: known from the header."""
         message = hello("shop.example")[5:]
-        large = b"\x01" + (20_000).to_bytes(3, "big") + message[4:] + bytes(20_000 - len(message) + 4)
+        large = b"\x01" + (20_000).to_bytes(3, "big") + message[4:]
+        large += bytes(20_000 - len(message) + 4)
         data = records(large, 10_000)
         self.closed_in_order(self.sni(backend=None, client_head="60s"), data[:400])
         self.assertEqual(self.line()["error"], "bad_client_hello")
@@ -247,8 +225,8 @@ class Spoilt(SniCase):
 
     def test_no_route(self):
         weir = self.sni(backend=None)
-        for number, data in enumerate((hello("unknown.example"), hello(), b"GET / HTTP/1.1\r\n\r\n"),
-                                      1):
+        for number, data in enumerate((hello("unknown.example"), hello(),
+                                       b"GET / HTTP/1.1\r\n\r\n"), 1):
             with self.subTest(data=data[:20]):
                 self.closed_in_order(weir, data)
                 line = self.lines(number)[-1]

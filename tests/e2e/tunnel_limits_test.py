@@ -1,4 +1,4 @@
-"""What bounds a tunnel: idle time, the server's limit, the listener's, a stop; and what does not."""
+"""What bounds a tunnel: idle time, limits of server and listener, a stop; and what does not."""
 
 import signal
 import threading
@@ -6,8 +6,7 @@ import threading
 from harness import SANITIZED, seconds, wait_until
 from harness.failure import ms
 from harness.ports import is_listening
-from harness.relaying import RelayCase, echo, noise, swallow
-from upgrade_test import offer, switched
+from harness.relaying import RelayCase, echo, noise, offer, swallow, switched
 
 
 def switching(then=echo):

@@ -2,20 +2,7 @@
 no switch (RFC 9110 7.8). Switches are in websocket_tunnel_test."""
 
 from harness import OK, curl, response
-from harness.relaying import RelayCase
-
-OFFER = ("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocols}\r\n"
-         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-
-
-def offer(protocols: str = "websocket", path: str = "/") -> bytes:
-    return OFFER.format(path=path, protocols=protocols).encode()
-
-
-def switched(protocol: str = "websocket", fields: str = "") -> bytes:
-    return (f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\n"
-            f"Connection: Upgrade\r\n{fields}\r\n").encode()
-
+from harness.relaying import RelayCase, offer, switched
 
 class Offers(RelayCase):
 
@@ -54,7 +41,8 @@ class Offers(RelayCase):
         weir = self.weir(self.server, routes=[{"backend": "app", "upgrade": ["irc/6.9", "chat"]}])
         for sent, expected in (("IRC/6.9, irc/7, chat/2, chat, websocket", "IRC/6.9, chat/2, chat"),
                                ("irc", None), ("irc/6.90", None), ("chat/", None),
-                               ("Chat/x!y", "Chat/x!y"), ("websocket", None), ("h2c, http/2", None)):
+                               ("Chat/x!y", "Chat/x!y"), ("websocket", None),
+                               ("h2c, http/2", None)):
             with self.subTest(sent=sent):
                 self.assertEqual(self.offered(weir, sent), expected)
 

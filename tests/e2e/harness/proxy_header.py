@@ -8,6 +8,9 @@ LOCAL, PROXY = 0x20, 0x21
 TCP4, TCP6, UDP4, UNIX = 0x11, 0x21, 0x12, 0x31
 CHECKSUM = 0x03
 
+# Of a listener: the tests may send one.
+TRUSTED = {"accept_proxy": ["127.0.0.1"]}
+
 
 def crc32c(data: bytes) -> int:
     value = 0xFFFFFFFF

@@ -14,6 +14,9 @@ _AT_REST = ("weir_relays", "weir_http_requests_in_flight", "weir_server_requests
             "weir_server_requests_connecting", "weir_server_retries_in_flight",
             "weir_backend_queue_length", "weir_listener_connections_active")
 
+_OFFER = ("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocols}\r\n"
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+
 
 def noise(size: int, seed: int = 1) -> bytes:
     """The same bytes for the same seed, in which no piece looks like another."""
@@ -29,6 +32,17 @@ def echo(connection) -> None:
 def swallow(connection) -> None:
     """Reads to the end and says nothing; what came is in `received`."""
     connection.wait_end()
+
+
+def offer(protocols: str = "websocket", path: str = "/") -> bytes:
+    """A request to switch to one of these protocols."""
+    return _OFFER.format(path=path, protocols=protocols).encode()
+
+
+def switched(protocol: str = "websocket", fields: str = "") -> bytes:
+    """A server's 101."""
+    return (f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\n"
+            f"Connection: Upgrade\r\n{fields}\r\n").encode()
 
 
 class RelayCase(FailureCase):
