@@ -185,6 +185,36 @@ class SentToHttp(ProxyCase):
             client.close()
         self.assertEqual(len(server.connections), 5)
 
+    def test_a_client_takes_its_connections_along(self):
+        """Nobody else could ever use them."""
+        server = self.origin(introduced(serving))
+        weir = self.sending(server, backend={"idle": "60s"})
+        stays = self.client(weir)
+        stays.get()
+        for _ in range(10):
+            client = self.client(weir)
+            client.get()
+            client.close()
+        name = "weir_server_connections"
+        wait_until(lambda: weir.metric(name, state="idle") == 1, 10, "only that of who is there")
+        stays.get()
+        self.assertEqual(len(server.connections), 11)
+
+    def test_mirror(self):
+        """A copy is the client's request too, on a connection of its own."""
+        mirror, server = self.origin(introduced(serving)), self.origin()
+        weir = self.weir(backends={"app": {"servers": [server]},
+                                   "shadow": {"servers": [mirror], "send_proxy": 1}},
+                         routes=[{"backend": "app", "mirror": "shadow"}])
+        clients = [self.client(weir) for _ in range(2)]
+        for number, client in enumerate(clients):
+            client.get(f"/{number}")
+            mirror.wait_requests(number + 1)
+        self.assertEqual([connection.header.source for connection in mirror.connections],
+                         [("127.0.0.1", client.local_port) for client in clients])
+        self.assertEqual([connection.requests[0].target for connection in mirror.connections],
+                         ["/0", "/1"])
+
     def test_clients_behind_one_proxy(self):
         """Two that came over one address are two."""
         server = self.origin(introduced(serving))

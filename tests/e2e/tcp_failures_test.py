@@ -157,6 +157,19 @@ class Choosing(RelayCase):
         self.assertLess(weir.metric("weir_server_connect_failures_total"), 10)
 
 
+    def test_resets_eject(self):
+        """A server that takes connections and resets them unanswered is as good as none."""
+        weir = self.tcp(self.origin(lambda connection: connection.reset()),
+                        self.origin(naming("b")), backend={"balance": "round_robin"})
+        for _ in range(40):
+            try:
+                self.names(weir, 1)
+            except ConnectionError:
+                pass
+        self.assertEqual(weir.metric("weir_server_state", state="ejected"), 1)
+        self.assertEqual(self.names(weir, 10), ["b"] * 10)
+
+
 class Limits(RelayCase):
 
     def one_slot(self, **queue):
@@ -182,6 +195,25 @@ class Limits(RelayCase):
         lines = self.lines(2)
         self.assertNotIn("t_queue", lines[0])
         self.assertGreater(lines[1]["t_queue"], 0)
+
+    def test_requests_and_connections_share_a_limit(self):
+        """A backend of an HTTP listener and of a TCP listener: one server, one slot, one queue."""
+        ports = [self.free_port(), self.free_port()]
+        admin = self.free_port()
+        server = self.origin()
+        text = config(listeners={"tcp": {"bind": f"127.0.0.1:{ports[0]}", "mode": "tcp",
+                                         "backend": "app"},
+                                 "web": {"bind": f"127.0.0.1:{ports[1]}"}},
+                      routes=[{"listener": "web", "backend": "app"}], servers=[server],
+                      backend={"server_limit": 1, "queue": {"timeout": "60s", "target": "0s"}},
+                      admin=f"127.0.0.1:{admin}")
+        weir = self.run_config(text, ports, admin_port=admin)
+        relay = self.client(ports[0])
+        server.wait_connections(1)
+        request = self.client(ports[1]).send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.waiting(weir, 1)
+        relay.close()
+        self.assertEqual(request.response().status, 200)
 
     def test_a_reset_gives_the_slot_back(self):
         weir, _, first = self.one_slot()
