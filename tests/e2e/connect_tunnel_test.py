@@ -120,6 +120,13 @@ class Allowed(ConnectCase):
         self.assertEqual(self.client(weir).get().status, 200)
         self.assertEqual(len(server.connections), 2)
 
+    def test_pipelined_behind_a_request(self):
+        client = self.client(self.proxy(self.origin(echo)))
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + connect() + b"early")
+        self.assertEqual(client.response().body, b"ok")
+        self.accepted(client)
+        self.assertEqual(client.reader.exact(5), b"early")
+
     def test_send_proxy(self):
         """The server of a tunnel is told who the client is, ahead of its first byte."""
         server = self.origin(lambda connection: (setattr(connection, "header",

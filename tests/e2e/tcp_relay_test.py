@@ -172,6 +172,17 @@ class Ends(RelayCase):
             while True:
                 client.send(noise(100_000))
 
+    def test_client_sends_to_a_server_that_is_gone(self):
+        """It has its answer and its end; for what it sends now there is a reset, soon."""
+        server = self.origin(lambda connection: (connection.reader.exact(1),
+                                                 connection.send(b"answer")))
+        client = self.client(self.tcp(server)).send(b"x")
+        self.assertEqual(client.rest(), b"answer")
+        with self.assertRaises(ConnectionError):
+            while True:
+                client.send(noise(10_000))
+        self.assertEqual(self.line()["tx"], 6)
+
     def test_client_resets(self):
         server = self.origin(echo)
         client = self.client(self.tcp(server))

@@ -151,6 +151,15 @@ class Declined(RelayCase):
         client = self.client(self.weir(server)).send(offer())
         self.assertEqual(client.response().body, b"x" * 1_000_000)
 
+    def test_answer_until_the_end(self):
+        """Delimited by the server's close, it is a whole answer with an end of its own."""
+        server = self.origin(lambda connection: (connection.request(), connection.send(
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end")))
+        client = self.client(self.weir(server))
+        for _ in range(2):
+            answer = client.send(offer()).response()
+            self.assertEqual((answer.framing, answer.body), ("chunked", b"until the end"))
+
     def test_what_was_sent_for_the_tunnel(self):
         """Behind an answer that is no switch it is the next request, and not a valid one."""
         server = self.origin()

@@ -53,6 +53,40 @@ class Bytes(TunnelCase):
                          set())
         self.echoes(client, b"\x81\x05hello")
 
+    def test_fields_of_one_hop(self):
+        """What Connection names goes no further, in either direction; the switch itself does."""
+        fields = "X-Hop: 1\r\nConnection: close, X-Hop\r\nKeep-Alive: timeout=5\r\nX-End: 2\r\n"
+        server = self.origin(switching(answer=switched(fields=fields)))
+        client = self.client(self.proxy(server))
+        client.send(offer().replace(b"Connection: Upgrade",
+                                    b"X-Own: 1\r\nConnection: close, Upgrade, X-Own"))
+        answer = client.head()
+        self.assertEqual(answer.names(), {"upgrade", "connection", "x-end"})
+        self.assertEqual(answer.get("connection").lower(), "upgrade")
+        request = server.requests[0]
+        self.assertEqual((request.get("connection"), request.has("x-own")), ("upgrade", False))
+        self.echoes(client, b"x")
+
+    def test_other_methods(self):
+        """POST without content, and HEAD, whose 101 is followed by bytes all the same."""
+        for method, fields in (("POST", "Content-Length: 0\r\n"), ("HEAD", ""), ("PROPFIND", "")):
+            with self.subTest(method=method):
+                client = self.client(self.proxy(self.origin(switching())))
+                head = offer().replace(b"GET", method.encode()).replace(
+                    b"Host: a\r\n", b"Host: a\r\n" + fields.encode())
+                client.send(head + b"early")
+                self.assertEqual(client.head().status, 101)
+                self.assertEqual(client.reader.exact(5), b"early")
+
+    def test_no_copy_for_a_mirror(self):
+        mirror = self.origin()
+        weir = self.weir(backends={"app": {"servers": [self.origin(switching())]},
+                                   "shadow": {"servers": [mirror]}},
+                         routes=[{"backend": "app", "mirror": "shadow"}])
+        self.echoes(self.tunnel(weir), b"x")
+        self.assertEqual(weir.metric("weir_mirrored_requests_total"), 0)
+        self.assertEqual(mirror.connections, [])
+
     def test_anything_passes(self):
         """Frames, HTTP, zeros: nobody looks."""
         client = self.tunnel(self.proxy(self.origin(switching())))
@@ -265,6 +299,23 @@ class Before(TunnelCase):
         self.assertEqual(client.reader.exact(5), b"early")
         client.close()
         self.assertEqual(self.line()["attempts"], 2)
+
+    def test_kept_connection_that_the_server_closes(self):
+        """As for any request: the offer goes out again on a fresh one."""
+        def script(connection):
+            connection.request()
+            if connection.requests[0].has("upgrade"):
+                return connection.send(SWITCH), echo(connection)
+            connection.send(response(b"first"))
+            return connection.request()  # Taken and not answered.
+
+        server = self.origin(script)
+        client = self.client(self.proxy(server))
+        self.assertEqual(client.get().body, b"first")
+        client.send(offer() + b"early")
+        self.assertEqual(client.head().status, 101)
+        self.assertEqual(client.reader.exact(5), b"early")
+        self.assertEqual([len(connection.requests) for connection in server.connections], [2, 1])
 
     def test_next_server_when_one_breaks(self):
         """Of what the client has sent early no server has seen a byte before its 101."""
