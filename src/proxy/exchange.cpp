@@ -188,7 +188,8 @@ std::uint64_t Exchange::step_deadline_ms() const {
 
 std::uint64_t Exchange::response_deadline_ms() const {
   if (core_.response() == ResponseState::tunnel) {
-    return tunnel_->quiet_since_ms() + tunnel_->patience_ms(listener_plan().tunnel_idle_timeout_ms);
+    return tunnel_->relay.quiet_since_ms() +
+           tunnel_->relay.patience_ms(listener_plan().tunnel_idle_timeout_ms);
   }
   const bool sending =
       core_.response() == ResponseState::relaying || core_.response() == ResponseState::local;
@@ -240,6 +241,9 @@ void Exchange::count_and_log() {
   const bool answered = core_.response() == ResponseState::complete || status_ != 499;
   counters.responses[answered && digit < counters.responses.size() ? digit : 0].add();
   counters.request_us.record(now_us() - started_us_);
+  if (tunnel_ != nullptr && !tunnel_->log_line.empty() && log_line_.lease(worker_.buffers())) {
+    log_line_.append(tunnel_->log_line);
+  }
   if (!log_line_.leased()) return;
   LoggedOutcome outcome;
   outcome.status = status_;
@@ -251,8 +255,8 @@ void Exchange::count_and_log() {
   outcome.duration_us = now_us() - started_us_;
   outcome.connect_us = connect_us_;
   outcome.first_byte_us = first_byte_us_;
-  outcome.bytes_received = tunnel_ ? tunnel_->from_client() : request_flow_.body_bytes();
-  outcome.bytes_sent = tunnel_ ? tunnel_->from_server() : response_flow_.body_bytes();
+  outcome.bytes_received = tunnel_ ? tunnel_->relay.from_client() : request_flow_.body_bytes();
+  outcome.bytes_sent = tunnel_ ? tunnel_->relay.from_server() : response_flow_.body_bytes();
   outcome.queue_us = choice_.waited_us();
   outcome.attempts = attempts_;
   outcome.reused = attempt_.reused;

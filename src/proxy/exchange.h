@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "http/head_parser.h"
@@ -118,7 +119,7 @@ class Exchange {
   [[nodiscard]] bool retry_for_status(std::uint16_t status);
   [[nodiscard]] Retry retry_within_bounds(Retry retry, std::uint32_t failed_server);
   [[nodiscard]] AttemptFacts attempt_facts() const;
-  [[nodiscard]] std::uint64_t connection_owner();
+  [[nodiscard]] upstream::ConnectionOwner* connection_owner();
   void attempt_adopt(upstream::ServerConnection& connection, bool connected);
   void attempt_connected();
   void attempt_connect_failed(os::IoStatus status);
@@ -182,6 +183,12 @@ class Exchange {
   [[nodiscard]] std::uint64_t now_ms() const;
   [[nodiscard]] std::uint64_t now_us() const;
 
+  // May last for days: what it costs matters.
+  struct Tunnel {
+    Relay relay;
+    std::string log_line;  // So far; a block would be too large to be kept.
+  };
+
   // Short interim heads are many to a buffer; others get their turn after these.
   static constexpr std::uint8_t kInterimHeadsPerStep = 16;
 
@@ -235,7 +242,7 @@ class Exchange {
   bool fresh_only_ = false;          // A kept connection failed: no more of those.
 
   // The response.
-  std::unique_ptr<Relay> tunnel_;  // Once the protocol has been switched.
+  std::unique_ptr<Tunnel> tunnel_;  // Once the protocol has been switched.
   http::HeadParser response_parser_;
   BodyFlow response_flow_;
   std::uint64_t server_idle_ms_ = 0;  // How long the connection may be kept; 0: not at all.

@@ -156,8 +156,8 @@ bool Exchange::retry_for_status(std::uint16_t status) {
 }
 
 // A connection that says who the client is carries nobody else's requests.
-std::uint64_t Exchange::connection_owner() {
-  return plan_->send_proxy == 0 ? upstream::ServerPool::kAnyone : client_.id();
+upstream::ConnectionOwner* Exchange::connection_owner() {
+  return plan_->send_proxy == 0 ? nullptr : &client_.connection_owner();
 }
 
 void Exchange::attempt_adopt(upstream::ServerConnection& connection, bool connected) {

@@ -30,16 +30,18 @@ void Exchange::tunnel_begin() {
   client_persists_ = false;
   ends_by_close_ = true;
   if (plan_->tcp_keepalive_s > 0) os::keep_alive(server.fd, plan_->tcp_keepalive_s);
-  tunnel_ = std::make_unique<Relay>();
-  tunnel_->begin(client_, server, worker_.pipes(), now_ms());
+  tunnel_ = std::make_unique<Tunnel>();
+  tunnel_->relay.begin(client_, server, worker_.pipes(), now_ms());
+  tunnel_->log_line = log_line_.readable();
+  log_line_.release();
   worker_.counters().relays.add();
   worker_.counters().relays_open.add();
   core_.enter(ResponseState::tunnel);
 }
 
 Exchange::Progress Exchange::relay_tunnel() {
-  const Relay::Outcome outcome = tunnel_->step(now_ms());
-  bulk_ = tunnel_->bulk();
+  const Relay::Outcome outcome = tunnel_->relay.step(now_ms());
+  bulk_ = tunnel_->relay.bulk();
   switch (outcome) {
     case Relay::Outcome::wait: return Progress::blocked;
     case Relay::Outcome::again: return Progress::budget;

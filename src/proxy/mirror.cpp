@@ -105,12 +105,11 @@ void Mirror::connect() {
   // One that says who the client is carries nobody else's requests.
   const bool nameless = plan_.send_proxy == 0;
   if (upstream::ServerConnection* kept =
-          nameless ? pick_.pool->take_idle(upstream::ServerPool::kAnyone, true) : nullptr) {
+          nameless ? pick_.pool->take_idle(nullptr, true) : nullptr) {
     reused_ = true;
     return adopt(*kept, true);
   }
-  const upstream::ServerPool::Connecting connecting =
-      pick_.pool->connect(upstream::ServerPool::kAnyone);
+  const upstream::ServerPool::Connecting connecting = pick_.pool->connect(nullptr);
   if (connecting.connection == nullptr) return connect_failed(connecting.status);
   adopt(*connecting.connection, connecting.status == os::IoStatus::done);
 }

@@ -86,6 +86,7 @@ void Session::end(CloseReason reason) {
   worker_.counters().closes[static_cast<std::size_t>(reason)].add();
   in.release();
   out.release();
+  connection_owner_.reset();
   worker_.session_ended(*this);
 }
 
@@ -147,9 +148,11 @@ Session::Greeting Session::introduced(const wire::ProxyHeader& header, std::size
   return worker_.refuses_connection(listener_, peer_) ? Greeting::over_limit : Greeting::complete;
 }
 
-std::uint64_t Session::id() {
-  if (id_ == 0) id_ = worker_.new_session_id();
-  return id_;
+upstream::ConnectionOwner& Session::connection_owner() {
+  if (connection_owner_ == nullptr) {
+    connection_owner_ = std::make_unique<upstream::ConnectionOwner>();
+  }
+  return *connection_owner_;
 }
 
 bool Session::write_proxy_header(unsigned version, net::Buffer& to) {

@@ -11,6 +11,7 @@
 #include "base/intrusive_list.h"
 #include "net/connection.h"
 #include "proxy/counters.h"
+#include "upstream/connection_owner.h"
 
 namespace weir::wire {
 struct ProxyHeader;
@@ -47,8 +48,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   // Who the client is.
   [[nodiscard]] const os::Peer& peer() const { return peer_; }
   [[nodiscard]] std::uint32_t listener() const { return listener_; }
-  // Of this client alone, never 0, on its worker.
-  [[nodiscard]] std::uint64_t id();
+  // For connections to servers that are this client's alone.
+  [[nodiscard]] upstream::ConnectionOwner& connection_owner();
   // The header of the PROXY protocol that tells a server who the client is, in `version` 1 or 2.
   // Appended to `to`; false when there is no block for it.
   [[nodiscard]] bool write_proxy_header(unsigned version, net::Buffer& to);
@@ -112,8 +113,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   std::uint64_t idle_since_ms_;  // Accepted, or the last answer's end.
   bool steady_ = false;
   bool to_be_greeted_;
-  std::uint64_t id_ = 0;                              // Once asked for.
-  std::unique_ptr<const Introduction> introduction_;  // Null without a PROXY header.
+  std::unique_ptr<upstream::ConnectionOwner> connection_owner_;  // Once asked for.
+  std::unique_ptr<const Introduction> introduction_;             // Null without a PROXY header.
 };
 
 }  // namespace weir::proxy

@@ -122,7 +122,6 @@ class Worker {
   }
   // Any 32 random bits.
   [[nodiscard]] std::uint32_t random() { return static_cast<std::uint32_t>(prng_() >> 32); }
-  [[nodiscard]] std::uint64_t new_session_id() { return ++session_ids_; }
   // Where requests stand in the queues of backends.
   [[nodiscard]] upstream::Tickets& tickets() { return tickets_; }
   // IMF-fixdate of this second.
@@ -201,7 +200,6 @@ class Worker {
   SessionList busy_sessions_;
   std::deque<Spare> spare_sessions_;
   std::size_t sessions_open_ = 0;
-  std::uint64_t session_ids_ = 0;  // Given out.
   std::vector<std::unique_ptr<ListenerSlot>> listeners_;
   std::vector<std::unique_ptr<RoomRequest>> room_requests_;   // By listener; empty when alone.
   std::vector<std::unique_ptr<upstream::Backend>> backends_;  // Those that uses_ name.

@@ -20,9 +20,13 @@
 namespace weir::upstream {
 
 class ServerPool;
+class ConnectionOwner;
 struct IdleTag;
+struct OwnerTag;
 
-class ServerConnection final : public net::Connection, public ListLink<IdleTag> {
+class ServerConnection final : public net::Connection,
+                               public ListLink<IdleTag>,
+                               public ListLink<OwnerTag> {
  public:
   enum class State : std::uint8_t {
     connecting,  // connect() is under way. The user's deadline runs.
@@ -47,7 +51,7 @@ class ServerConnection final : public net::Connection, public ListLink<IdleTag> 
   void enter(State next);
 
   ServerPool& server_;
-  std::uint64_t owner_ = 0;  // Whose requests may use it.
+  ConnectionOwner* owner_ = nullptr;  // Whose requests alone may use it; null: anybody's.
   std::uint64_t idle_since_ms_ = 0;
   std::uint32_t requests_ = 0;
   State state_ = State::connecting;

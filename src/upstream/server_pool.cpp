@@ -9,16 +9,22 @@ ServerPool::ServerPool(ServerState& state, UpstreamResources resources)
 
 ServerPool::~ServerPool() { CHECK(connections_ == 0, "server pool destroyed with connections"); }
 
-ServerConnection* ServerPool::idle_of(std::uint64_t owner) {
+ConnectionOwner::~ConnectionOwner() {
+  while (ServerConnection* connection = idle_.front()) connection->server().close(*connection);
+}
+
+// Of nobody's it is the first, unless a reload has just changed what the server is told.
+ServerConnection* ServerPool::idle_of(ConnectionOwner* owner) {
   ServerConnection* found = nullptr;
-  (void)idle_.visit_until([&](ServerConnection& connection) {
-    if (connection.owner_ == owner) found = &connection;
+  const auto fits = [&](ServerConnection& connection) {
+    if (connection.owner_ == owner && &connection.server_ == this) found = &connection;
     return found != nullptr;
-  });
+  };
+  (void)(owner != nullptr ? owner->idle_.visit_until(fits) : idle_.visit_until(fits));
   return found;
 }
 
-ServerConnection* ServerPool::take_idle(std::uint64_t owner, bool careful) {
+ServerConnection* ServerPool::take_idle(ConnectionOwner* owner, bool careful) {
   while (ServerConnection* connection = idle_of(owner)) {
     // The latch is the check before reuse: whatever an idle server sends means it is leaving.
     const bool ask = careful || resources_.loop.now_ms() - connection->idle_since_ms_ > kQuietMs;
@@ -27,9 +33,7 @@ ServerConnection* ServerPool::take_idle(std::uint64_t owner, bool careful) {
       close(*connection);
       continue;
     }
-    static_cast<ListLink<IdleTag>&>(*connection).unlink();
-    --idle_count_;
-    counters_.connections_idle.subtract();
+    leave_idle(*connection);
     counters_.connections_active.add();
     resources_.loop.cancel_deadline(*connection);
     connection->enter(ServerConnection::State::active);
@@ -40,7 +44,7 @@ ServerConnection* ServerPool::take_idle(std::uint64_t owner, bool careful) {
   return nullptr;
 }
 
-ServerPool::Connecting ServerPool::connect(std::uint64_t owner) {
+ServerPool::Connecting ServerPool::connect(ConnectionOwner* owner) {
   counters_.connects.add();
   os::SocketResult socket = os::connect_to(state_.address());
   if (socket.status != os::IoStatus::done && socket.status != os::IoStatus::again) {
@@ -85,17 +89,23 @@ void ServerPool::put_back(ServerConnection& connection, std::uint64_t idle_ms) {
   connection.enter(ServerConnection::State::idle);
   connection.idle_since_ms_ = resources_.loop.now_ms();
   idle_.push_front(connection);
+  if (connection.owner_ != nullptr) connection.owner_->idle_.push_front(connection);
   ++idle_count_;
   counters_.connections_active.subtract();
   counters_.connections_idle.add();
   resources_.loop.set_deadline(connection, resources_.loop.now_ms() + idle_ms);
 }
 
+void ServerPool::leave_idle(ServerConnection& connection) {
+  static_cast<ListLink<IdleTag>&>(connection).unlink();
+  if (connection.owner_ != nullptr) static_cast<ListLink<OwnerTag>&>(connection).unlink();
+  --idle_count_;
+  counters_.connections_idle.subtract();
+}
+
 void ServerPool::close(ServerConnection& connection) {
   if (connection.state() == ServerConnection::State::idle) {
-    static_cast<ListLink<IdleTag>&>(connection).unlink();
-    --idle_count_;
-    counters_.connections_idle.subtract();
+    leave_idle(connection);
   } else {
     counters_.connections_active.subtract();
   }

@@ -12,6 +12,7 @@
 
 #include "base/intrusive_list.h"
 #include "base/slab.h"
+#include "upstream/connection_owner.h"
 #include "upstream/server_connection.h"
 #include "upstream/server_state.h"
 
@@ -31,8 +32,6 @@ class ServerPool {
   // Connections beyond this are closed instead of kept.
   static constexpr std::uint32_t kIdleMax = 512;
   static constexpr std::uint64_t kQuietMs = 1'000;
-  // Owner of connections that say nothing about a client.
-  static constexpr std::uint64_t kAnyone = 0;
 
   ServerPool(ServerState& state, UpstreamResources resources);
   ~ServerPool();
@@ -42,16 +41,17 @@ class ServerPool {
   [[nodiscard]] ServerState& state() { return state_; }
   [[nodiscard]] ServerCounters& counters() { return counters_; }
 
-  // The idle connection of `owner` used last whose latches say it is alive, or null. `careful`: ask
+  // The idle connection of `owner` (null: of nobody) used last whose latches say it is alive, or
+  // null. `careful`: ask
   // the kernel as well; for requests that must not be lost to a connection the server just closed.
   // The kernel is asked anyway after kQuietMs, when a close is the more likely.
-  [[nodiscard]] ServerConnection* take_idle(std::uint64_t owner, bool careful);
+  [[nodiscard]] ServerConnection* take_idle(ConnectionOwner* owner, bool careful);
 
   struct Connecting {
     os::IoStatus status = os::IoStatus::failed;  // `done` and `again` come with a connection.
     ServerConnection* connection = nullptr;
   };
-  [[nodiscard]] Connecting connect(std::uint64_t owner);
+  [[nodiscard]] Connecting connect(ConnectionOwner* owner);
   // The socket of a connecting connection is writable: `done`, `again`, or why it failed.
   [[nodiscard]] os::IoStatus connect_finish(ServerConnection& connection);
 
@@ -67,7 +67,8 @@ class ServerPool {
 
  private:
   friend class ServerConnection;
-  [[nodiscard]] ServerConnection* idle_of(std::uint64_t owner);
+  void leave_idle(ServerConnection& connection);
+  [[nodiscard]] ServerConnection* idle_of(ConnectionOwner* owner);
 
   ServerState& state_;
   ServerCounters& counters_;

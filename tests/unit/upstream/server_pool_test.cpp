@@ -45,7 +45,7 @@ TEST_F(ServerPoolTest, AFreshConnectionBecomesActive) {
 }
 
 TEST_F(ServerPoolTest, AnEmptyPoolHasNothingToTake) {
-  EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, false), nullptr);
+  EXPECT_EQ(pool.take_idle(nullptr, false), nullptr);
 }
 
 TEST_F(ServerPoolTest, TheOneUsedLastIsTakenFirst) {
@@ -53,13 +53,13 @@ TEST_F(ServerPoolTest, TheOneUsedLastIsTakenFirst) {
   EXPECT_EQ(idle(), 3u);
   EXPECT_EQ(active(), 0u);
   for (std::size_t i = 3; i-- > 0;) {
-    ServerConnection* taken = pool.take_idle(ServerPool::kAnyone, false);
+    ServerConnection* taken = pool.take_idle(nullptr, false);
     EXPECT_EQ(taken, links[i].near);
     EXPECT_EQ(taken->state(), State::active);
     EXPECT_EQ(taken->requests(), 1u);
     EXPECT_EQ(taken->deadline_ms(), loop::Timer::kNever) << "the user's deadline runs now";
   }
-  EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, false), nullptr);
+  EXPECT_EQ(pool.take_idle(nullptr, false), nullptr);
   EXPECT_EQ(pool.counters().reuses.read(), 3u);
   EXPECT_EQ(idle(), 0u);
   EXPECT_EQ(active(), 3u);
@@ -79,7 +79,7 @@ TEST_F(ServerPoolTest, BytesOnAnIdleConnectionPoisonIt) {
   ASSERT_EQ(os::send(links[0].far, "HTTP/1.1 200 OK\r\n\r\n").bytes, 19u);
   ASSERT_TRUE(world.loop.turn_until([&] { return idle() == 0; }));
   EXPECT_EQ(pool.counters().idle_poisoned.read(), 1u);
-  EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, false), nullptr);
+  EXPECT_EQ(pool.take_idle(nullptr, false), nullptr);
   EXPECT_TRUE(pool.unused());
 }
 
@@ -94,7 +94,7 @@ TEST_F(ServerPoolTest, AServerThatClosesAnIdleConnectionIsNoPoison) {
 TEST_F(ServerPoolTest, TheLatchIsTheCheckBeforeReuse) {
   const std::vector<Link> links = world.idle(pool, 2);
   links[1].near->ready.latch(os::kReadable);
-  EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, false), links[0].near);
+  EXPECT_EQ(pool.take_idle(nullptr, false), links[0].near);
   EXPECT_EQ(idle(), 0u) << "the suspicious one is closed, not skipped";
   pool.close(*links[0].near);
 }
@@ -105,7 +105,7 @@ TEST_F(ServerPoolTest, ACarefulTakeSeesWhatNoEventHasToldYet) {
   os::shutdown_send(links[2].far);
   ASSERT_EQ(os::send(links[1].far, "x").bytes, 1u);
   ASSERT_TRUE(wait_delivered(links[2].far) && wait_delivered(links[1].far));
-  EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, true), links[0].near);
+  EXPECT_EQ(pool.take_idle(nullptr, true), links[0].near);
   EXPECT_EQ(idle(), 0u);
   pool.close(*links[0].near);
 }
@@ -114,7 +114,7 @@ TEST_F(ServerPoolTest, ACarelessTakeDoesNotAskTheKernel) {
   const std::vector<Link> links = world.idle(pool, 1);
   os::shutdown_send(links[0].far);
   ASSERT_TRUE(wait_delivered(links[0].far));
-  EXPECT_EQ(pool.take_idle(ServerPool::kAnyone, false), links[0].near);
+  EXPECT_EQ(pool.take_idle(nullptr, false), links[0].near);
   pool.close(*links[0].near);
 }
 
@@ -131,7 +131,7 @@ TEST_F(ServerPoolTest, TheIdleTimeoutCloses) {
 
 TEST_F(ServerPoolTest, ATakenConnectionIsSafeFromItsIdleTimeout) {
   const std::vector<Link> links = world.idle(pool, 1, 20);
-  ASSERT_EQ(pool.take_idle(ServerPool::kAnyone, false), links[0].near);
+  ASSERT_EQ(pool.take_idle(nullptr, false), links[0].near);
   const std::uint64_t end = world.loop.now_ms() + 40;
   ASSERT_TRUE(world.loop.turn_until([&] { return world.loop.now_ms() >= end; }));
   EXPECT_EQ(links[0].near->state(), State::active);
@@ -206,7 +206,7 @@ TEST_F(ServerPoolTest, ARetiredPoolKeepsNothingUntilItIsRevived) {
 
 TEST_F(ServerPoolTest, ARefusedConnectionTellsWhy) {
   world.stop_listening();
-  const ServerPool::Connecting connecting = pool.connect(ServerPool::kAnyone);
+  const ServerPool::Connecting connecting = pool.connect(nullptr);
   os::IoStatus status = connecting.status;
   if (status == os::IoStatus::again) {
     ASSERT_TRUE(world.loop.turn_until([&] {
@@ -229,7 +229,7 @@ TEST_F(ServerPoolTest, UnixSocketsConnectAtOnce) {
   const os::SocketResult listener = os::listen_on(path, os::Share::first, 4);
   ServerState local("app", "local", path, "unix:s", 1);
   ServerPool local_pool(local, world.resources());
-  const ServerPool::Connecting connecting = local_pool.connect(ServerPool::kAnyone);
+  const ServerPool::Connecting connecting = local_pool.connect(nullptr);
   EXPECT_EQ(connecting.status, os::IoStatus::done);
   ASSERT_NE(connecting.connection, nullptr);
   EXPECT_EQ(connecting.connection->state(), State::active);

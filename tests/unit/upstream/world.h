@@ -39,7 +39,7 @@ class World {
     os::Fd far;
   };
   [[nodiscard]] Link connect(ServerPool& pool) {
-    const ServerPool::Connecting connecting = pool.connect(ServerPool::kAnyone);
+    const ServerPool::Connecting connecting = pool.connect(nullptr);
     EXPECT_TRUE(connecting.status == os::IoStatus::done ||
                 connecting.status == os::IoStatus::again);
     os::IoStatus status = connecting.status;
