@@ -4,14 +4,14 @@
 
 namespace weir::net {
 
-os::IoResult Connection::fill() {
+os::IoResult Connection::fill(std::size_t most) {
   if (!in.lease(pool_)) return {os::IoStatus::no_memory, 0};
   if (in.empty()) {
     in.clear();
   } else if (in.room() < kBlockBytes / 4) {
     in.compact();
   }
-  const std::size_t asked = in.room();
+  const std::size_t asked = std::min(in.room(), most);
   CHECK(asked > 0);
   const os::IoResult result = os::receive(fd, in.room_at(), asked);
   ready.after_receive(result, asked);

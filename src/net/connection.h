@@ -28,9 +28,9 @@ class Connection : public loop::Source {
   Buffer in;
   Buffer out;
 
-  // Receives once into `in`, which is compacted or leased as needed. `no_memory` when no block is
-  // to be had. `in` must not be full.
-  os::IoResult fill();
+  // Receives once, up to `most` bytes, into `in`, which is compacted or leased as needed.
+  // `no_memory` when no block is to be had. `in` must not be full.
+  os::IoResult fill(std::size_t most = kBlockBytes);
 
   // Sends what is in `out`, followed by `more` when the call gets that far. `done` tells in `bytes`
   // how much of `more` was taken; `again` means that the socket is full. `out` is consumed.

@@ -11,6 +11,9 @@ namespace {
 constexpr std::size_t kCopyBytesMax = 4096;
 // A chunk of our own is not begun with less room than this.
 constexpr std::size_t kChunkRoomMin = 512;
+// The end of a chunk and the size of the next. Behind a spliced chunk another is likely, whose data
+// are better left in the socket.
+constexpr std::size_t kChunkLineBytes = 24;
 
 }  // namespace
 
@@ -77,8 +80,10 @@ BodyFlow::Status BodyFlow::discard(net::Connection& from) {
 // `working`: bytes came, or the end that finishes the body.
 BodyFlow::Status BodyFlow::fill(net::Connection& from) {
   if (!from.ready.may_receive()) return Status::need_input;
-  const os::IoResult result = from.fill();
+  const bool line_only = spliced_last_ && stage_ == Stage::chunked && decoder_.chunk_left() == 0;
+  const os::IoResult result = from.fill(line_only ? kChunkLineBytes : net::kBlockBytes);
   if (result.status != os::IoStatus::done) return without_input(result.status);
+  spliced_last_ = false;
   progressed_ = true;
   return Status::working;
 }
@@ -134,10 +139,11 @@ BodyFlow::Status BodyFlow::take(net::Connection& from, net::Connection& to) {
 }
 
 void BodyFlow::taken(std::size_t bytes, net::Buffer& out) {
+  spliced_last_ = true;
   repeatable_ = false;
   progressed_ = true;
   body_bytes_ += bytes;
-  spent_ += bytes + kPieceBytes;
+  spent_ += bytes / 2 + kPieceBytes;
   if (stage_ == Stage::chunked) decoder_.skip(bytes);
   if (stage_ == Stage::length) {
     left_ -= bytes;

@@ -35,14 +35,15 @@ class BodyFlow {
     no_buffer,       // The pool is exhausted.
   };
 
-  // Work done in one step before others get their turn, in bytes received. Every piece of a body
-  // counts as kPieceBytes more: a chunk of one byte costs about as much as copying that many.
+  // Work done in one step before others get their turn, in bytes copied; a spliced one costs less
+  // than half of that. Every piece of a body counts as kPieceBytes more: a chunk of one byte costs
+  // about as much as copying that many.
   static constexpr std::size_t kStepBytes = 128 * 1024;
   static constexpr std::size_t kPieceBytes = 64;
-  // Bodies and chunks are spliced when this much of them is still to come; of a body that lasts to
-  // the end of its connection, when this much has come. Measured: docs/decisions/0016.
-  static constexpr std::size_t kSpliceBytesMin = 32 * 1024;
-  static_assert(kSpliceBytesMin >= net::kBlockBytes, "what is spliced could not be held anyway");
+  // Bodies and chunks are spliced while more than one receive would take is still to come; bodies
+  // that last to the end of their connection, once so much has come. docs/decisions/0016 has the
+  // measurements. What is spliced would not have fitted the block of a held request either.
+  static constexpr std::size_t kSpliceBytesMin = net::kBlockBytes;
 
   // `trailers` is used to parse a trailer section, and belongs to the flow until it is complete.
   void begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
@@ -107,6 +108,7 @@ class BodyFlow {
 
   Stage stage_ = Stage::done;
   bool chunked_out_ = false;
+  bool spliced_last_ = false;     // Since the last receive.
   bool chunk_end_owed_ = false;   // The end of a spliced chunk of our own is still to be written.
   bool last_chunk_owed_ = false;  // The end of our own chunked coding is still to be written.
   bool hold_ = false;

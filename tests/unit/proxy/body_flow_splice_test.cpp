@@ -213,6 +213,29 @@ TEST_P(BodyFlowSplice, SmallBodiesAndSmallChunksTakeNoPipe) {
   EXPECT_EQ(leases(), 0u);
 }
 
+// What is received little by little behind a spliced chunk stays so only until the next.
+TEST_P(BodyFlowSplice, SmallChunksBehindALargeOneArriveAsTheyAre) {
+  const std::string large = pattern(100'000);
+  begin({Kind::chunked, 0}, true);
+  const auto send = [&](const std::string& wire, std::size_t content) {
+    const std::uint64_t before = flow.body_bytes();
+    ASSERT_EQ(os::send(from->far(), wire).bytes, wire.size());
+    ASSERT_TRUE(turning.turn_until([&] {
+      EXPECT_NE(flow.pump(*from, *to), Status::complete);
+      got += to->peer_reads();
+      return flow.body_bytes() == before + content && from->in.empty() && to->out.empty();
+    }));
+  };
+  const std::string small = "64\r\n" + pattern(100) + "\r\n";
+  send(in_chunks(large, {large.size()}).substr(0, large.size() + 11), large.size());
+  EXPECT_GT(leases(), 0u);
+  send(small, 100);
+  const std::size_t before = arrived().size();
+  send(small, 100);
+  send(small, 100);
+  EXPECT_EQ(arrived().substr(before), small + small);
+}
+
 TEST_P(BodyFlowSplice, WithoutPipesItIsCopied) {
   const std::string body = pattern(kBodyBytes);
   net::PipePool none(0);
