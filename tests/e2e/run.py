@@ -30,8 +30,9 @@ MULTI_WORKER = (
 RUNNING: set[subprocess.Popen] = set()
 # The longest first, so that no long file runs alone at the end.
 FIRST = (
-    "server_states_test", "brown_out_test", "goodput_test", "ejection_test", "slow_start_test",
-    "huge_bodies_test", "server_failure_test", "timeouts_test", "reload_test", "retry_test",
+    "goodput_test", "brown_out_test", "server_states_test", "ejection_test", "slow_start_test",
+    "retries_config_test", "queue_test", "huge_bodies_test", "retry_test", "classic_form_test",
+    "timeouts_test", "reload_test", "server_failure_test",
 )
 
 

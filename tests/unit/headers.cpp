@@ -1,0 +1,1 @@
+// Empty: unit_headers exists for its precompiled header, which the tests of every layer use.
