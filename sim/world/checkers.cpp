@@ -144,7 +144,9 @@ void fail(std::string_view checker, const std::string& what) {
   std::abort();
 }
 
-Request& check_arrival(Ledger& ledger, const MessageHead& head) {
+namespace {
+
+Request& check_known(Ledger& ledger, const MessageHead& head) {
   const auto id = id_from_text(head.field("x-id"));
   Request* request = id ? ledger.find(*id) : nullptr;
   if (request == nullptr || request->begun_ns == 0) {
@@ -154,8 +156,26 @@ Request& check_arrival(Ledger& ledger, const MessageHead& head) {
         name_of(*request));
   check(request->script.routed && !request->script.ends_here, "routes are kept", name_of(*request));
   check_canonical(*request, head);
-  check_repeat(ledger, *request);
   return *request;
+}
+
+}  // namespace
+
+Request& check_arrival(Ledger& ledger, const MessageHead& head) {
+  Request& request = check_known(ledger, head);
+  check_repeat(ledger, request);
+  return request;
+}
+
+// docs/decisions/0015-mirroring.md: a copy is made of what a server was sent whole, within a block.
+Request& check_copy(Ledger& ledger, const MessageHead& head) {
+  constexpr std::uint64_t kBytesMax = 18 * 1024;
+  Request& request = check_known(ledger, head);
+  check(request.script.hostile == Hostile::none && request.script.body_bytes < kBytesMax,
+        "only whole and small requests are copied", name_of(request));
+  check(++request.copies == 1, "a request is copied once", name_of(request));
+  ++ledger.totals.copies;
+  return request;
 }
 
 void check_probe(const MessageHead& head) {
@@ -181,6 +201,8 @@ void check_answer_head(Ledger& ledger, const Request& request, const MessageHead
   const std::string name = name_of(request);
   check(!script.http10 || head.framing != Framing::chunked, "no chunks for HTTP/1.0", name);
   if (const auto surplus = number_from_text(head.field("x-surplus"))) {
+    check(*surplus >= ledger.attempts() || !ledger.attempt(*surplus).copy,
+          "a mirror answers nobody", name);
     check_surplus(ledger, request, *surplus);
     return;
   }
@@ -193,6 +215,7 @@ void check_answer_head(Ledger& ledger, const Request& request, const MessageHead
   }
   check(*serial < ledger.attempts(), "an answer belongs to its request", name);
   const Attempt& attempt = ledger.attempt(*serial);
+  check(!attempt.copy, "a mirror answers nobody", name);
   check(attempt.request == script.id, "an answer belongs to its request",
         name + " got the answer of " + to_text(attempt.request));
   check(attempt.answer.status == head.status, "an answer arrives as said", name);

@@ -26,6 +26,9 @@ inline void check(bool holds, std::string_view checker, const std::string& what)
 // sent, that it may reach a server, that it may do so again, and that weir wrote it canonically.
 Request& check_arrival(Ledger& ledger, const MessageHead& head);
 
+// The same for a copy of a request at a mirror's server. There is one at most.
+Request& check_copy(Ledger& ledger, const MessageHead& head);
+
 // A health check is complete at a server.
 void check_probe(const MessageHead& head);
 

@@ -18,6 +18,7 @@ namespace weir::sim {
 struct Attempt {
   RequestId request;
   std::uint32_t server = 0;
+  bool copy = false;  // At a mirror's server; none of the request's attempts.
   AnswerScript answer;
   std::uint64_t answer_bytes = 0;
   bool request_complete = false;
@@ -35,6 +36,7 @@ struct Request {
   };
   RequestScript script;
   std::vector<std::uint64_t> attempts;  // Serial numbers, in order of arrival.
+  std::uint32_t copies = 0;             // That have reached a mirror's server.
   std::uint64_t begun_ns = 0;           // Its first byte was sent; 0: it was not.
   Seen seen = Seen::nothing;
   int status = 0;    // Of the final answer the client has seen.
@@ -80,6 +82,7 @@ struct Totals {
   std::uint64_t probes = 0;
   std::uint64_t ejections = 0;  // For answers.
   std::uint64_t downs = 0;      // Verdicts of health checks.
+  std::uint64_t copies = 0;     // Heads of copies that have reached a mirror's server.
 };
 
 class Ledger {

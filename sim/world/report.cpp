@@ -8,6 +8,7 @@
 #include "health/passive.h"
 #include "proxy/exchange_core.h"
 #include "proxy/http_session.h"
+#include "proxy/mirror.h"
 #include "proxy/relay.h"
 #include "proxy/tcp_session.h"
 #include "proxy/worker.h"
@@ -50,6 +51,7 @@ void for_each_edge(Visit visit) {
   for_each_edge<upstream::Ticket::State>(Machine::ticket, "ticket", upstream::kTicketNext, visit);
   for_each_edge<health::Active::State>(Machine::active, "active", health::kActiveNext, visit);
   for_each_edge<upstream::Probe::State>(Machine::probe, "probe", upstream::kProbeNext, visit);
+  for_each_edge<proxy::Mirror::State>(Machine::mirror, "mirror", proxy::kMirrorNext, visit);
 }
 
 void add_all(std::span<std::uint64_t> into, std::span<const std::uint64_t> from) {
@@ -115,6 +117,7 @@ void Report::add(const Report& other) {
   totals.probes += other.totals.probes;
   totals.ejections += other.totals.ejections;
   totals.downs += other.totals.downs;
+  totals.copies += other.totals.copies;
   add_all(totals.by_class, other.totals.by_class);
   add_all(injected, other.injected);
   for (std::size_t machine = 0; machine < kMachines; ++machine) {
@@ -143,7 +146,8 @@ std::string Report::text() const {
          "; body bytes up " + number(totals.bytes_up) + ", down " + number(totals.bytes_down) +
          "\n  waited for a slot " + number(totals.queued) + ", refused by queues and rates " +
          number(totals.refused) + "; health checks " + number(totals.probes) + ", servers down " +
-         number(totals.downs) + ", ejected for answers " + number(totals.ejections) + "\n  faults";
+         number(totals.downs) + ", ejected for answers " + number(totals.ejections) +
+         "; copies to mirrors " + number(totals.copies) + "\n  faults";
   for (std::size_t i = 0; i < kFaultCount; ++i) {
     if (injected[i] == 0) continue;
     out += " " + std::string(to_string(static_cast<Fault>(i))) + " " + number(injected[i]);
@@ -178,6 +182,7 @@ std::string below_floor(const Report& report) {
   if (totals.queued == 0) return "no request waited for a slot";
   if (totals.refused == 0) return "no queue and no rate refused anything";
   if (totals.ejections == 0) return "no server was ejected for its answers";
+  if (totals.copies == 0) return "no request was copied to a mirror";
   if (totals.downs == 0) return "no health check called a server down";
   if (report.seeds < kSeedsForEverything) return {};
   const std::string fault = fault_below_floor(report);

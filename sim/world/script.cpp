@@ -123,6 +123,7 @@ Manners draw_manners(std::uint64_t seed) {
   if (percent(prng, 60)) manners.breaking_percent = static_cast<std::uint32_t>(spread(prng, 40));
   if (percent(prng, 50)) manners.slow_percent = static_cast<std::uint32_t>(spread(prng, 60));
   manners.body_bytes_max = percent(prng, 5) ? 3'000'000 : 1024 + spread(prng, 300'000);
+  if (percent(prng, 30)) manners.mirrors = static_cast<std::uint32_t>(1 + prng.bounded(2));
   return manners;
 }
 

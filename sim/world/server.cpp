@@ -12,6 +12,9 @@ namespace {
 // Who has given a request up may lose its processor before it closes the connection, twice.
 constexpr std::uint64_t kLeavingMax = 3 * kStalledForNsMax;
 
+// The number of a copy among the attempts of its request.
+constexpr std::uint64_t kOfCopy = 1'000'000;
+
 // What a health check may be told, load reports in all their forms among it.
 constexpr std::string_view kReports[] = {
     "fine",  "0\n3\n",    "5\n100\n",         "2\n4000000000\n", "up 50%",
@@ -126,14 +129,21 @@ void Server::Peer::head_complete() {
     return;
   }
   check(!probe_, "health checks have connections of their own", describe());
-  Request& request = check_arrival(ledger_, oracle_.head());
   Attempt made;
+  made.copy = server_.mirror_;
+  Request& request =
+      made.copy ? check_copy(ledger_, oracle_.head()) : check_arrival(ledger_, oracle_.head());
   made.request = request.script.id;
   made.server = server_.number_;
-  made.answer =
-      draw_answer(server_.seed_, request.script, request.attempts.size(), server_.manners_);
+  made.answer = draw_answer(server_.seed_, request.script,
+                            made.copy ? kOfCopy : request.attempts.size(), server_.manners_);
+  // Nobody waits for the answer to a copy: many come before the request is complete.
+  if (made.copy && made.answer.seed % 2 == 0) {
+    made.answer.early = true;
+    made.answer.delay_ns = 0;
+  }
   serial_ = ledger_.add_attempt(made);
-  request.attempts.push_back(*serial_);
+  if (!made.copy) request.attempts.push_back(*serial_);
   request_ = request.script;
   request_bytes_ = 0;
   answering_ = answered_ = false;
@@ -144,7 +154,7 @@ void Server::Peer::head_complete() {
     check_surplus(ledger_, request, *surplus_);
     // weir takes the surplus for the answer to this request, and what it sends here from now on
     // meets the end of the connection.
-    ledger_.weather.servers_leave = true;
+    server_.trouble();
     vanish();
     return;
   }
@@ -314,7 +324,7 @@ void Server::Peer::next_request() {
   if (answer.breaks != AnswerScript::Break::close_later) return;
   kernel().after(answer.later_ns, [this] {
     if (!endpoint_.valid() || serial_ || closing_) return;
-    ledger_.weather.servers_leave = true;
+    server_.trouble();
     endpoint_.close();
   });
 }
@@ -373,6 +383,7 @@ Server::Server(Kernel& kernel, std::uint64_t seed, Ledger& ledger, const Manners
       ledger_(ledger),
       manners_(manners),
       number_(number),
+      mirror_(number >= manners.servers),
       address_(address) {}
 
 Server::~Server() = default;
@@ -389,7 +400,7 @@ void Server::listen(Listener::Answer answer) {
 }
 
 void Server::vanish() {
-  ledger_.weather.servers_leave = true;
+  trouble();
   listener_.reset();
   for (const auto& peer : peers_) peer->vanish();
 }

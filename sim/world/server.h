@@ -1,5 +1,6 @@
-// Server: one scripted server with its connections. It checks every request that reaches it and
-// answers as the script of that attempt says; health checks it answers as its health is.
+// Server: one scripted server with its connections, of a backend or of the mirror. It checks every
+// request that reaches it and answers as the script of that attempt says; health checks it answers
+// as its health is.
 #pragma once
 
 #include <memory>
@@ -23,6 +24,8 @@ class Server {
   void listen(Listener::Answer answer);
   // Resets every connection and refuses new ones.
   void vanish();
+  // It refuses, resets or closes by itself. What a mirror does is no excuse for anything.
+  void trouble() { ledger_.weather.servers_leave = ledger_.weather.servers_leave || !mirror_; }
   // From now on every answer is complete, quick, small and polite.
   void behave() {
     manners_ = calmed(manners_);
@@ -50,6 +53,7 @@ class Server {
   bool well_ = false;  // Health checks pass, and it asks for all its share.
   std::uint64_t probes_ = 0;
   std::uint32_t number_;
+  bool mirror_;  // Copies come here, and nothing else.
   os::Address address_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Peer>> peers_;

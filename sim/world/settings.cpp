@@ -1,5 +1,6 @@
 #include "sim/world/settings.h"
 
+#include <optional>
 #include <string>
 
 namespace weir::sim {
@@ -46,16 +47,16 @@ void draw_timeouts(Prng& prng, config::Config& config) {
   }
 }
 
-// Some of the servers, one at least, with weights and tiers. Now and then one has another name, or
-// all names stand for other addresses, as after a change of theirs.
-void draw_servers(Prng& prng, config::Backend& into, std::uint32_t servers) {
+// Some of the `servers` from number `first` on, one at least, with weights and tiers. Now and then
+// one has another name, or all names stand for other addresses, as after a change of theirs.
+void draw_servers(Prng& prng, config::Backend& into, std::uint32_t first, std::uint32_t servers) {
   const std::uint64_t sure = prng.bounded(servers);
   const std::uint32_t moved = one_in(prng, 4) ? between(prng, 1, servers) : 0;
   const bool tiers = one_in(prng, 4);
   for (std::uint32_t i = 0; i < servers; ++i) {
     if (i != sure && one_in(prng, 4)) continue;
     config::Server server;
-    server.address = endpoint(server_ip((i + moved) % servers), kServerPort);
+    server.address = endpoint(server_ip(first + (i + moved) % servers), kServerPort);
     server.name = moved > 0 ? "moved-" + std::to_string(i) : server.address.text();
     if (one_in(prng, 8)) server.name = "renamed-" + std::to_string(i);
     server.weight = i == sure ? 1 : between(prng, 0, 3);
@@ -131,10 +132,10 @@ void draw_health(Prng& prng, config::Backend& into) {
                        (into.balance == config::Balance::least_load || one_in(prng, 3));
 }
 
-config::Backend backend(Prng& prng, const char* name, std::uint32_t servers) {
+config::Backend backend(Prng& prng, const char* name, std::uint32_t first, std::uint32_t servers) {
   config::Backend made;
   made.name = name;
-  draw_servers(prng, made, servers);
+  draw_servers(prng, made, first, servers);
   draw_balance(prng, made);
   if (!one_in(prng, 3)) draw_overload(prng, made);
   draw_failures(prng, made);
@@ -178,6 +179,18 @@ void draw_routes(Prng& prng, config::Config& config) {
   config.routes.push_back(all);
 }
 
+// One for all routes, or none. Behind the other backends, whose places reloads know.
+void draw_mirror(Prng& prng, config::Config& config, const Manners& manners) {
+  if (manners.mirrors == 0) return;
+  std::erase_if(config.backends, [](const auto& each) { return each.name == kMirrorName; });
+  std::optional<config::Mirror> mirror;
+  if (!one_in(prng, 5)) {
+    config.backends.push_back(backend(prng, kMirrorName, manners.servers, manners.mirrors));
+    mirror = {kMirrorName, one_in(prng, 3) ? between(prng, 0, 100) : 100};
+  }
+  for (config::Route& each : config.routes) each.mirror = mirror;
+}
+
 }  // namespace
 
 os::Address listener_address(bool side) {
@@ -192,20 +205,25 @@ std::string server_text(std::uint32_t number) {
   return endpoint(server_ip(number), kServerPort).text();
 }
 
-config::Config draw_config(Prng& prng, std::uint32_t servers) {
+config::Config draw_config(Prng& prng, const Manners& manners) {
   config::Config config;
   config.listeners = {listener(prng, "front", kFrontPort), listener(prng, "side", kSidePort)};
-  config.backends = {backend(prng, "app", servers), backend(prng, "other", servers)};
+  config.backends = {backend(prng, "app", 0, manners.servers),
+                     backend(prng, "other", 0, manners.servers)};
   draw_routes(prng, config);
+  draw_mirror(prng, config, manners);
   draw_timeouts(prng, config);
   return config;
 }
 
-config::Config draw_reload(Prng& prng, const config::Config& before, std::uint32_t servers) {
+config::Config draw_reload(Prng& prng, const config::Config& before, const Manners& manners) {
   config::Config config = before;
-  if (prng.bounded(2) == 0) config.backends[0] = backend(prng, "app", servers);
-  if (prng.bounded(2) == 0) config.backends[1] = backend(prng, "other", servers);
-  if (prng.bounded(3) == 0) draw_routes(prng, config);
+  if (prng.bounded(2) == 0) config.backends[0] = backend(prng, "app", 0, manners.servers);
+  if (prng.bounded(2) == 0) config.backends[1] = backend(prng, "other", 0, manners.servers);
+  if (prng.bounded(3) == 0) {
+    draw_routes(prng, config);
+    draw_mirror(prng, config, manners);
+  }
   if (prng.bounded(3) == 0) draw_timeouts(prng, config);
   return config;
 }

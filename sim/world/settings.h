@@ -15,6 +15,8 @@ inline constexpr std::uint16_t kFrontPort = 80;
 inline constexpr std::uint16_t kSidePort = 81;
 // What health checks ask for; requests of clients never do.
 inline constexpr const char* kProbePath = "/alive";
+// The backend that gets copies.
+inline constexpr const char* kMirrorName = "mirror";
 // No queue of a drawn configuration lets anybody wait longer.
 inline constexpr std::int64_t kQueueTimeoutMs = 10'000;
 
@@ -24,11 +26,12 @@ inline constexpr std::int64_t kQueueTimeoutMs = 10'000;
 // The same as configurations write it.
 [[nodiscard]] std::string server_text(std::uint32_t number);
 
-// Every generation has both listeners, a route for /r, and at least one server.
-[[nodiscard]] config::Config draw_config(Prng& prng, std::uint32_t servers);
+// Every generation has both listeners, a route for /r, and at least one server. The servers behind
+// the first `manners.servers` are the mirror's.
+[[nodiscard]] config::Config draw_config(Prng& prng, const Manners& manners);
 // Another configuration of the same listeners.
 [[nodiscard]] config::Config draw_reload(Prng& prng, const config::Config& before,
-                                         std::uint32_t servers);
+                                         const Manners& manners);
 // The same without what refuses requests by itself: rates, short queues and timeouts. The limits
 // stay.
 [[nodiscard]] config::Config calmed(const config::Config& before);

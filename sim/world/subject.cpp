@@ -17,6 +17,7 @@ constexpr std::uint64_t kDeadlineAheadMaxMs = 120'000;
 constexpr std::size_t kBlocksPerSession = 2;
 constexpr std::size_t kBlocksPerExchange = 3;
 constexpr std::size_t kBlocksPerServerConnection = 2;
+constexpr std::size_t kBlocksPerMirror = 1;  // Until it has a connection.
 
 }  // namespace
 
@@ -136,14 +137,15 @@ void Subject::check_queue(proxy::Worker& worker, Queue& queue) {
   const std::uint64_t taken = steps - std::exchange(queue.steps, steps);
   std::unordered_map<const loop::Source*, Queue::Waiting> now;
   worker.loop().for_each_queued([&](loop::Source& source) {
-    Queue::Waiting waiting{now.size(), 0};
+    Queue::Waiting waiting{now.size(), 0, now.size()};
     const auto before = queue.sources.find(&source);
     const bool waited = before != queue.sources.end() && before->second.place >= taken;
-    if (waited) waiting.turns = before->second.turns + 1;
+    if (waited) waiting = {now.size(), before->second.turns + 1, before->second.behind};
     now.emplace(&source, waiting);
   });
   for (const auto& [source, waiting] : now) {
-    check(waiting.turns <= kTurnsBesideQueue + now.size(), "what is queued runs soon",
+    const std::size_t ahead = std::max(now.size(), waiting.behind);
+    check(waiting.turns <= kTurnsBesideQueue + ahead, "what is queued runs soon",
           "a source of worker " + std::to_string(worker.index()) + " waits for " +
               std::to_string(waiting.turns) + " turns");
   }
@@ -153,9 +155,9 @@ void Subject::check_queue(proxy::Worker& worker, Queue& queue) {
 // After every turn of a worker.
 void Subject::check_turn(proxy::Worker& worker) {
   const proxy::Worker::Census census = worker.census();
-  const std::size_t most = census.sessions * kBlocksPerSession +
-                           census.exchanges * kBlocksPerExchange +
-                           census.server_connections * kBlocksPerServerConnection;
+  const std::size_t most =
+      census.sessions * kBlocksPerSession + census.exchanges * kBlocksPerExchange +
+      census.mirrors * kBlocksPerMirror + census.server_connections * kBlocksPerServerConnection;
   check(worker.buffers().leased() <= most, "buffers have users",
         std::to_string(worker.buffers().leased()) + " leased, at most " + std::to_string(most));
   // Who drains takes even those that are too many out of its queue.
@@ -168,16 +170,16 @@ void Subject::check_turn(proxy::Worker& worker) {
               std::to_string(listener->connections_max));
   }
   check_deadlines(worker);
-  check_redirections(worker, census.exchanges);
+  check_redirections(worker, census.exchanges + census.mirrors);
 }
 
-// A server's connection runs a session only while that has an exchange.
-void Subject::check_redirections(proxy::Worker& worker, std::size_t exchanges) {
+// A server's connection runs a session while that has an exchange, or a copy of a request.
+void Subject::check_redirections(proxy::Worker& worker, std::size_t users) {
   std::size_t redirected = 0;
   worker.loop().for_each_watched(
       [&](const loop::Source& source) { redirected += source.runs_instead() != nullptr ? 1 : 0; });
-  check(redirected <= exchanges, "only exchanges borrow connections",
-        std::to_string(redirected) + " of " + std::to_string(exchanges) + " exchanges");
+  check(redirected <= users, "only exchanges borrow connections",
+        std::to_string(redirected) + " of " + std::to_string(users) + " exchanges and copies");
 }
 
 // Every connection ends by itself if nothing happens.

@@ -61,7 +61,8 @@ class Subject final {
   struct Queue {
     struct Waiting {
       std::size_t place = 0;
-      std::size_t turns = 0;  // Since it ran or was queued.
+      std::size_t turns = 0;   // Since it ran or was queued.
+      std::size_t behind = 0;  // So many were before it then.
     };
     std::unordered_map<const loop::Source*, Waiting> sources;
     std::uint64_t steps = 0;  // Of all turns so far.
@@ -75,7 +76,7 @@ class Subject final {
   void check_turn(proxy::Worker& worker);
   static void check_queue(proxy::Worker& worker, Queue& queue);
   void check_deadlines(proxy::Worker& worker);
-  static void check_redirections(proxy::Worker& worker, std::size_t exchanges);
+  static void check_redirections(proxy::Worker& worker, std::size_t users);
 
   Kernel& kernel_;
   loop::Loop loop_;

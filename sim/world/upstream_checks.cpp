@@ -103,16 +103,19 @@ void UpstreamChecks::check_limit_of_all(const BackendPlan& plan) const {
             std::to_string(most));
 }
 
-// Only an exchange is in flight, and at one server.
+// Only an exchange is in flight, or a copy of a request, and at one server.
 void UpstreamChecks::check_counts() const {
   std::size_t exchanges = 0;
-  for (const proxy::Worker* worker : workers_.workers()) exchanges += worker->census().exchanges;
+  for (const proxy::Worker* worker : workers_.workers()) {
+    const proxy::Worker::Census census = worker->census();
+    exchanges += census.exchanges + census.mirrors;
+  }
   std::size_t in_flight = 0;
   for (const ServerState* server : publisher_.newest().servers()) {
     in_flight += server->in_flight.load();
   }
   check(in_flight <= exchanges, "only exchanges are in flight",
-        std::to_string(in_flight) + " of " + std::to_string(exchanges) + " exchanges");
+        std::to_string(in_flight) + " of " + std::to_string(exchanges) + " exchanges and copies");
 }
 
 // Somebody waits who could be served: a slot must have been lost on its way to the next in line.

@@ -49,6 +49,7 @@ void note_rules(Weather& weather, const config::Config& config) {
   }
   weather.rates = weather.rates || !config.limits.empty();
   for (const config::Backend& each : config.backends) {
+    if (each.name == kMirrorName) continue;  // Nobody waits for it.
     const bool server_limits = std::ranges::any_of(
         each.servers, [](const config::Server& server) { return server.limit.has_value(); });
     weather.limits = weather.limits || each.limit || each.server_limit || server_limits ||
@@ -95,7 +96,7 @@ void World::faults_on() {
 
 Report World::run() {
   make_servers();
-  config_ = draw_config(prng_, manners_.servers);
+  config_ = draw_config(prng_, manners_);
   const auto workers = static_cast<unsigned>(1 + prng_.bounded(4));
   const auto trigger = static_cast<loop::Trigger>(prng_.bounded(8) < 6 ? 0 : prng_.bounded(3));
   report_.workers = limits_.workers.value_or(workers);
@@ -169,7 +170,7 @@ std::string World::unfinished_clients() const {
 // --- Peers ---------------------------------------------------------------------------------------
 
 void World::make_servers() {
-  for (std::uint32_t i = 0; i < manners_.servers; ++i) {
+  for (std::uint32_t i = 0; i < manners_.servers + manners_.mirrors; ++i) {
     servers_.push_back(
         std::make_unique<Server>(kernel_, seed_, ledger_, manners_, i, server_address(i)));
     servers_.back()->listen(Listener::Answer::accept);
@@ -219,7 +220,7 @@ void World::schedule_event() {
 void World::reload() {
   kernel_.trace("reload");
   ++report_.reloads;
-  take(draw_reload(prng_, config_, manners_.servers));
+  take(draw_reload(prng_, config_, manners_));
 }
 
 void World::take(const config::Config& config) {
@@ -234,7 +235,7 @@ void World::server_trouble() {
   constexpr Answer kAnswers[] = {Answer::hold, Answer::refuse, Answer::ignore, Answer::unreachable};
   const std::uint64_t kind = prng_.bounded(std::size(kAnswers) + 2);
   kernel_.trace("trouble of a server", server.number(), kind);
-  ledger_.weather.servers_leave = true;
+  server.trouble();
   if (kind < std::size(kAnswers)) {
     server.listen(kAnswers[kind]);
   } else {
@@ -330,6 +331,7 @@ void World::check_nothing_kept(proxy::Worker& worker) {
   const std::string who = "worker " + std::to_string(worker.index());
   check(census.exchanges == 0 && worker.counters().requests_in_flight.read() == 0,
         "nothing is in flight", who);
+  check(census.mirrors == 0, "copies come to an end", who);
   check(census.server_connections == 0, "idle server connections go", who);
   check(census.snapshots == 1, "old snapshots go", who);
   check(worker.buffers().leased() == 0, "idle clients hold no buffer",
@@ -366,6 +368,7 @@ void World::check_counters() {
   std::uint64_t requests = 0;
   std::uint64_t dropped = 0;
   std::uint64_t responses = 0;
+  std::uint64_t copies = 0;
   for (proxy::Worker* worker : subject_->workers()) {
     const proxy::WorkerCounters& counters = worker->counters();
     for (const Counter& counter : counters.closes) closes += counter.read();
@@ -373,6 +376,7 @@ void World::check_counters() {
         counters.closes[static_cast<std::size_t>(proxy::CloseReason::crowded)].read();
     for (const Counter& counter : counters.responses) responses += counter.read();
     requests += counters.requests.read();
+    copies += counters.mirrored.read();
     dropped += counters.log_lines_dropped.read();
     check(worker->buffers().leased() == 0, "no buffer outlives its user", "");
   }
@@ -389,6 +393,8 @@ void World::check_counters() {
         std::to_string(accepted) + " accepted, " + std::to_string(closes) + " closed");
   check(responses == requests, "every request has an outcome",
         std::to_string(requests) + " requests, " + std::to_string(responses) + " outcomes");
+  check(ledger_.totals.copies <= copies, "every copy is counted",
+        std::to_string(ledger_.totals.copies) + " arrived of " + std::to_string(copies));
   check(log_lines_ + dropped == requests, "one log line per request",
         std::to_string(requests) + " requests, " + std::to_string(log_lines_) + " lines");
 }
