@@ -1,6 +1,6 @@
 // Connection: one socket with what is read from it and not yet used, and what is to be written.
 //
-// Base of the downstream (proxy::HttpSession) and the upstream side (upstream::ServerConnection).
+// Base of the downstream (proxy::Session) and the upstream side (upstream::ServerConnection).
 // Its calls do the I/O, keep the latches right (loop/readiness.h) and count bytes; they decide
 // nothing. Owned by a slab of its worker, freed only by reap.
 #pragma once

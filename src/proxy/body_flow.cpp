@@ -127,12 +127,21 @@ BodyFlow::Status BodyFlow::take(net::Connection& from, net::Connection& to) {
   Status status = chunked_out_ ? make_room(to, http::kChunkOverheadMax) : Status::working;
   if (status != Status::working) return status;
   os::IoResult result{os::IoStatus::again, 0};
-  if (from.ready.may_receive()) result = splice_.take(from, spliceable());
+  if (source_failure_ != os::IoStatus::done) {
+    result.status = source_failure_;
+  } else if (from.ready.may_receive()) {
+    result = splice_.take(from, spliceable());
+  }
   if (result.status == os::IoStatus::done) {
     from.in.release();
     taken(result.bytes, to.out);
     return Status::working;
   }
+  // An error is told once, and what is to be sent first may have to wait.
+  const bool over = result.status != os::IoStatus::again &&
+                    result.status != os::IoStatus::unsupported &&
+                    result.status != os::IoStatus::no_memory;
+  if (over) source_failure_ = result.status;
   status = flush(to, Status::working);
   if (status != Status::working) return status;
   return result.status == os::IoStatus::unsupported ? fill(from) : without_input(result.status);

@@ -52,8 +52,8 @@ class BodyFlow {
   // The source's connection was reset, and a send has taken the error away that a receive would
   // have met: a body that lasts to the end of its connection is cut short there.
   void distrust_end() { end_trusted_ = false; }
-  // Why the sink failed.
-  [[nodiscard]] bool sink_was_reset() const { return sink_status_ == os::IoStatus::reset; }
+  // How the sink failed: anything but EPIPE, which follows an end in order.
+  [[nodiscard]] bool sink_was_reset() const { return sink_status_ != os::IoStatus::broken_pipe; }
 
   // Large pieces may go through pipes; both connections are plain sockets.
   void splice_through(net::PipePool& pipes) { splice_.begin(pipes); }
@@ -116,6 +116,7 @@ class BodyFlow {
   bool progressed_ = false;
   bool end_trusted_ = true;
   os::IoStatus sink_status_ = os::IoStatus::done;
+  os::IoStatus source_failure_ = os::IoStatus::done;  // Or its end; `done`: not yet.
   http::ParseError error_ = http::ParseError::none;
   std::uint64_t left_ = 0;
   std::size_t pending_ = 0;  // Decoded, unsent bytes at the front of from.in.

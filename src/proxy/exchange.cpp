@@ -88,8 +88,7 @@ Exchange::Outcome Exchange::expire() {
   const bool request_is_due = request_deadline_ms() <= now_ms();
   if (!request_is_due) {
     if (core_.response() == ResponseState::tunnel) {
-      note_error(refusal(ProxyError::tunnel_idle_timeout));
-      tunnel_end(CloseReason::idle_timeout);
+      tunnel_expired();
     } else if (response_stall_.client) {
       client_lost(ProxyError::client_write_timeout);
     } else {
@@ -134,6 +133,7 @@ Exchange::Outcome Exchange::expire() {
 }
 
 void Exchange::abandon(ProxyError error) {
+  if (core_.response() == ResponseState::tunnel) tunnel_cut();
   client_lost(error);
   count_and_log();
   attempt_end();

@@ -163,6 +163,8 @@ class Exchange {
   Progress answer_connect();
   void tunnel_begin();
   Progress relay_tunnel();
+  void tunnel_expired();
+  void tunnel_cut();
   void tunnel_end(CloseReason reason);
 
   // exchange.cpp

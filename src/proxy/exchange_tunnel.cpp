@@ -47,17 +47,33 @@ Exchange::Progress Exchange::relay_tunnel() {
     case Relay::Outcome::again: return Progress::budget;
     case Relay::Outcome::finished: tunnel_end(CloseReason::relay_finished); break;
     case Relay::Outcome::client_broken:
-      os::close_with_reset(attempt_.connection->fd);
+      tunnel_cut();
       client_lost(ProxyError::client_closed);
       break;
     case Relay::Outcome::server_broken:
       break_response(refusal(ProxyError::upstream_reset));
       close_reason_ = CloseReason::server_broken;
       break;
-    case Relay::Outcome::no_buffer: break_response(refusal(ProxyError::buffers_exhausted)); break;
+    case Relay::Outcome::no_buffer:
+      tunnel_cut();
+      break_response(refusal(ProxyError::buffers_exhausted));
+      break;
   }
   return Progress::moved;
 }
+
+void Exchange::tunnel_expired() {
+  if (tunnel_->relay.holding()) {
+    tunnel_cut();
+    break_response(refusal(ProxyError::tunnel_idle_timeout));
+    return;
+  }
+  note_error(refusal(ProxyError::tunnel_idle_timeout));
+  tunnel_end(CloseReason::idle_timeout);
+}
+
+// The server must not take this for the client's end.
+void Exchange::tunnel_cut() { os::close_with_reset(attempt_.connection->fd); }
 
 void Exchange::tunnel_end(CloseReason reason) {
   close_reason_ = reason;

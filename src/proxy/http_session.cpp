@@ -191,7 +191,10 @@ void HttpSession::abort(CloseReason reason) {
   if (state_ == State::closed) return;
   const bool memory = reason == CloseReason::no_memory;
   const ProxyError error = memory ? ProxyError::buffers_exhausted : ProxyError::shutting_down;
-  if (state_ == State::exchanging) exchange_->abandon(error);
+  if (state_ == State::exchanging) {
+    exchange_->abandon(error);
+    if (exchange_->ends_by_close()) os::close_with_reset(fd);
+  }
   close_begin(reason);
 }
 

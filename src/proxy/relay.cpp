@@ -18,12 +18,12 @@ void Relay::begin(net::Connection& client, net::Connection& server, net::PipePoo
 Relay::Outcome Relay::step(std::uint64_t now_ms) {
   const Status up = to_server_.step();
   if (up == Status::sink_broken) {
-    server_broken_ = to_server_.sink_reset;
+    server_broken_ = to_client_.source_reset = to_server_.sink_reset;
     to_server_.give_up();
   }
   const Status down = to_client_.step();
   if (down == Status::sink_broken) {
-    client_broken_ = to_client_.sink_reset;
+    client_broken_ = to_server_.source_reset = to_client_.sink_reset;
     to_client_.give_up();
   }
   if (to_server_.progressed || to_client_.progressed) quiet_since_ms_ = now_ms;
@@ -57,8 +57,10 @@ std::uint64_t Relay::patience_ms(std::uint64_t idle_timeout_ms) const {
   return left_behind ? std::min(kLeftBehindMs, idle_timeout_ms) : idle_timeout_ms;
 }
 
-bool Relay::Direction::left_behind() const {
-  return from->ready.error() && (!from->in.empty() || flow.held() > 0);
+bool Relay::Direction::left_behind() const { return from->ready.error() && holding(); }
+
+bool Relay::Direction::holding() const {
+  return !from->in.empty() || !to->out.empty() || flow.held() > 0;
 }
 
 void Relay::Direction::enter(State next) {
@@ -77,7 +79,7 @@ Relay::Status Relay::Direction::step() {
     Status status = send();
     if (status == Status::moved_on) {
       if (state == State::draining) {
-        os::shutdown_send(to->fd);
+        if (!source_reset) os::shutdown_send(to->fd);
         enter(State::shut);
         break;
       }
@@ -94,10 +96,12 @@ Relay::Status Relay::Direction::step() {
 // What was received, behind what the owner left to be sent.
 Relay::Status Relay::Direction::send() {
   while (!from->in.empty() || !to->out.empty()) {
+    // A send would take the error away from the receive that tells it from an end.
+    if (to->ready.error()) return Status::sink_broken;
     const os::IoResult result = to->flush(from->in.readable());
     if (result.status == os::IoStatus::again) return Status::blocked_output;
     if (result.status != os::IoStatus::done) {
-      sink_reset = result.status == os::IoStatus::reset;
+      sink_reset = result.status != os::IoStatus::broken_pipe;
       return Status::sink_broken;
     }
     from->in.consume(result.bytes);
@@ -124,6 +128,7 @@ Relay::Status Relay::Direction::receive() {
 }
 
 Relay::Status Relay::Direction::splice() {
+  if (to->ready.error()) return Status::sink_broken;
   std::uint64_t left = UINT64_MAX;
   const SpliceFlow::Status status = flow.pump(*from, *to, left);
   bytes += UINT64_MAX - left;
@@ -136,11 +141,11 @@ Relay::Status Relay::Direction::splice() {
     case SpliceFlow::Status::source_ended: enter(State::draining); return Status::moved_on;
     case SpliceFlow::Status::source_failed: return Status::source_broken;
     case SpliceFlow::Status::sink_failed:
-      sink_reset = flow.sink_status() == os::IoStatus::reset;
+      sink_reset = flow.sink_status() != os::IoStatus::broken_pipe;
       return Status::sink_broken;
     case SpliceFlow::Status::complete: break;
   }
-  CHECK(status != SpliceFlow::Status::complete, "a relay has no length");
+  CHECK(false, "a relay has no length");
   return Status::need_input;
 }
 

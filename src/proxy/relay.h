@@ -33,8 +33,9 @@ class Relay {
     server_broken,  // The other way round.
     no_buffer,      // The pool is exhausted.
   };
+  // The deadline is the owner's.
   enum class State : std::uint8_t {
-    open,      // Bytes are read and written. All three: the deadline is the owner's.
+    open,      // Bytes are read and written.
     draining,  // The source has ended; what is left is written.
     shut,      // The sink was told, or takes no more.
   };
@@ -54,6 +55,8 @@ class Relay {
   // How long that may be. Short for what a side has left behind that was reset since, when the
   // other does not take it.
   [[nodiscard]] std::uint64_t patience_ms(std::uint64_t idle_timeout_ms) const;
+  // Bytes are on their way that have not been given to the kernel.
+  [[nodiscard]] bool holding() const { return to_server_.holding() || to_client_.holding(); }
   [[nodiscard]] bool bulk() const { return to_server_.bulk || to_client_.bulk; }
   // Bytes on their way to the other side, or there.
   [[nodiscard]] std::uint64_t from_client() const { return to_server_.bytes; }
@@ -76,6 +79,7 @@ class Relay {
     [[nodiscard]] Status receive();
     [[nodiscard]] Status splice();
     [[nodiscard]] bool left_behind() const;
+    [[nodiscard]] bool holding() const;
     void enter(State next);
     void give_up();
     void rest();
@@ -90,6 +94,7 @@ class Relay {
     bool held = false;
     bool progressed = false;
     bool sink_reset = false;
+    bool source_reset = false;  // Its end is none: a reset follows, instead of FIN.
   };
 
   [[nodiscard]] Outcome conclude(Status up, Status down) const;

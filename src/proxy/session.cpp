@@ -11,6 +11,9 @@ namespace {
 
 using Family = wire::ProxyAddress::Family;
 
+// What begins a connection is read into one block, and so is what a header adds to a request.
+static_assert(wire::kProxyV2BytesMax < net::kBlockBytes);
+
 os::Peer to_peer(const wire::ProxyAddress& address) {
   os::Peer peer;
   peer.ip = address.ip;

@@ -10,6 +10,9 @@
 #include "proxy/worker.h"
 
 namespace weir::proxy {
+
+static_assert(wire::kClientHelloMax + 8 < net::kBlockBytes, "a hello is read into one block");
+
 TcpSession::TcpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer)
     : Session(worker, listener, std::move(socket), peer),
       choice_(worker.tickets(), worker.loop(), *this),
@@ -78,6 +81,7 @@ void TcpSession::expire() {
           break;
         }
         error_ = ProxyError::tunnel_idle_timeout;
+        if (relay_.holding()) cut();
         close(CloseReason::idle_timeout);
         break;
       case State::closed: break;
@@ -238,7 +242,7 @@ void TcpSession::connected() {
     os::keep_alive(attempt_.connection->fd, plan_->tcp_keepalive_s);
   }
   if (plan_->send_proxy != 0 && !write_proxy_header(plan_->send_proxy, attempt_.connection->out)) {
-    return refuse(ProxyError::buffers_exhausted);
+    return give_up(ProxyError::buffers_exhausted);
   }
   worker().counters().relays.add();
   worker().counters().relays_open.add();
@@ -293,7 +297,12 @@ void TcpSession::not_pending() {
 
 // Somebody who may not send a PROXY header might begin with one. True: that was it.
 bool TcpSession::suspected() {
-  if (!to_be_greeted() || greet() != Greeting::untrusted) return false;
+  if (!to_be_greeted()) return false;
+  const bool silent = in.empty();
+  const Greeting greeting = greet();
+  if (greeting == Greeting::left) stop_greeting();
+  if (silent && !in.empty()) begin_idle();  // It has as long as if it had come just now.
+  if (greeting != Greeting::untrusted) return false;
   refuse(ProxyError::untrusted_proxy_header);
   return true;
 }
@@ -317,7 +326,10 @@ TcpSession::Progress TcpSession::relay_step() {
       error_ = ProxyError::upstream_reset;
       close(CloseReason::server_broken);
       break;
-    case Relay::Outcome::no_buffer: refuse(ProxyError::buffers_exhausted); break;
+    case Relay::Outcome::no_buffer:
+      cut();
+      refuse(ProxyError::buffers_exhausted);
+      break;
   }
   return Progress::moved;
 }
@@ -346,8 +358,15 @@ void TcpSession::abort(CloseReason reason) {
   if (state_ == State::seeking || state_ == State::relaying) {
     error_ = reason == CloseReason::no_memory ? ProxyError::buffers_exhausted
                                               : ProxyError::shutting_down;
+    cut();
   }
   close(reason);
+}
+
+// What weir ends itself must look so to both sides.
+void TcpSession::cut() {
+  os::close_with_reset(fd);
+  if (attempt_.connection != nullptr) os::close_with_reset(attempt_.connection->fd);
 }
 
 void TcpSession::refuse(ProxyError error) {

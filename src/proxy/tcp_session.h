@@ -76,7 +76,6 @@ class TcpSession final : public Session {
   [[nodiscard]] Progress seek();
   [[nodiscard]] bool choose();
   void connect();
-  void adopt(upstream::ServerConnection& connection, bool connected);
   void connected();
   void connect_failed(os::IoStatus status);
   void give_up(ProxyError error);
@@ -88,6 +87,7 @@ class TcpSession final : public Session {
   [[nodiscard]] Progress relay_step();
 
   [[nodiscard]] std::uint64_t deadline_ms() const;
+  void cut();
   void refuse(ProxyError error);
   void turn_away(ProxyError error);
   void close(CloseReason reason);

@@ -9,10 +9,6 @@ ServerPool::ServerPool(ServerState& state, UpstreamResources resources)
 
 ServerPool::~ServerPool() { CHECK(connections_ == 0, "server pool destroyed with connections"); }
 
-ConnectionOwner::~ConnectionOwner() {
-  while (ServerConnection* connection = idle_.front()) connection->server().close(*connection);
-}
-
 // Of nobody's it is the first, unless a reload has just changed what the server is told.
 ServerConnection* ServerPool::idle_of(ConnectionOwner* owner) {
   ServerConnection* found = nullptr;

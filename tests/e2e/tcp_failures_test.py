@@ -331,7 +331,7 @@ class Stopping(RelayCase):
         client = self.client(weir)
         self.assertEqual(client.reader.exact(1), b"+")
         weir.signal(signal.SIGTERM)
-        self.assertTrue(client.gone())
+        self.was_reset(client)
         self.ended(server.connections[0])
         self.assertEqual(weir.wait(), 0)
         self.assertEqual(self.line()["error"], "shutting_down")
@@ -354,7 +354,7 @@ class Stopping(RelayCase):
         self.assertEqual(client.reader.exact(1), b"+")
         self.stop(weir)
         weir.signal(signal.SIGTERM)
-        self.assertTrue(client.gone())
+        self.was_reset(client)
         self.assertEqual(weir.wait(), 0)
 
 

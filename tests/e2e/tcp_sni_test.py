@@ -269,8 +269,9 @@ class Waiting(SniCase):
     def test_reset_within_the_hello(self):
         weir = self.sni(client_head="60s")
         self.client(weir).send(hello("shop.example")[:50]).reset()
+        wait_until(lambda: weir.metric("weir_connection_closes_total", reason="client_gone") == 1,
+                   10, "the end of the connection")
         wait_until(lambda: not self.held(weir), 10, "weir at rest")
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="client_gone"), 1)
 
     def test_stop_during_the_hello(self):
         """A hello that is on its way when weir is told to stop still gets its server; who says

@@ -404,6 +404,33 @@ TEST_P(BodyFlowSplice, AResetSourceHasFailed) {
   EXPECT_TRUE(arrived() == body.substr(0, 60'000));
 }
 
+// The error is told once. What the sink has to get before it is blocked, and the end that the
+// kernel tells from then on is none.
+TEST_P(BodyFlowSplice, AResetThatABlockedSinkHidStaysAFailure) {
+  if (!GetParam()) GTEST_SKIP() << "a unix socket that is reset has no error";
+  const std::string body = pattern(60'000);
+  begin({Kind::until_close, 0}, true);
+  ASSERT_EQ(os::send(from->far(), body).bytes, body.size());
+  ASSERT_TRUE(turning.turn_until([&] {
+    return flow.pump(*from, *to) == Status::need_input && flow.body_bytes() == body.size();
+  }));
+  const std::string filling(1 << 20, 'x');
+  while (os::send(to->fd, filling).status == os::IoStatus::done) {
+  }
+  ASSERT_TRUE(to->out.lease(pool));
+  to->out.append("the end of a chunk");
+  os::close_with_reset(from->far());
+  from->peer_leaves();
+  to->ready.latch(os::kWritable);
+  ASSERT_EQ(flow.pump(*from, *to), Status::blocked_output);
+  EXPECT_TRUE(os::test::eventually([&] {
+    (void)to->peer_reads();
+    to->ready.latch(os::kWritable);
+    return flow.pump(*from, *to) != Status::blocked_output;
+  }));
+  EXPECT_EQ(flow.pump(*from, *to), Status::source_failed);
+}
+
 TEST_P(BodyFlowSplice, ASinkThatIsGoneHasFailed) {
   const std::string body = pattern(kBodyBytes);
   begin({Kind::length, body.size()}, false);
