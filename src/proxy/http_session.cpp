@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "proxy/access_log.h"
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
 
@@ -71,6 +72,9 @@ void HttpSession::greeting_expired() {
 // Without a word: nobody knows yet what is spoken here.
 void HttpSession::refuse(ProxyError error) {
   worker().counters().errors[refusal(error).index].add();
+  LoggedOutcome outcome;
+  outcome.error = refusal(error).word;
+  log_connection(idle_since_ms() * 1000, {}, outcome);
   close_begin(CloseReason::refused);
 }
 

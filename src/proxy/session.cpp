@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/access_log.h"
 #include "proxy/networks.h"
 #include "proxy/worker.h"
 #include "wire/proxy_protocol.h"
@@ -58,6 +59,29 @@ bool Session::ensure_watched() {
   if (watched() || loop().watch(*this)) return true;
   abort(CloseReason::no_memory);
   return false;
+}
+
+std::string_view Session::broken_rule() const {
+  return broken_rule_ == wire::ProxyError::none ? std::string_view{} : to_string(broken_rule_);
+}
+
+void Session::log_connection(std::uint64_t started_us, std::string_view server_name,
+                             LoggedOutcome& outcome) {
+  net::Buffer line;
+  if (worker_.access_log() == nullptr || !line.lease(buffers())) return;
+  char client_text[os::Peer::kTextMax];
+  LoggedConnection logged;
+  outcome.duration_us = now_us() - started_us;
+  logged.wall_clock_ns = os::wall_clock_ns() - outcome.duration_us * 1000;
+  logged.client = peer_.text(client_text);
+  logged.client_port = peer_.port;
+  logged.listener = worker_.listener_state(listener_).name;
+  logged.server_name = server_name;
+  proxy::log_connection(line, logged);
+  outcome.http = false;
+  outcome.rule = broken_rule();
+  log_outcome(line, outcome);
+  if (!worker_.access_log()->push(line.readable())) worker_.counters().log_lines_dropped.add();
 }
 
 bool Session::linger_begin() {
@@ -121,7 +145,9 @@ Session::Greeting Session::read_greeting() {
   wire::ProxyHeader header;
   const wire::ProxyParse parsed = wire::parse_proxy_header(in.readable(), header);
   if (parsed.status == Status::need_more) return Greeting::waiting;
-  return parsed.status == Status::complete ? introduced(header, parsed.size) : Greeting::bad;
+  if (parsed.status == Status::complete) return introduced(header, parsed.size);
+  broken_rule_ = parsed.error;
+  return Greeting::bad;
 }
 
 Session::Greeting Session::suspect_greeting() {

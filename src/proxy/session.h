@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/intrusive_list.h"
 #include "net/connection.h"
 #include "proxy/counters.h"
 #include "upstream/connection_owner.h"
+#include "wire/proxy_error.h"
 
 namespace weir::wire {
 struct ProxyHeader;
@@ -21,6 +23,7 @@ namespace weir::proxy {
 
 class Worker;
 struct ListenerPlan;
+struct LoggedOutcome;
 struct SessionTag;
 
 // What the PROXY header of a connection said besides who the client is.
@@ -74,6 +77,11 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   [[nodiscard]] bool owes_greeting() const;
   // For a PROXY header, and for a ClientHello.
   [[nodiscard]] std::uint64_t greeting_patience_ms() const;
+  // Of a bad one: which rule it broke. Empty when it is no header at all.
+  [[nodiscard]] std::string_view broken_rule() const;
+  // One line for a connection without a request, that began at `started_us` on the loop's clock.
+  void log_connection(std::uint64_t started_us, std::string_view server_name,
+                      LoggedOutcome& outcome);
   // What has come so slowly is no header.
   void stop_greeting() { to_be_greeted_ = false; }
   // Reads it. Who sends one is the client's proxy; who it names is the client from then on.
@@ -113,6 +121,7 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   std::uint64_t idle_since_ms_;  // Accepted, or the last answer's end.
   bool steady_ = false;
   bool to_be_greeted_;
+  wire::ProxyError broken_rule_{};                               // `none`.
   std::unique_ptr<upstream::ConnectionOwner> connection_owner_;  // Once asked for.
   std::unique_ptr<const Introduction> introduction_;             // Null without a PROXY header.
 };

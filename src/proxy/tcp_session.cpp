@@ -16,8 +16,7 @@ static_assert(wire::kClientHelloMax + 8 < net::kBlockBytes, "a hello is read int
 TcpSession::TcpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer)
     : Session(worker, listener, std::move(socket), peer),
       choice_(worker.tickets(), worker.loop(), *this),
-      started_wall_ns_(worker.access_log() != nullptr ? os::wall_clock_ns() : 0),
-      started_us_(worker.loop().now_ns() / 1000),
+      accepted_us_(worker.loop().now_ns() / 1000),
       state_(State::greeting) {}
 
 TcpSession::~TcpSession() { CHECK(state_ == State::closed, to_string(state_)); }
@@ -406,30 +405,17 @@ void TcpSession::attempt_end() {
 
 void TcpSession::count_and_log() {
   if (error_ != ProxyError::none) worker().counters().errors[refusal(error_).index].add();
-  net::Buffer line;
-  if (worker().access_log() == nullptr || !line.lease(worker().buffers())) return;
-  char client_text[os::Peer::kTextMax];
-  LoggedConnection logged;
-  logged.wall_clock_ns = started_wall_ns_;
-  logged.client = peer().text(client_text);
-  logged.client_port = peer().port;
-  logged.listener = worker().listener_state(listener()).name;
-  logged.server_name = server_name_.view();
-  log_connection(line, logged);
   LoggedOutcome outcome;
-  outcome.http = false;
   outcome.error = refusal(error_).word;
   if (route_ != nullptr) outcome.route = route_->label;
   if (plan_ != nullptr) outcome.backend = plan_->name;
   if (server_ != nullptr) outcome.server = server_->name();
-  outcome.duration_us = now_us() - started_us_;
   outcome.queue_us = choice_.waited_us();
   outcome.connect_us = connect_us_;
   outcome.bytes_received = relay_.from_client();
   outcome.bytes_sent = relay_.from_server();
   outcome.attempts = attempts_;
-  log_outcome(line, outcome);
-  if (!worker().access_log()->push(line.readable())) worker().counters().log_lines_dropped.add();
+  log_connection(accepted_us_, server_name_.view(), outcome);
 }
 
 void TcpSession::reap() { worker().destroy_session(*this); }

@@ -111,8 +111,7 @@ class TcpSession final : public Session {
   // The beginning and the end.
   wire::ClientHelloPeek peek_;
   wire::ServerName server_name_;
-  std::uint64_t started_wall_ns_;
-  std::uint64_t started_us_;
+  std::uint64_t accepted_us_;
   std::uint64_t connect_us_ = 0;
   const upstream::ServerState* server_ = nullptr;  // Asked last.
   std::uint64_t linger_deadline_ms_ = 0;
