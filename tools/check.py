@@ -10,7 +10,6 @@ group becomes a child of this process (subreaper) and is killed after the step.
 """
 
 import argparse
-import concurrent.futures
 import ctypes
 import fcntl
 import os
@@ -29,8 +28,6 @@ SHOWN_LINES_MAX = 150
 PR_SET_CHILD_SUBREAPER = 36
 
 THREADS = re.compile(r"#include <(?:thread|future)>|start_thread")
-SLOW_LAYERS = ("http", "proxy", "balance", "config", "control", "loop")
-UNIT_JOBS = 2
 FORMATTED_FOLDERS = ("src", "sim", "tests", "fuzz", "bench")
 
 
@@ -177,27 +174,16 @@ class Flavour:
         return layers
 
     def step_unit(self, log: Log) -> Outcome:
-        """Two layers side by side, the slowest first; the log has them one after the other."""
-        layers = sorted(self.layers(), key=lambda layer: layer not in SLOW_LAYERS)
         passed = failed = 0
-        with concurrent.futures.ThreadPoolExecutor(UNIT_JOBS) as pool:
-            for outcome, text in pool.map(self.run_layer, layers):
-                log.write(text)
-                passed, failed = passed + outcome.passed, failed + outcome.failed
+        for layer in self.layers():
+            binary = str(self.folder / f"unit_{layer}")
+            success, output = log.capture([*self.prefix, binary], 300, self.env)
+            good, bad = count_gtest(output)
+            if not success and bad == 0:
+                log.write(f"*** unit_{layer} failed outside of its tests\n")
+                bad = 1
+            passed, failed = passed + good, failed + bad
         return self.with_reports(log, passed, failed)
-
-    def run_layer(self, layer: str) -> tuple[Outcome, str]:
-        log = Log(f"{self.preset}-unit_{layer}")
-        binary = str(self.folder / f"unit_{layer}")
-        success, output = log.capture([*self.prefix, binary], 300, self.env)
-        passed, failed = count_gtest(output)
-        if not success and failed == 0:
-            log.write(f"*** unit_{layer} failed outside of its tests\n")
-            failed = 1
-        log.file.close()
-        text = log.path.read_text(errors="replace")
-        log.path.unlink()
-        return Outcome(passed, failed), text
 
     def step_e2e(self, log: Log) -> Outcome:
         # More than there are processors: most of them wait, most of the time.
