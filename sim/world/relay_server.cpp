@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "sim/world/checkers.h"
+#include "sim/world/relays.h"
 
 namespace weir::sim {
 
@@ -148,7 +149,11 @@ void RelayServer::Peer::bind(RelayClientRecord& client) {
       unread_.empty() && client.script.introduction == RelayScript::Introduction::spoofed;
   check(client.begun_ns != 0 && (silent || !client.script.refused()),
         "who is refused reaches no server", who);
-  check(server_.group_of(client.script) == server_.group_, "relays go where they are to go", who);
+  // A name that has not come in time is none.
+  const bool late = kernel().now_ns() - client.begun_ns >= kClientHeadMinNs &&
+                    server_.manners_.default_backend && server_.group_ == RelayGroup::any;
+  check(late || server_.group_of(client.script) == server_.group_, "relays go where they are to go",
+        who);
   RelayGuest& mine = guest();
   check(!mine.client || *mine.client == number, "a server's connection has one client", who);
   mine.client = number;

@@ -104,8 +104,9 @@ void Relays::redraw() {
     backends_.push_back(backend(kBackends[i], static_cast<RelayGroup>(i)));
   }
   constexpr auto kIdleMs = static_cast<std::int64_t>(kTunnelIdleMinNs / kMillisecond);
+  constexpr auto kHeadMs = static_cast<std::int64_t>(kClientHeadMinNs / kMillisecond);
   tunnel_idle_ = between_ms(prng_, kIdleMs, 2 * kIdleMs);
-  client_head_ = between_ms(prng_, 5'000, 20'000);
+  client_head_ = between_ms(prng_, kHeadMs, 4 * kHeadMs);
 }
 
 void Relays::note_rules() {

@@ -25,6 +25,8 @@ inline constexpr const char* kRelayName = "relay";    // The TCP listener.
 inline constexpr const char* kTunnelName = "tunnel";  // The HTTP listener for tunnels.
 // No relay is given up sooner for being silent.
 inline constexpr std::uint64_t kTunnelIdleMinNs = 20 * kSecond;
+// No PROXY header or server name is waited for less.
+inline constexpr std::uint64_t kClientHeadMinNs = 5 * kSecond;
 
 [[nodiscard]] os::Address relay_listener(bool tunnel);
 // Where those come from who may send PROXY headers; its port is any.
