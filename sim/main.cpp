@@ -27,7 +27,7 @@ constexpr const char* kHelp =
     "  --trace            the last lines of the trace of each run\n"
     "  --no-shrink        report a failure as it is\n"
     "limits, which a shrunk failure prints:\n"
-    "  --clients 1,2,3  --requests N  --servers N  --workers N  --steps N\n"
+    "  --clients 1,2,3  --relays 1,2,3  --requests N  --servers N  --workers N  --steps N\n"
     "  --only-faults a,b,c (or none)  --no-events\n";
 
 constexpr std::uint64_t kCheckSeeds = 1'400;
@@ -65,9 +65,9 @@ bool set_range(Arguments& into, std::string_view text) {
          set_number(into.last, text.substr(dots + 2));
 }
 
-bool set_clients(Limits& limits, std::string_view text) {
-  limits.clients = numbers_from_text(text);
-  return limits.clients.has_value();
+bool set_list(std::optional<std::vector<std::uint32_t>>& into, std::string_view text) {
+  into = numbers_from_text(text);
+  return into.has_value();
 }
 
 bool set_faults(Limits& limits, std::string_view text) {
@@ -95,7 +95,8 @@ bool set_value(Arguments& into, std::string_view name, std::string_view value) {
   if (name == "--workers") return set_number(limits.workers.emplace(), value);
   if (name == "--requests") return set_number(limits.requests_max, value);
   if (name == "--servers") return set_number(limits.servers_max, value) && limits.servers_max > 0;
-  if (name == "--clients") return set_clients(limits, value);
+  if (name == "--clients") return set_list(limits.clients, value);
+  if (name == "--relays") return set_list(limits.relays, value);
   if (name == "--only-faults") return set_faults(limits, value);
   if (name == "--file") return !(into.file = value).empty();
   return false;

@@ -123,7 +123,8 @@ class Excuse {
   const ClientScript& client_;
 };
 
-// The value of "key": in a line of the access log, without quotes.
+}  // namespace
+
 std::string_view value_of(std::string_view line, std::string_view key) {
   const std::string wanted = "\"" + std::string(key) + "\":";
   const std::size_t at = line.find(wanted);
@@ -135,8 +136,6 @@ std::string_view value_of(std::string_view line, std::string_view key) {
   }
   return rest.substr(0, rest.find_first_of(",}"));
 }
-
-}  // namespace
 
 void fail(std::string_view checker, const std::string& what) {
   std::fprintf(stderr, "FAIL %.*s: %s\n", static_cast<int>(checker.size()), checker.data(),

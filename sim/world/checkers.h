@@ -48,6 +48,9 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
 // arrived. Who closes on his own account waits for a client that still sends (RFC 9112 9.6).
 void check_reset(const Ledger& ledger, const Request& request, std::uint64_t now_ns);
 
+// The value of "key": in a line of the access log, without quotes; empty without one.
+[[nodiscard]] std::string_view value_of(std::string_view line, std::string_view key);
+
 // Whose line of the access log this is; empty when its head was never understood.
 [[nodiscard]] std::optional<RequestId> id_of_log_line(std::string_view line);
 

@@ -82,7 +82,10 @@ struct Totals {
   std::uint64_t probes = 0;
   std::uint64_t ejections = 0;  // For answers.
   std::uint64_t downs = 0;      // Verdicts of health checks.
-  std::uint64_t copies = 0;     // Heads of copies that have reached a mirror's server.
+  std::uint64_t relays = 0;     // Connections that are to be relayed, or to become so.
+  std::uint64_t relayed = 0;    // That were.
+  std::uint64_t relayed_bytes = 0;
+  std::uint64_t copies = 0;  // Heads of copies that have reached a mirror's server.
 };
 
 class Ledger {

@@ -23,19 +23,26 @@ std::string join(const std::vector<std::string>& parts) {
   return text.empty() ? "none" : text;
 }
 
+std::string join(const std::vector<std::uint32_t>& numbers) {
+  std::vector<std::string> parts;
+  for (const std::uint32_t number : numbers) parts.push_back(std::to_string(number));
+  return join(parts);
+}
+
 }  // namespace
 
 bool Limits::client_comes(std::uint32_t number) const {
   return !clients || std::find(clients->begin(), clients->end(), number) != clients->end();
 }
 
+bool Limits::relay_comes(std::uint32_t number) const {
+  return !relays || std::find(relays->begin(), relays->end(), number) != relays->end();
+}
+
 std::string Limits::arguments() const {
   std::string text;
-  if (clients) {
-    std::vector<std::string> parts;
-    for (const std::uint32_t number : *clients) parts.push_back(std::to_string(number));
-    text += " --clients " + join(parts);
-  }
+  if (clients) text += " --clients " + join(*clients);
+  if (relays) text += " --relays " + join(*relays);
   if (requests_max != UINT32_MAX) text += " --requests " + std::to_string(requests_max);
   if (servers_max != UINT32_MAX) text += " --servers " + std::to_string(servers_max);
   if (workers) text += " --workers " + std::to_string(*workers);

@@ -16,7 +16,8 @@ namespace weir::sim {
 struct Limits {
   // Numbers of the clients that come; empty: all.
   std::optional<std::vector<std::uint32_t>> clients;
-  std::uint32_t requests_max = UINT32_MAX;  // Of one client.
+  std::optional<std::vector<std::uint32_t>> relays;  // The same for connections that are relayed.
+  std::uint32_t requests_max = UINT32_MAX;           // Of one client.
   std::uint32_t servers_max = UINT32_MAX;
   std::optional<std::uint32_t> workers;
   std::array<bool, kFaultCount> faults = all_faults();
@@ -29,6 +30,7 @@ struct Limits {
     return all;
   }
   [[nodiscard]] bool client_comes(std::uint32_t number) const;
+  [[nodiscard]] bool relay_comes(std::uint32_t number) const;
   // As arguments of the command line, with a blank before each.
   [[nodiscard]] std::string arguments() const;
 };

@@ -5,11 +5,9 @@
 #include <algorithm>
 
 namespace weir::sim {
-namespace {
-
 bool percent(Prng& prng, std::uint64_t share) { return prng.bounded(100) < share; }
 
-// Spread over orders of magnitude: small numbers as often as large ones.
+// Spread over orders of magnitude.
 std::uint64_t spread(Prng& prng, std::uint64_t most) {
   if (most == 0) return 0;
   unsigned bits = 0;
@@ -28,13 +26,14 @@ Pace draw_pace(Prng& prng, std::uint32_t slow_percent) {
   return pace;
 }
 
-// A body in small or slow pieces is kept small, so that it ends in reasonable time.
 std::uint64_t draw_body(Prng& prng, std::uint64_t most, const Pace& pace) {
   if (percent(prng, 30)) return 0;
   const std::uint64_t pieces = pace.slow() ? 100 : 2000;
   most = std::min(most, pieces * pace.piece_max);
   return spread(prng, most);
 }
+
+namespace {
 
 constexpr std::string_view kWithBody[] = {"POST", "PUT", "PATCH", "POST", "BREW", "DELETE", "GET"};
 constexpr std::string_view kWithout[] = {"GET",  "GET",    "GET",     "GET",  "HEAD",

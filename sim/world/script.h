@@ -68,6 +68,13 @@ struct Pace {
   [[nodiscard]] bool slow() const { return pause_ns > 0; }
 };
 
+// Drawing: true in `share` of a hundred; small numbers as often as large ones; a pace; the size of
+// a body, small when it is sent in small or slow pieces, so that it ends in reasonable time.
+[[nodiscard]] bool percent(Prng& prng, std::uint64_t share);
+[[nodiscard]] std::uint64_t spread(Prng& prng, std::uint64_t most);
+[[nodiscard]] Pace draw_pace(Prng& prng, std::uint32_t slow_percent);
+[[nodiscard]] std::uint64_t draw_body(Prng& prng, std::uint64_t most, const Pace& pace);
+
 struct RequestScript {
   enum class Expect : std::uint8_t {
     none,

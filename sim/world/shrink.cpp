@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/os_sim_child.h"
+#include "sim/world/relay_script.h"
 #include "sim/world/world.h"
 
 namespace weir::sim {
@@ -47,7 +48,8 @@ class Shrinker {
       if (keep(fewer)) break;
     }
     drop_faults();
-    drop_clients();
+    drop_of(&Limits::relays, draw_relay_manners(seed_).clients);
+    drop_of(&Limits::clients, draw_manners(seed_).clients);
     for (std::uint32_t requests = 1; requests < 16; requests *= 2) {
       Limits fewer = best_;
       fewer.requests_max = requests;
@@ -84,8 +86,11 @@ class Shrinker {
   }
 
   // Halves first, then smaller parts, then one by one.
-  void drop_clients() {
-    std::vector<std::uint32_t> kept = all_clients();
+  using Numbers = std::optional<std::vector<std::uint32_t>>;
+  void drop_of(Numbers Limits::*which, std::uint32_t count_of_all) {
+    std::vector<std::uint32_t> kept(count_of_all);
+    std::iota(kept.begin(), kept.end(), 0u);
+    if (best_.*which) kept = *(best_.*which);
     for (std::size_t part = kept.size(); part > 0; part /= 2) {
       for (std::size_t at = 0; at < kept.size();) {
         std::vector<std::uint32_t> fewer = kept;
@@ -93,7 +98,7 @@ class Shrinker {
         const std::size_t count = std::min(part, fewer.size() - at);
         fewer.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
         Limits limits = best_;
-        limits.clients = fewer;
+        limits.*which = fewer;
         if (keep(limits)) {
           kept = std::move(fewer);
         } else {
@@ -101,13 +106,6 @@ class Shrinker {
         }
       }
     }
-  }
-
-  [[nodiscard]] std::vector<std::uint32_t> all_clients() const {
-    if (best_.clients) return *best_.clients;
-    std::vector<std::uint32_t> all(draw_manners(seed_).clients);
-    std::iota(all.begin(), all.end(), 0u);
-    return all;
   }
 
   std::uint64_t seed_;

@@ -170,16 +170,18 @@ void Subject::check_turn(proxy::Worker& worker) {
               std::to_string(listener->connections_max));
   }
   check_deadlines(worker);
-  check_redirections(worker, census.exchanges + census.mirrors);
+  check_redirections(worker, census.exchanges + census.mirrors + checks_->tcp_sessions());
 }
 
-// A server's connection runs a session while that has an exchange, or a copy of a request.
+// A server's connection runs a session while that has an exchange or is one of TCP, or a copy of a
+// request.
 void Subject::check_redirections(proxy::Worker& worker, std::size_t users) {
   std::size_t redirected = 0;
   worker.loop().for_each_watched(
       [&](const loop::Source& source) { redirected += source.runs_instead() != nullptr ? 1 : 0; });
   check(redirected <= users, "only exchanges borrow connections",
-        std::to_string(redirected) + " of " + std::to_string(users) + " exchanges and copies");
+        std::to_string(redirected) + " of " + std::to_string(users) +
+            " exchanges, copies and relays");
 }
 
 // Every connection ends by itself if nothing happens.

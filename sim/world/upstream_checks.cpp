@@ -5,6 +5,7 @@
 
 #include "sim/kernel/faults.h"
 #include "sim/world/checkers.h"
+#include "sim/world/relays.h"
 #include "upstream/backend_state.h"
 #include "upstream/condition.h"
 
@@ -41,7 +42,11 @@ bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
     const GatePlan::Server& server = plan.gate.servers[i];
     if (server.weight == 0) continue;
     const bool room = upstream::Gate::has_room(plan.gate, i);
-    const bool usable = upstream::standing_of(*server.state, now_ms) == upstream::Standing::usable;
+    // The end of an ejection is nobody's event: those who wait are told within a second.
+    const auto passive = health::Passive::unpack(server.state->passive.load());
+    const bool usable =
+        upstream::standing_of(*server.state, now_ms) == upstream::Standing::usable &&
+        passive.state() == health::Passive::State::up;
     some = some || (room && usable);
     everywhere = everywhere && room;
   }
@@ -103,9 +108,17 @@ void UpstreamChecks::check_limit_of_all(const BackendPlan& plan) const {
             std::to_string(most));
 }
 
-// Only an exchange is in flight, or a copy of a request, and at one server.
+std::size_t UpstreamChecks::tcp_sessions() const {
+  std::size_t sum = 0;
+  for (const auto& listener : workers_.listeners()) {
+    if (listener->name == kRelayName) sum += listener->connections.load();
+  }
+  return sum;
+}
+
+// Only an exchange is in flight, a copy of a request or a connection of TCP, and at one server.
 void UpstreamChecks::check_counts() const {
-  std::size_t exchanges = 0;
+  std::size_t exchanges = tcp_sessions();
   for (const proxy::Worker* worker : workers_.workers()) {
     const proxy::Worker::Census census = worker->census();
     exchanges += census.exchanges + census.mirrors;
@@ -115,7 +128,8 @@ void UpstreamChecks::check_counts() const {
     in_flight += server->in_flight.load();
   }
   check(in_flight <= exchanges, "only exchanges are in flight",
-        std::to_string(in_flight) + " of " + std::to_string(exchanges) + " exchanges and copies");
+        std::to_string(in_flight) + " of " + std::to_string(exchanges) +
+            " exchanges, copies and relays");
 }
 
 // Somebody waits who could be served: a slot must have been lost on its way to the next in line.
@@ -127,9 +141,10 @@ void UpstreamChecks::check_hand_over(const config::Backend& backend, const Backe
   const bool idle = gate.waiting() > 0 && !backend.health.load_report &&
                     has_room_for_all(plan, now_ns / 1'000'000);
   since_ns = idle ? std::min(since_ns, now_ns) : UINT64_MAX;
-  check(!idle || now_ns - since_ns <= kHandOverMax * (1 + gate.waiting()),
-        "a free slot goes to who waits",
-        plan.name + ": " + std::to_string(gate.waiting()) + " wait");
+  const std::uint64_t most_ns = kHandOverMax * (1 + gate.waiting());
+  check(!idle || now_ns - since_ns <= most_ns, "a free slot goes to who waits",
+        plan.name + ": " + std::to_string(gate.waiting()) + " wait, for " +
+            std::to_string((now_ns - std::min(now_ns, since_ns)) / 1'000'000) + " ms");
 }
 
 // The last server that can be used is never ejected for its answers: if another one was ejected for

@@ -25,6 +25,8 @@ class UpstreamChecks {
   // No request is under way.
   void at_rest() const;
 
+  // Connections of TCP listeners, of all workers.
+  [[nodiscard]] std::size_t tcp_sessions() const;
   // Most requests that may be at this address at one time; UINT32_MAX: any number.
   [[nodiscard]] std::uint32_t most_at_once(const std::string& address) const;
   // How every server of the newest configuration stands, for the report of a failure.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sim/world/checkers.h"
+#include "sim/world/relay_checks.h"
 
 namespace weir::sim {
 namespace {
@@ -70,7 +71,8 @@ World::World(std::uint64_t seed, const Limits& limits)
       limits_(limits),
       prng_(mix(seed, 5)),
       manners_(manners_of(seed, limits)),
-      kernel_(seed) {
+      kernel_(seed),
+      relays_(kernel_, seed, ledger_, limits_) {
   kernel_.on_transition = [this](std::uint8_t machine, std::uint8_t from, std::uint8_t to) {
     ++report_.edges[machine][from][to];
   };
@@ -96,19 +98,21 @@ void World::faults_on() {
 
 Report World::run() {
   make_servers();
+  relays_.listen();
   config_ = draw_config(prng_, manners_);
   const auto workers = static_cast<unsigned>(1 + prng_.bounded(4));
   const auto trigger = static_cast<loop::Trigger>(prng_.bounded(8) < 6 ? 0 : prng_.bounded(3));
   report_.workers = limits_.workers.value_or(workers);
   note_rules(ledger_.weather, config_);
-  subject_ =
-      std::make_unique<Subject>(kernel_, config_, static_cast<unsigned>(report_.workers), trigger);
+  subject_ = std::make_unique<Subject>(kernel_, relays_.add_to(config_),
+                                       static_cast<unsigned>(report_.workers), trigger);
   ledger_.most_at_once = [this](std::uint32_t server) {
     return subject_->upstream().most_at_once(server_text(server));
   };
   run_until([this] { return subject_->serves(); }, kSecond, "weir starts");
   faults_on();
   make_clients();
+  relays_.begin();
   if (limits_.events) schedule_events();
   run_until([this] { return clients_finished(); }, kTrafficMax, "everything comes to an end");
   if (!left_early_) {
@@ -155,12 +159,12 @@ void World::run_for(std::uint64_t ns) {
 
 bool World::clients_finished() const {
   if (left_early_ && subject_->ended()) return true;
-  return std::all_of(clients_.begin(), clients_.end(),
-                     [](const auto& client) { return client->finished(); });
+  return relays_.finished() && std::all_of(clients_.begin(), clients_.end(),
+                                           [](const auto& client) { return client->finished(); });
 }
 
 std::string World::unfinished_clients() const {
-  std::string text;
+  std::string text = relays_.unfinished();
   for (const auto& client : clients_) {
     if (!client->finished()) text += client->describe() + "; ";
   }
@@ -220,13 +224,14 @@ void World::schedule_event() {
 void World::reload() {
   kernel_.trace("reload");
   ++report_.reloads;
+  relays_.redraw();
   take(draw_reload(prng_, config_, manners_));
 }
 
 void World::take(const config::Config& config) {
   config_ = config;
   note_rules(ledger_.weather, config_);
-  subject_->reload(config_);
+  subject_->reload(relays_.add_to(config_));
 }
 
 void World::server_trouble() {
@@ -275,6 +280,7 @@ void World::settle() {
   settled_ = true;
   kernel_.faults() = {};
   kernel_.set_descriptor_limit(kDescriptorsPlenty);
+  relays_.settle();
   take(calmed(config_));
   for (const auto& server : servers_) {
     server->listen(Listener::Answer::accept);
@@ -282,6 +288,7 @@ void World::settle() {
   }
   run_for(kSettling);
   read_log();
+  judge_relays(ledger_, relays_.ledger());
   // From here on nobody has an excuse.
   const bool crowded = ledger_.weather.crowded;
   ledger_.weather = {};
@@ -302,8 +309,11 @@ void World::probe() {
     if (limits_.clients) limits_.clients->push_back(i);
     add_client(script);
   }
+  relays_.probe();
   run_until([this] { return clients_finished(); }, kProbingMax, "weir serves after the storm");
+  run_for(kSecond);  // A server's end may come a little later.
   read_log();
+  relays_.check_probes();
   for (std::uint32_t i = first; i < first + count; ++i) {
     for (std::uint32_t at = 0; at < ledger_.clients()[i].requests.size(); ++at) {
       const Request& request = *ledger_.find({i, at});
@@ -336,6 +346,14 @@ void World::check_nothing_kept(proxy::Worker& worker) {
   check(census.snapshots == 1, "old snapshots go", who);
   check(worker.buffers().leased() == 0, "idle clients hold no buffer",
         who + ": " + std::to_string(worker.buffers().leased()));
+  check(worker.counters().relays_open.read() == 0, "relays are counted down", who);
+  check(worker.pipes().counters().open.read() <= net::PipePool::kKeptPipesMax,
+        "no pipe outlives its flow", who);
+  for (const std::string& each : kernel_.open_descriptors()) {
+    const bool filled = each.find("of a pipe with ") != std::string::npos &&
+                        each.find("of a pipe with 0 bytes") == std::string::npos;
+    check(!filled, "only empty pipes are kept", each);
+  }
 }
 
 void World::drain() {
@@ -349,6 +367,7 @@ void World::finish() {
   run_until([this] { return subject_->ended(); }, kGrace + kStopMax, "weir leaves when told");
   kernel_.faults() = {};
   read_log();
+  judge_relays(ledger_, relays_.ledger());
   check_log_complete(ledger_);
   check_counters();
   report_.turns = subject_->turns();
@@ -369,6 +388,7 @@ void World::check_counters() {
   std::uint64_t dropped = 0;
   std::uint64_t responses = 0;
   std::uint64_t copies = 0;
+  std::uint64_t connections = 0;  // Of TCP.
   for (proxy::Worker* worker : subject_->workers()) {
     const proxy::WorkerCounters& counters = worker->counters();
     for (const Counter& counter : counters.closes) closes += counter.read();
@@ -384,6 +404,7 @@ void World::check_counters() {
     for (std::uint64_t i = 0; i < report_.workers; ++i) {
       accepted += listener->counters[i].accepted.read();
       refused += listener->counters[i].rate_limited.read();
+      if (listener->name == kRelayName) connections += listener->counters[i].accepted.read();
     }
     check(listener->connections.load() == 0, "connections are counted down", listener->name);
   }
@@ -395,8 +416,9 @@ void World::check_counters() {
         std::to_string(requests) + " requests, " + std::to_string(responses) + " outcomes");
   check(ledger_.totals.copies <= copies, "every copy is counted",
         std::to_string(ledger_.totals.copies) + " arrived of " + std::to_string(copies));
-  check(log_lines_ + dropped == requests, "one log line per request",
-        std::to_string(requests) + " requests, " + std::to_string(log_lines_) + " lines");
+  check(log_lines_ + dropped == requests + connections, "one log line per request",
+        std::to_string(requests) + " requests, " + std::to_string(connections) + " connections, " +
+            std::to_string(log_lines_) + " lines");
 }
 
 void World::read_log() {
@@ -405,6 +427,7 @@ void World::read_log() {
   subject_->drain_log(lines, events);
   for_each_line(lines, [this](std::string_view line) {
     ++log_lines_;
+    if (take_relay_line(ledger_, relays_.ledger(), line)) return;
     const auto id = id_of_log_line(line);
     Request* request = id ? ledger_.find(*id) : nullptr;
     if (request != nullptr) check_log_line(ledger_, *request, line);

@@ -17,6 +17,7 @@
 #include "sim/world/client.h"
 #include "sim/world/ledger.h"
 #include "sim/world/limits.h"
+#include "sim/world/relays.h"
 #include "sim/world/report.h"
 #include "sim/world/server.h"
 #include "sim/world/settings.h"
@@ -70,8 +71,9 @@ class World {
   Manners manners_;
   Kernel kernel_;
   Ledger ledger_;
+  Relays relays_;
   Report report_;
-  config::Config config_;
+  config::Config config_;  // Without what relays need.
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<Subject> subject_;
