@@ -416,9 +416,16 @@ void World::check_counters() {
         std::to_string(requests) + " requests, " + std::to_string(responses) + " outcomes");
   check(ledger_.totals.copies <= copies, "every copy is counted",
         std::to_string(ledger_.totals.copies) + " arrived of " + std::to_string(copies));
-  check(log_lines_ + dropped == requests + connections, "one log line per request",
+  check(log_lines_ + dropped == requests + connections + refusals_, "one log line per request",
         std::to_string(requests) + " requests, " + std::to_string(connections) + " connections, " +
-            std::to_string(log_lines_) + " lines");
+            std::to_string(refusals_) + " refused, " + std::to_string(log_lines_) + " lines");
+}
+
+// For its PROXY header, on a listener that speaks HTTP.
+bool World::refused_before_its_request(std::string_view line) {
+  const std::string relays = "\"listener\":\"" + std::string(kRelayName) + "\"";
+  return line.find("\"proto\":\"tcp\"") != std::string_view::npos &&
+         line.find(relays) == std::string_view::npos;
 }
 
 void World::read_log() {
@@ -427,6 +434,7 @@ void World::read_log() {
   subject_->drain_log(lines, events);
   for_each_line(lines, [this](std::string_view line) {
     ++log_lines_;
+    if (refused_before_its_request(line)) ++refusals_;
     if (take_relay_line(ledger_, relays_.ledger(), line)) return;
     const auto id = id_of_log_line(line);
     Request* request = id ? ledger_.find(*id) : nullptr;

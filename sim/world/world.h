@@ -56,6 +56,7 @@ class World {
   void finish();
   void check_counters();
   void read_log();
+  [[nodiscard]] static bool refused_before_its_request(std::string_view line);
 
   // Steps until `done`, or fails when it takes longer.
   template <typename Done>
@@ -79,8 +80,9 @@ class World {
   std::unique_ptr<Subject> subject_;
   std::uint64_t steps_ = 0;
   std::uint64_t log_lines_ = 0;
-  bool settled_ = false;     // Nothing goes wrong any more.
-  bool left_early_ = false;  // weir was told to leave in the middle of the traffic.
+  std::uint64_t refusals_ = 0;  // Of them: connections that never had a request.
+  bool settled_ = false;        // Nothing goes wrong any more.
+  bool left_early_ = false;     // weir was told to leave in the middle of the traffic.
 };
 
 }  // namespace weir::sim
