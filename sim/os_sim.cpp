@@ -180,6 +180,7 @@ PipeResult make_pipe() {
   }
   const bool small = sim::chance().happens(Fault::pipe_small);
   const auto pipe = std::make_shared<sim::Pipe>(small ? sim::kPipeSlotsMin : sim::kPipeSlots);
+  pipe->may_grow = !small;
   PipeResult result{IoStatus::done,
                     sim::open_descriptor(std::make_shared<sim::PipeEnd>(pipe, false)),
                     sim::open_descriptor(std::make_shared<sim::PipeEnd>(pipe, true))};
@@ -190,10 +191,9 @@ PipeResult make_pipe() {
 std::size_t resize_pipe(const Fd& end, std::size_t bytes) {
   const Call call("resize_pipe", end.get());
   sim::Pipe& pipe = call.file<sim::PipeEnd>().pipe();
-  // A pipe that was made small belongs to a user who may not enlarge it either.
-  const bool refused = pipe.capacity() < sim::kPipeSlots * sim::kPageBytes ||
-                       sim::chance().happens(Fault::pipe_small);
-  if (!refused) (void)pipe.resize(bytes);
+  // Only growing takes pages. A user above its share stays there for as long as the pipe lives.
+  if (bytes > pipe.capacity() && sim::chance().happens(Fault::pipe_small)) pipe.may_grow = false;
+  if (bytes <= pipe.capacity() || pipe.may_grow) (void)pipe.resize(bytes);
   call.end(pipe.capacity());
   return pipe.capacity();
 }

@@ -39,6 +39,8 @@ class Pipe {
     if (reader != nullptr) reader->wake(kUnspecified);
   }
 
+  // Its user is not above the share of pipe pages.
+  bool may_grow = true;
   // The ends; null once closed.
   File* reader = nullptr;
   File* writer = nullptr;

@@ -29,6 +29,7 @@ void say(std::string_view what, IoResult result) {
 void say(std::string_view what, IoStatus status) {
   fmt::print("  {}: {}\n", what, os::to_string(status));
 }
+void say(std::string_view what, std::size_t number) { fmt::print("  {}: {}\n", what, number); }
 void say(std::string_view what, bool holds) { fmt::print("  {}: {}\n", what, holds); }
 
 // Two ends of one connection; `near` is watched, `far` is its peer.
@@ -60,7 +61,14 @@ class Case {
   }
   IoResult splice_in() { return os::splice_bytes(near, pipe.write_end, kAsked); }
   // What lay in the pipe is thrown away.
-  void empty_pipe() { pipe = os::make_pipe(); }
+  void empty_pipe() {
+    pipe = os::make_pipe();
+    if (pipe_bytes > 0) (void)os::resize_pipe(pipe.write_end, pipe_bytes);
+  }
+  void use_pipes_of(std::size_t bytes) {
+    pipe_bytes = bytes;
+    empty_pipe();
+  }
   [[nodiscard]] bool has_bytes() {
     return os::peek(near, buffer.data(), 1).status == IoStatus::done;
   }
@@ -89,6 +97,7 @@ class Case {
   os::Fd near;
   os::Fd far;
   os::PipeResult pipe = os::make_pipe();
+  std::size_t pipe_bytes = 0;  // 0: as they are made.
   std::array<char, 64 * 1024> buffer;
 };
 
@@ -115,8 +124,12 @@ void short_and_full_receives() {
   c.receive(3);
 }
 
-void short_splice() {
+// Pipes of one slot, of less and of more than the usual 16.
+constexpr std::array<std::size_t, 4> kPipeSizes = {4096, 8 * 1024, 64 * 1024, 256 * 1024};
+
+void short_splice(std::size_t pipe_bytes) {
   Case c("a short splice with data left");
+  c.use_pipes_of(pipe_bytes);
   const std::size_t sent = c.fill(c.far);
   bool left = false;
   std::size_t total = 0;
@@ -132,8 +145,9 @@ void short_splice() {
   say("then", c.splice_in());
 }
 
-void pipe_full_of_small_segments() {
+void pipe_full_of_small_segments(std::size_t pipe_bytes) {
   Case c("a pipe full of small segments");
+  c.use_pipes_of(pipe_bytes);
   // Between two segments the sender serves another connection, so that their memory is apart.
   const Case other("  the other connection");
   constexpr std::size_t kSegments = 60;
@@ -192,6 +206,29 @@ void partial_send() {
   c.event(10'000);
   say("send", os::send(c.near, "abc"));
   c.event();
+}
+
+void pipe_sizes() {
+  Case c("pipes are resized and read");
+  constexpr std::array<std::size_t, 6> kSizes = {1, 4'096, 4'097, 100'000, 262'144, 1'048'576};
+  for (const std::size_t bytes : kSizes) {
+    say("size", os::resize_pipe(c.pipe.write_end, bytes));
+  }
+  say("read, empty", os::read_pipe(c.pipe.read_end, c.buffer.data(), 4));
+  const Case other("  the other connection");
+  for (int i = 0; i < 3; ++i) {
+    (void)os::send(c.far, "abc");
+    (void)os::send(other.far, "x");
+  }
+  ground::settle_many(c.far);
+  say("in", c.splice_in());
+  say("too small for what is in it", os::resize_pipe(c.pipe.read_end, 4'096));
+  say("large enough", os::resize_pipe(c.pipe.read_end, 65'536));
+  say("read", os::read_pipe(c.pipe.read_end, c.buffer.data(), 4));
+  say("read the rest", os::read_pipe(c.pipe.read_end, c.buffer.data(), 64));
+  say("small now", os::resize_pipe(c.pipe.read_end, 4'096));
+  c.pipe.write_end.reset();
+  say("read, no writer", os::read_pipe(c.pipe.read_end, c.buffer.data(), 4));
 }
 
 void splice_out() {
@@ -319,11 +356,15 @@ void descriptors_run_out() {
 }  // namespace
 
 void run_named_cases() {
-  for (const auto named : {data_and_end_in_one_edge, short_and_full_receives, short_splice,
-                           pipe_full_of_small_segments, urgent_mark, partial_send, splice_out,
-                           reset_with_unread_data, close_with_unread_data, send_after_close,
-                           half_close, level_and_oneshot, listeners, descriptors_run_out}) {
+  for (const auto named :
+       {data_and_end_in_one_edge, short_and_full_receives, urgent_mark, partial_send, splice_out,
+        pipe_sizes, reset_with_unread_data, close_with_unread_data, send_after_close, half_close,
+        level_and_oneshot, listeners, descriptors_run_out}) {
     ground::run(named);
+  }
+  for (const std::size_t pipe_bytes : kPipeSizes) {
+    ground::run([pipe_bytes] { short_splice(pipe_bytes); });
+    ground::run([pipe_bytes] { pipe_full_of_small_segments(pipe_bytes); });
   }
 }
 

@@ -17,6 +17,7 @@ using os::IoStatus;
 
 // What epoll reports of a pipe is a number from here on.
 constexpr std::uint64_t kPipes = 400;
+constexpr std::size_t kPageBytes = 4'096;
 constexpr std::string_view kSocketPath = "script.socket";
 
 const os::Fd& fd_of(const os::Fd& fd) { return fd; }
@@ -322,11 +323,13 @@ void RandomScript::change_pipe() {
   }
   os::PipeResult result = os::make_pipe();
   fmt::print("pipe {} -> fd {} {}\n", at, number(result.read_end), number(result.write_end));
-  pipe = {std::move(result.read_end), std::move(result.write_end)};
+  const std::size_t room = os::resize_pipe(result.write_end, kPageBytes << below(8));
+  fmt::print("  room for {}\n", room);
+  pipe = {std::move(result.read_end), std::move(result.write_end),
+          static_cast<unsigned>(room / kPageBytes)};
 }
 
 void RandomScript::move_into_pipe() {
-  constexpr unsigned kSlots = 16;
   const int from = any(streams_);
   const int into = any(pipes_);
   if (from < 0 || into < 0) return;
@@ -334,7 +337,7 @@ void RandomScript::move_into_pipe() {
   Pipe& pipe = pipes_[static_cast<std::size_t>(into)];
   // How segments lie in pages is each kernel's own matter: keep away from the last slot.
   const unsigned slots = pipe.slots + 2 * stream.pieces;
-  if (slots >= kSlots) return;
+  if (slots >= pipe.slots_max) return;
   const IoResult result = os::splice_bytes(stream.fd, pipe.write_end, 1 + below(5'000));
   fmt::print("splice {} into {} -> {}\n", from, into, outcome(result));
   if (result.status == IoStatus::done) pipe.slots = slots;

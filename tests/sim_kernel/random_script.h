@@ -38,6 +38,7 @@ class RandomScript {
   struct Pipe {
     os::Fd read_end;
     os::Fd write_end;
+    unsigned slots_max = 0;
     unsigned slots = 0;  // At most as many as are in use.
   };
   using Operation = void (RandomScript::*)();

@@ -166,8 +166,8 @@ TEST(PipePool, AnOrdinaryUserRunsIntoThePageLimit) {
   if (pages <= 0 || pages > 1 << 20) GTEST_SKIP() << "this system sets no such limit";
   const int outcome = in_child([pages] {
     // An id that nothing else on this machine uses, so that the account begins at zero.
-    constexpr uid_t kNobodyElse = 47'110;
-    if (::getuid() == 0 && ::setuid(kNobodyElse) != 0) return 1;
+    const uid_t nobody_else = 1'000'000'000 + static_cast<uid_t>(::getpid());
+    if (::getuid() == 0 && ::setuid(nobody_else) != 0) return 1;
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
@@ -185,7 +185,7 @@ TEST(PipePool, AnOrdinaryUserRunsIntoThePageLimit) {
     }
     if (had == 0) return 3;
     if (had == wanted) return 4;
-    if (pipes[0].capacity() != kPipeBytes && ::getuid() == kNobodyElse) return 5;
+    if (pipes[0].capacity() != kPipeBytes && ::getuid() == nobody_else) return 5;
     // When others have given theirs back, there are pipes again.
     for (SplicePipe& pipe : pipes) pipe.release();
     for (unsigned i = 0; i < PipePool::kKeptPipesMax; ++i) {
