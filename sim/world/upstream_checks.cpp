@@ -41,7 +41,8 @@ bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
   for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
     const GatePlan::Server& server = plan.gate.servers[i];
     if (server.weight == 0) continue;
-    const bool room = upstream::Gate::has_room(plan.gate, i);
+    const bool room =
+        upstream::Gate::has_room(plan.gate, i) && !plan.gate.breaker_open(*server.state, true);
     // The end of an ejection is nobody's event: those who wait are told within a second.
     const auto passive = health::Passive::unpack(server.state->passive.load());
     const bool usable =

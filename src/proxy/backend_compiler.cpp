@@ -112,8 +112,8 @@ void compile_failures(const config::Backend& from, upstream::BackendPlan& plan) 
   retry.backoff_max_ms = ms(from.retry.backoff_max);
   retry.budget_percent = from.retry.budget_percent;
   retry.try_timeout_ms = ms(from.retry.try_timeout.value_or(config::Milliseconds{0}));
-  plan.pending_limit = from.server_pending_limit;
-  plan.retry_limit = from.server_retry_limit;
+  plan.gate.pending_limit = from.server_pending_limit;
+  plan.gate.retry_limit = from.server_retry_limit;
   plan.fail_open = from.panic_percent > 0;
   plan.slow_start_ms = ms(from.slow_start);
 }

@@ -29,9 +29,9 @@ void trace(const health::PassiveChange& change) {
 // What a policy may know about the servers in one pick.
 class Backend::View {
  public:
-  View(const Backend& backend, const BackendPlan& plan, bool retry, std::uint64_t now_us,
+  View(const Backend& backend, const BackendPlan& plan, const Wanted& wanted, std::uint64_t now_us,
        std::uint32_t roll)
-      : backend_(backend), plan_(plan), now_us_(now_us), roll_(roll), retry_(retry) {}
+      : backend_(backend), plan_(plan), wanted_(wanted), now_us_(now_us), roll_(roll) {}
 
   void only_tier(std::uint32_t tier) { tier_ = tier; }
   // Somebody was left out of this pick for warming up, who is healthy after all.
@@ -44,7 +44,11 @@ class Backend::View {
     tier_ = kAnyTier;
     unhealthy_too_ = true;
   }
+  // What kept a server out of the pick that would have done otherwise.
+  [[nodiscard]] bool full() const { return full_; }
   [[nodiscard]] bool breaker_hit() const { return breaker_hit_; }
+  // A slot was gone when it was to be taken.
+  void lost_a_slot() { full_ = true; }
 
   [[nodiscard]] bool usable(std::uint32_t index) const {
     const GatePlan::Server& server = plan_.gate.servers[index];
@@ -54,8 +58,7 @@ class Backend::View {
                        : !is_healthy(state, now_us_ / 1000) || !has_share(state, index)) {
       return false;
     }
-    if (plan_.limited && !Gate::has_room(plan_.gate, index)) return false;
-    return passes_breakers(state, index);
+    return has_room(index) && passes_breakers(state, index);
   }
   [[nodiscard]] std::uint32_t in_flight(std::uint32_t server) const {
     return state(server).in_flight.load(std::memory_order_relaxed);
@@ -92,11 +95,15 @@ class Backend::View {
     return false;
   }
 
+  // A policy may also look at servers that this attempt has tried; nobody waits for those.
+  [[nodiscard]] bool has_room(std::uint32_t index) const {
+    if (!plan_.limited || Gate::has_room(plan_.gate, index)) return true;
+    if (!wanted_.tried.excludes(index)) full_ = true;
+    return false;
+  }
   [[nodiscard]] bool passes_breakers(const ServerState& state, std::uint32_t index) const {
-    const bool passes =
-        state.pending.load(std::memory_order_relaxed) < plan_.pending_limit &&
-        (!retry_ || state.retries.load(std::memory_order_relaxed) < plan_.retry_limit);
-    if (passes) return true;
+    if (!plan_.gate.breaker_open(state, wanted_.retry)) return true;
+    if (wanted_.tried.excludes(index)) return false;
     if (counts_breakers_) backend_.pools_[index]->counters().breaker_hit.add();
     breaker_hit_ = true;
     return false;
@@ -104,14 +111,15 @@ class Backend::View {
 
   const Backend& backend_;
   const BackendPlan& plan_;
+  const Wanted& wanted_;
   std::uint64_t now_us_;
   std::uint32_t roll_;
   std::uint32_t tier_ = kAnyTier;
-  bool retry_;
   bool unhealthy_too_ = false;
   bool ignore_shares_ = false;
   bool counts_breakers_ = true;
   mutable bool share_denied_ = false;
+  mutable bool full_ = false;
   mutable bool breaker_hit_ = false;
 };
 
@@ -127,10 +135,11 @@ Backend::Backend(std::vector<ServerPool*> pools, const BackendPlan& plan, std::u
 Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std::uint64_t now_us) {
   const std::uint64_t now_ms = now_us / 1000;
   if (wanted.bound && !wanted.tried.excludes(*wanted.bound) && takes_bound(plan, *wanted.bound) &&
+      !plan.gate.breaker_open(pools_[*wanted.bound]->state(), wanted.retry) &&
       take(plan, *wanted.bound, now_us)) {
     return {Outcome::picked, begin(plan, *wanted.bound, false, wanted.retry, now_us)};
   }
-  View view(*this, plan, wanted.retry, now_us, random());
+  View view(*this, plan, wanted, now_us, random());
   if (!plan.state->panic.load(std::memory_order_relaxed)) {
     if (plan.tiered) view.only_tier(lowest_tier(plan, wanted.tried, now_ms).value_or(kAnyTier));
     Picked picked = pick_healthy(plan, view, wanted.tried, now_us);
@@ -143,26 +152,15 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
       return {Outcome::picked,
               begin(plan, picked.pick.server, picked.pick.trial, wanted.retry, now_us)};
     }
-    if (plan.limited && has_other(plan, wanted.tried, now_us)) return {Outcome::full};
+    if (view.full()) return {Outcome::full};
   }
   view.take_unhealthy();
   const balance::Choice choice = balancer_.pick(view, wanted.tried);
   if (choice && take(plan, *choice, now_us)) {
     return {Outcome::picked, adopt(plan, *choice, wanted.retry, now_us)};
   }
-  if (choice) return {Outcome::full};
-  if (view.breaker_hit()) return {Outcome::broken};
-  return {plan.limited && has_any(plan, wanted.tried) ? Outcome::full : Outcome::none};
-}
-
-// Whether somebody would be asked if nobody were full.
-bool Backend::has_any(const BackendPlan& plan, const balance::Attempt& tried) {
-  for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
-    const GatePlan::Server& server = plan.gate.servers[i];
-    if (server.weight == 0 || tried.excludes(i)) continue;
-    if (in_service(*server.state, plan.fail_open)) return true;
-  }
-  return false;
+  if (choice || view.full()) return {Outcome::full};
+  return {view.breaker_hit() ? Outcome::broken : Outcome::none};
 }
 
 // Losing the race for a trial or a slot is rare, and each round can lose it at another server only.
@@ -171,7 +169,10 @@ Backend::Picked Backend::pick_healthy(const BackendPlan& plan, View& view,
   for (int round = 0; round < 3; ++round) {
     const balance::Choice choice = balancer_.pick(view, tried);
     if (!choice) break;
-    if (!take(plan, *choice, now_us)) continue;
+    if (!take(plan, *choice, now_us)) {
+      view.lost_a_slot();
+      continue;
+    }
     std::atomic<std::uint64_t>& passive = pools_[*choice]->state().passive;
     const health::Admission admission = health::admit(passive, now_us / 1000, plan.passive);
     if (admission != health::Admission::refused) {
@@ -253,6 +254,8 @@ void Backend::release(const BackendPlan& plan, Pick& pick, std::uint64_t now_us)
 bool Backend::report(const BackendPlan& plan, const Pick& pick, health::Passive::Event event,
                      std::uint64_t now_us) {
   using Event = health::Passive::Event;
+  // One connection fewer is being opened: somebody may wait for just that.
+  if (event == Event::succeeded) plan.state->gate.poke(now_us);
   if (event == Event::abandoned && !pick.trial) return false;
   if (event == Event::answered) last_good_us_ = now_us;
   std::atomic<std::uint64_t>& word = pick.pool->state().passive;

@@ -41,7 +41,7 @@ class Backend {
  public:
   enum class Outcome : std::uint8_t {
     picked,
-    full,    // Servers that may be asked are at their limits: Gate::enter().
+    full,    // Of the servers that may be asked some are at their limits: Gate::enter().
     broken,  // Only circuit breakers are in the way.
     none,    // All were tried, or none takes requests.
   };
@@ -91,7 +91,6 @@ class Backend {
   [[nodiscard]] std::optional<std::uint32_t> lowest_tier(const BackendPlan& plan,
                                                          const balance::Attempt& tried,
                                                          std::uint64_t now_ms) const;
-  [[nodiscard]] static bool has_any(const BackendPlan& plan, const balance::Attempt& tried);
   [[nodiscard]] bool take(const BackendPlan& plan, std::uint32_t server, std::uint64_t now_us);
   [[nodiscard]] Pick begin(const BackendPlan& plan, std::uint32_t server, bool trial, bool retry,
                            std::uint64_t now_us);

@@ -39,7 +39,7 @@ enum class HashSource : std::uint8_t {
 struct BackendPlan {
   std::string name;
   BackendState* state = nullptr;  // Shared by the workers.
-  GatePlan gate;                  // The servers and their limits, and the queue's size.
+  GatePlan gate;                  // The servers, their limits and breakers, and the queue's size.
   bool limited = false;           // The gate may say no: some limit is set, or may be by an agent.
   bool tiered = false;            // The servers are of several priorities.
   balance::Settings balance;
@@ -51,8 +51,6 @@ struct BackendPlan {
   std::uint32_t max_ejected_percent = 50;
   bool ejects = true;
   bool fail_open = true;  // Rather than none, servers are used that the active check calls down.
-  std::uint32_t pending_limit = 1'024;
-  std::uint32_t retry_limit = 64;
   std::uint64_t slow_start_ms = 10'000;
   std::uint64_t connect_timeout_ms = 5'000;
   std::uint64_t response_head_timeout_ms = 60'000;

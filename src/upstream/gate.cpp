@@ -51,14 +51,15 @@ bool Gate::Lane::empty() {
 Gate::~Gate() { CHECK(waiting() == 0, "a gate was destroyed with waiters"); }
 
 Gate::Entry Gate::enter(Tickets& home, TicketOwner& owner, const GatePlan& plan,
-                        const balance::Attempt& tried, std::uint8_t priority,
-                        std::uint64_t now_us) {
+                        const balance::Attempt& tried, std::uint8_t priority, std::uint64_t now_us,
+                        bool retry) {
   CHECK(priority < kPriorities);
   const Choices left = choices(plan, tried);
   if (!left.any) return {};
   Ticket* ticket = home.slab.create(home, owner, plan, tried, priority, now_us);
   if (ticket == nullptr) return {};  // Out of memory.
-  ticket->choosy_ = left.fewer;
+  ticket->retry_ = retry;
+  ticket->choosy_ = left.fewer || retry;
   const Entry entry = line_up(*ticket, now_us);
   if (entry.admission != Admission::waiting) home.slab.destroy(*ticket);
   return entry;
@@ -206,7 +207,7 @@ bool Gate::match_if_older(Ticket& ticket, std::uint64_t now_ms, Match& best) con
 }
 
 // The server that `ticket` would be sent to now: of the usable ones with the lowest priority, if
-// any of these has room, the least loaded for its weight.
+// any of these has room and no open breaker, the least loaded for its weight.
 std::optional<std::uint32_t> Gate::room_for(const Ticket& ticket, std::uint64_t now_ms) const {
   constexpr std::uint32_t kLastResort = UINT32_MAX;  // The priority of what is not usable.
   const GatePlan& plan = ticket.plan_;
@@ -225,7 +226,7 @@ std::optional<std::uint32_t> Gate::room_for(const Ticket& ticket, std::uint64_t 
     if (priority > best_priority) continue;
     if (priority < best_priority) best.reset();
     best_priority = priority;
-    if (!has_room(plan, server)) continue;
+    if (!has_room(plan, server) || plan.breaker_open(*candidate.state, ticket.retry_)) continue;
     const std::uint64_t in_flight = candidate.state->in_flight.load(std::memory_order_relaxed);
     if (best && in_flight * plan.servers[*best].weight >= best_in_flight * candidate.weight) {
       continue;

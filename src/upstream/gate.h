@@ -21,8 +21,9 @@
 // classes, so that a low class is slow but not starved. The bounds of that order:
 // - An arrival that saw nobody waiting may take the slot ahead of a waiter that lines up in the
 //   same moment: at most one per other worker.
-// - A waiter that may not use what is free (its retry excludes that server) is passed by. Of those
-//   with exclusions the oldest kChoosyMax of each class are asked.
+// - A waiter that may not use what is free (its retry excludes that server, or there are too many
+//   retries) is passed by. Of those that are so particular the oldest kChoosyMax of each class are
+//   asked.
 // Waiters of an old snapshot and of a new one stand in separate lanes, so that neither blocks the
 // other when their servers differ; between lanes, too, age decides.
 #pragma once
@@ -65,6 +66,9 @@ struct GatePlan {
   std::vector<Server> servers;
   std::uint32_t limit_of_all = 0;  // Of the servers together; 0: none.
   std::uint32_t queue_size = 0;    // Most that wait, over all workers.
+  // The circuit breakers: at one server, most connections being opened, and most retries.
+  std::uint32_t pending_limit = 1'024;
+  std::uint32_t retry_limit = 64;
   limit::CodelSettings codel;
   Standing (*standing)(const ServerState&, std::uint64_t now_ms) = standing_of;
 
@@ -73,6 +77,12 @@ struct GatePlan {
     const std::uint32_t asked = server.state->agent_limit.load(std::memory_order_relaxed);
     if (asked == 0 || server.limit == 0) return asked | server.limit;
     return asked < server.limit ? asked : server.limit;
+  }
+  // No slot: the count is read before its connection, or its retry, is counted. Those who ask in
+  // the same moment may together pass the breaker.
+  [[nodiscard]] bool breaker_open(const ServerState& server, bool retry) const {
+    return server.pending.load(std::memory_order_seq_cst) >= pending_limit ||
+           (retry && server.retries.load(std::memory_order_relaxed) >= retry_limit);
   }
 };
 
@@ -134,10 +144,11 @@ class Gate {
     Ticket* ticket = nullptr;
   };
   // A slot at any server that `tried` does not exclude: now, or later. `priority` is 0..3. A full
-  // queue makes room for a better class: the newest of the worst class has to go.
+  // queue makes room for a better class: the newest of the worst class has to go. Whoever waits
+  // waits for open breakers as well; `retry`: for those of retries, too.
   [[nodiscard]] Entry enter(Tickets& home, TicketOwner& owner, const GatePlan& plan,
                             const balance::Attempt& tried, std::uint8_t priority,
-                            std::uint64_t now_us);
+                            std::uint64_t now_us, bool retry = false);
 
   enum class Leaving : std::uint8_t {
     timed_out,
@@ -147,8 +158,8 @@ class Gate {
   void leave(Ticket& ticket, Leaving why, std::uint64_t now_us);
 
   // Hands out what is free, if anybody waits. To be called when a server may have become usable or
-  // a limit may have grown: health verdicts, agent limits, and now and then for waits that end by
-  // time alone (an ejection).
+  // a limit may have grown: health verdicts, agent limits, a connection that was made, and now and
+  // then for waits that end by time alone (an ejection).
   void poke(std::uint64_t now_us) {
     if (waiting_.load(std::memory_order_seq_cst) != 0) hand_over(now_us);
   }
@@ -162,8 +173,8 @@ class Gate {
 
  private:
   using Line = IntrusiveList<Ticket, TicketTag>;
-  // The waiters of one plan by class. Those that exclude servers stand apart: when the first of the
-  // others cannot be served, none of them can, and need not be looked at.
+  // The waiters of one plan by class. Retries, and those that exclude servers, stand apart: when
+  // the first of the others cannot be served, none of them can, and need not be looked at.
   struct Lane {
     const GatePlan* plan = nullptr;
     std::array<Line, kPriorities> lines;

@@ -26,7 +26,7 @@ ServerChoice::Outcome ServerChoice::find(bool retry, std::optional<Pick>& pick) 
 
 ServerChoice::Outcome ServerChoice::enter_queue(bool retry, std::optional<Pick>& pick) {
   const Gate::Entry entry =
-      plan_->state->gate.enter(tickets_, *this, plan_->gate, tried, priority, now_us());
+      plan_->state->gate.enter(tickets_, *this, plan_->gate, tried, priority, now_us(), retry);
   switch (entry.admission) {
     case Gate::Admission::granted:
       pick = backend_->adopt(*plan_, entry.server, retry, now_us());

@@ -80,7 +80,8 @@ class Ticket final : public loop::Message, public ListLink<TicketTag> {
   std::uint64_t waited_us_ = 0;
   std::uint32_t server_ = 0;
   std::uint8_t priority_;
-  bool choosy_ = false;  // tried_ excludes a server of the plan.
+  bool retry_ = false;
+  bool choosy_ = false;  // A retry, or tried_ excludes a server of the plan.
   State state_ = State::waiting;
   DropReason reason_ = DropReason::standing_queue;
 };

@@ -66,6 +66,17 @@ class Pending(NamedCase):
 
         wait_until(admitted, 10, "room for the third")
 
+    def test_beside_a_limit_that_is_far_away(self):
+        """Nobody is full, so there is nothing to line up for."""
+        weir = self.pending(self.deaf_port(), server_limit=100)
+        clients = self.waiting(weir, 2)
+        for _ in range(4):
+            answer = self.client(weir).get()
+            self.assertEqual(answer.status, 503)
+            self.assertIn("circuit_open", answer.get("proxy-status"))
+        self.assertEqual(weir.metric("weir_server_connects_total"), 2)
+        self.assertTrue(all(client.quiet() for client in clients))
+
     def test_over_all_workers(self):
         weir = self.weir(self.deaf_port(), runtime={"workers": 4},
                          backend={"server_pending_limit": 3, "connect": "60s"})
@@ -99,6 +110,17 @@ class Retries(NamedCase):
         weir = self.weir(*servers, backend={
             "balance": "round_robin", "server_retry_limit": 0, "retry": {"statuses": 503},
             "ejection": {"enabled": False}})
+        client = self.client(weir)
+        statuses = [client.get().status for _ in range(8)]
+        self.assertEqual(sorted(statuses), [200] * 4 + [503] * 4)
+
+
+    def test_beside_a_limit_that_is_far_away(self):
+        servers = self.named("AB")
+        servers[0].answer = BUSY
+        weir = self.weir(*servers, backend={
+            "balance": "round_robin", "server_retry_limit": 0, "server_limit": 100,
+            "retry": {"statuses": 503}, "ejection": {"enabled": False}})
         client = self.client(weir)
         statuses = [client.get().status for _ in range(8)]
         self.assertEqual(sorted(statuses), [200] * 4 + [503] * 4)

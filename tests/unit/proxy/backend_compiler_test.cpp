@@ -176,8 +176,8 @@ TEST_F(BackendCompilerTest, BreakersSlowStartAndPanic) {
   from.server_retry_limit = 6;
   from.slow_start = Milliseconds{7};
   upstream::BackendPlan plan = compile();
-  EXPECT_EQ(plan.pending_limit, 5u);
-  EXPECT_EQ(plan.retry_limit, 6u);
+  EXPECT_EQ(plan.gate.pending_limit, 5u);
+  EXPECT_EQ(plan.gate.retry_limit, 6u);
   EXPECT_EQ(plan.slow_start_ms, 7u);
   EXPECT_TRUE(plan.fail_open);
   from.panic_percent = 0;

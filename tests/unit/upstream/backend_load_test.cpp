@@ -1,5 +1,9 @@
 // Backend: shares, limits and breakers.
+#include <array>
+#include <string_view>
+
 #include "backend_world.h"
+#include "gate_world.h"
 
 namespace weir::upstream {
 namespace {
@@ -151,7 +155,7 @@ TEST_F(BackendLimits, AdoptingAnEjectedServerThatIsDueIsItsTrial) {
 
 TEST_F(BackendLimits, TooManyConnectionsBeingOpenedBreakTheCircuit) {
   make(2);
-  plan.pending_limit = 3;
+  plan.gate.pending_limit = 3;
   states[0]->pending = 3;
   EXPECT_EQ(spread(10), (Spread{{1, 10}}));
   EXPECT_GT(states[0]->counters(0).breaker_hit.read(), 0u);
@@ -163,7 +167,7 @@ TEST_F(BackendLimits, TooManyConnectionsBeingOpenedBreakTheCircuit) {
 
 TEST_F(BackendLimits, TooManyRetriesBreakTheCircuitForRetries) {
   make(1);
-  plan.retry_limit = 2;
+  plan.gate.retry_limit = 2;
   std::vector<Backend::Picked> held;
   for (int i = 0; i < 2; ++i) held.push_back(ask_again());
   EXPECT_EQ(states[0]->retries.load(), 2u);
@@ -175,11 +179,72 @@ TEST_F(BackendLimits, TooManyRetriesBreakTheCircuitForRetries) {
 
 TEST_F(BackendLimits, ABrokenCircuitIsCountedOncePerPick) {
   make(2);
-  plan.pending_limit = 1;
+  plan.gate.pending_limit = 1;
   states[0]->pending = states[1]->pending = 1;
   ASSERT_EQ(ask().outcome, Outcome::broken);
   EXPECT_EQ(states[0]->counters(0).breaker_hit.read(), 1u);
   EXPECT_EQ(states[1]->counters(0).breaker_hit.read(), 1u);
+}
+
+TEST_F(BackendLimits, ALimitDoesNotHideAnOpenBreaker) {
+  make(2);
+  limit(100);
+  plan.gate.pending_limit = 1;
+  plan.gate.retry_limit = 0;
+  states[0]->pending = states[1]->pending = 1;
+  EXPECT_EQ(ask().outcome, Outcome::broken) << "nobody is full: nothing to wait for";
+  states[1]->pending = 0;
+  EXPECT_EQ(ask_again(without({0})).outcome, Outcome::broken);
+  limit(1);
+  const Backend::Picked held = ask();
+  EXPECT_EQ(held.pick.server, 1u);
+  EXPECT_EQ(ask().outcome, Outcome::full) << "for that one it may wait";
+  EXPECT_EQ(ask(without({1})).outcome, Outcome::broken) << "but not for one that it has tried";
+}
+
+TEST_F(BackendLimits, WhoHasTriedAllHasNothingToWaitFor) {
+  make(2);
+  limit(1);
+  plan.balance.algorithm = balance::Algorithm::maglev;
+  plan.balance.maglev =
+      balance::Maglev::make(std::array<std::string_view, 2>{"one", "two"}, std::array{1U, 1U});
+  plan.balance.hash_load_percent = 150;
+  remake();
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(ask().outcome, Outcome::picked);
+  EXPECT_EQ(ask().outcome, Outcome::full);
+  EXPECT_EQ(ask(without({0, 1})).outcome, Outcome::none);
+}
+
+TEST_F(BackendLimits, AnOpenBreakerIsOpenForBoundClientsToo) {
+  make(2);
+  plan.gate.pending_limit = 1;
+  states[1]->pending = 1;
+  EXPECT_EQ(ask_bound(1).pick.server, 0u);
+  EXPECT_TRUE(backend->takes_bound(plan, 1)) << "no reason to forget the server";
+}
+
+// With nothing given back: the limit was never what it waited for.
+TEST_F(BackendLimits, AConnectionThatWasMadeHelpsWhoWaitsForTheBreaker) {
+  make(1);
+  limit(2);
+  plan.gate.queue_size = 1;
+  plan.gate.pending_limit = 1;
+  Backend::Picked first = ask();
+  Backend::Picked second = ask();
+  FakeWorker worker;
+  Request waiter(shared.gate, plan.gate, worker);
+  ASSERT_EQ(waiter.enter(kNow * 1000), Gate::Admission::waiting);
+  states[0]->pending = 1;
+  release(first);
+  worker.mailbox.deliver_all();
+  EXPECT_FALSE(waiter.holding()) << "there is a slot, but the breaker is open";
+  states[0]->pending = 0;
+  (void)backend->report(plan, second.pick, Event::succeeded, kNow * 1000);
+  worker.mailbox.deliver_all();
+  EXPECT_TRUE(waiter.holding());
+  release(second);
+  waiter.release(kNow * 1000);
+  expect_nothing_held();
 }
 
 TEST_F(BackendLimits, HasOtherLooksAtHealthAndNotAtRoom) {

@@ -182,6 +182,44 @@ TEST_F(GateChoice, ABackupOnlyWhenNobodyBetterIsUsable) {
   EXPECT_EQ(chosen({1, 2}), 0u) << "a retry of what the better ones have failed";
 }
 
+TEST_F(GateChoice, NobodyIsSentPastAnOpenBreaker) {
+  plan.pending_limit = 2;
+  put(1, 1);
+  put(2, 2);
+  servers.states[0]->pending = 2;
+  EXPECT_EQ(chosen(), 1u);
+  servers.states[1]->pending = 2;
+  EXPECT_EQ(chosen(), 2u);
+  servers.states[2]->pending = 2;
+  Request request(gate, plan, worker);
+  EXPECT_EQ(request.enter(5'000'000), Gate::Admission::waiting);
+  servers.states[1]->pending = 1;
+  gate.poke(5'000'000);
+  worker.mailbox.deliver_all();
+  EXPECT_TRUE(request.holding());
+  EXPECT_EQ(request.server, 1u);
+}
+
+// The breaker of retries holds up retries only, also those that line up first.
+TEST_F(GateChoice, RetriesDoNotHoldUpOthers) {
+  plan.retry_limit = 1;
+  for (const auto& state : servers.states) state->retries = 1;
+  for (std::size_t i = 0; i < 3; ++i) put(i, 4);
+  Request again(gate, plan, worker);
+  again.retry = true;
+  Request fresh(gate, plan, worker);
+  ASSERT_EQ(again.enter(5'000'000), Gate::Admission::waiting);
+  ASSERT_EQ(fresh.enter(5'000'000), Gate::Admission::waiting);
+  gate.release(plan, 2, 5'000'000);
+  worker.mailbox.deliver_all();
+  EXPECT_FALSE(again.holding());
+  EXPECT_TRUE(fresh.holding());
+  servers.states[2]->retries = 0;
+  fresh.release(5'000'000);
+  worker.mailbox.deliver_all();
+  EXPECT_TRUE(again.holding());
+}
+
 TEST_F(GateChoice, ThePlanSaysWhatIsUsable) {
   plan.standing = [](const ServerState& server, std::uint64_t) {
     return server.name() == "2" ? Standing::usable : Standing::last_resort;

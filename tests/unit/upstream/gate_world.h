@@ -33,7 +33,8 @@ class Request final : public TicketOwner {
       : gate(asked), plan(its_plan), worker(its_worker) {}
 
   Gate::Admission enter(std::uint64_t now_us, std::uint8_t priority = 1) {
-    const Gate::Entry entry = gate.enter(worker.tickets, *this, plan, tried, priority, now_us);
+    const Gate::Entry entry =
+        gate.enter(worker.tickets, *this, plan, tried, priority, now_us, retry);
     ticket = entry.ticket;
     if (entry.admission == Gate::Admission::granted) hold(entry.server);
     if (entry.admission == Gate::Admission::waiting) state = State::waiting;
@@ -72,6 +73,7 @@ class Request final : public TicketOwner {
   const GatePlan& plan;
   FakeWorker& worker;
   balance::Attempt tried;
+  bool retry = false;
   Ticket* ticket = nullptr;
   State state = State::fresh;
   std::uint32_t server = 0;
