@@ -114,7 +114,7 @@ void compile_failures(const config::Backend& from, upstream::BackendPlan& plan) 
   retry.try_timeout_ms = ms(from.retry.try_timeout.value_or(config::Milliseconds{0}));
   plan.gate.pending_limit = from.server_pending_limit;
   plan.gate.retry_limit = from.server_retry_limit;
-  plan.fail_open = from.panic_percent > 0;
+  plan.gate.fail_open = from.panic_percent > 0;
   plan.slow_start_ms = ms(from.slow_start);
 }
 

@@ -54,7 +54,7 @@ class Backend::View {
     const GatePlan::Server& server = plan_.gate.servers[index];
     if (tier_ != kAnyTier && server.priority != tier_) return false;
     const ServerState& state = *server.state;
-    if (unhealthy_too_ ? !in_service(state, plan_.fail_open)
+    if (unhealthy_too_ ? !in_service(state, plan_.gate.fail_open)
                        : !is_healthy(state, now_us_ / 1000) || !has_share(state, index)) {
       return false;
     }

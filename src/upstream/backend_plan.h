@@ -50,7 +50,6 @@ struct BackendPlan {
   health::PassiveSettings passive;
   std::uint32_t max_ejected_percent = 50;
   bool ejects = true;
-  bool fail_open = true;  // Rather than none, servers are used that the active check calls down.
   std::uint64_t slow_start_ms = 10'000;
   std::uint64_t connect_timeout_ms = 5'000;
   std::uint64_t response_head_timeout_ms = 60'000;

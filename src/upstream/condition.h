@@ -3,9 +3,7 @@
 
 #include <cstdint>
 
-#include "health/ejection_floor.h"
 #include "health/state.h"
-#include "upstream/gate.h"
 #include "upstream/server_state.h"
 
 namespace weir::upstream {
@@ -38,22 +36,6 @@ namespace weir::upstream {
 [[nodiscard]] inline health::ServerCondition condition_of(const ServerState& state) {
   return health::condition_of(active_of(state), state.passive.load(std::memory_order_relaxed),
                               wish_of(state));
-}
-
-[[nodiscard]] inline health::ServerCounts count_servers(const GatePlan& plan,
-                                                        std::uint64_t now_ms) {
-  health::ServerCounts counts;
-  for (const GatePlan::Server& server : plan.servers) {
-    if (server.weight == 0) continue;
-    ++counts.servers;
-    const std::uint64_t passive = server.state->passive.load(std::memory_order_relaxed);
-    if (!health::is_up(passive)) {
-      ++counts.ejected;
-    } else if (is_healthy(*server.state, now_ms)) {
-      ++counts.usable;
-    }
-  }
-  return counts;
 }
 
 }  // namespace weir::upstream

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "health/state.h"
+#include "upstream/condition.h"
 
 namespace weir::upstream {
 namespace {
@@ -29,18 +29,24 @@ Choices choices(const GatePlan& plan, const balance::Attempt& tried) {
 
 }  // namespace
 
-Standing standing_of(const ServerState& server, std::uint64_t now_ms) {
-  const auto wish = [](const std::atomic<std::uint8_t>& word) {
-    return static_cast<health::Wish>(word.load(std::memory_order_relaxed));
-  };
-  if (health::stricter(wish(server.administrative), wish(server.agent)) != health::Wish::none) {
-    return Standing::out;
+Standing standing_of(const ServerState& server, std::uint64_t now_ms, bool down_too) {
+  if (!in_service(server, down_too)) return Standing::out;
+  return is_healthy(server, now_ms) ? Standing::usable : Standing::last_resort;
+}
+
+health::ServerCounts count_servers(const GatePlan& plan, std::uint64_t now_ms) {
+  health::ServerCounts counts;
+  for (const GatePlan::Server& server : plan.servers) {
+    if (server.weight == 0) continue;
+    ++counts.servers;
+    const std::uint64_t passive = server.state->passive.load(std::memory_order_relaxed);
+    if (!health::is_up(passive)) {
+      ++counts.ejected;
+    } else if (is_healthy(*server.state, now_ms)) {
+      ++counts.usable;
+    }
   }
-  const auto active =
-      static_cast<health::Active::State>(server.active.load(std::memory_order_relaxed));
-  const std::uint64_t passive = server.passive.load(std::memory_order_relaxed);
-  const bool takes = health::takes_new_requests(active, passive, health::Wish::none, now_ms);
-  return takes ? Standing::usable : Standing::last_resort;
+  return counts;
 }
 
 bool Gate::Lane::empty() {
@@ -220,7 +226,7 @@ std::optional<std::uint32_t> Gate::room_for(const Ticket& ticket, std::uint64_t 
   for (std::uint32_t server = 0; server < plan.servers.size(); ++server) {
     if (!may_ever_use(plan, ticket.tried_, server)) continue;
     const GatePlan::Server& candidate = plan.servers[server];
-    const Standing standing = plan.standing(*candidate.state, now_ms);
+    const Standing standing = standing_of(*candidate.state, now_ms, plan.fail_open);
     if (standing == Standing::out) continue;
     const std::uint32_t priority = standing == Standing::usable ? candidate.priority : kLastResort;
     if (priority > best_priority) continue;

@@ -38,6 +38,7 @@
 
 #include "base/counter.h"
 #include "base/histogram.h"
+#include "health/ejection_floor.h"
 #include "limit/codel.h"
 #include "upstream/server_state.h"
 #include "upstream/ticket.h"
@@ -51,9 +52,10 @@ enum class Standing : std::uint8_t {
   out,          // Never.
 };
 
-// Out when the operator or the server wants no requests. Ejected, or down for the active check, is
-// a last resort: a preference is no reason to refuse a client.
-[[nodiscard]] Standing standing_of(const ServerState& server, std::uint64_t now_ms);
+// Out when the operator or the server wants no requests. Ejected is a last resort: a preference is
+// no reason to refuse a client. So is down for the active check, if that may be wrong (`down_too`).
+[[nodiscard]] Standing standing_of(const ServerState& server, std::uint64_t now_ms,
+                                   bool down_too = true);
 
 // Part of a snapshot; immutable, and alive as long as a slot or a ticket of it is.
 struct GatePlan {
@@ -70,7 +72,7 @@ struct GatePlan {
   std::uint32_t pending_limit = 1'024;
   std::uint32_t retry_limit = 64;
   limit::CodelSettings codel;
-  Standing (*standing)(const ServerState&, std::uint64_t now_ms) = standing_of;
+  bool fail_open = true;  // Rather than none, servers are used that the active check calls down.
 
   // What limits `server` now: the plan, the server itself (its agent), or neither: 0.
   [[nodiscard]] std::uint32_t limit_now(const Server& server) const {
@@ -85,6 +87,8 @@ struct GatePlan {
            (retry && server.retries.load(std::memory_order_relaxed) >= retry_limit);
   }
 };
+
+[[nodiscard]] health::ServerCounts count_servers(const GatePlan& plan, std::uint64_t now_ms);
 
 // Written under the gate's mutex, read by the metrics.
 struct GateCounters {

@@ -179,9 +179,9 @@ TEST_F(BackendCompilerTest, BreakersSlowStartAndPanic) {
   EXPECT_EQ(plan.gate.pending_limit, 5u);
   EXPECT_EQ(plan.gate.retry_limit, 6u);
   EXPECT_EQ(plan.slow_start_ms, 7u);
-  EXPECT_TRUE(plan.fail_open);
+  EXPECT_TRUE(plan.gate.fail_open);
   from.panic_percent = 0;
-  EXPECT_FALSE(compile().fail_open);
+  EXPECT_FALSE(compile().gate.fail_open);
 }
 
 TEST_F(BackendCompilerTest, Timeouts) {

@@ -239,7 +239,7 @@ TEST_F(BackendPick, WithAllDownFailOpenAsksThemAnyway) {
   for (std::uint32_t i = 0; i < 2; ++i) check_says(i, health::Active::State::down);
   EXPECT_EQ(spread(10), (Spread{{0, 5}, {1, 5}}));
   EXPECT_FALSE(backend->has_other(plan, {}, kNow * 1000));
-  plan.fail_open = false;
+  plan.gate.fail_open = false;
   EXPECT_EQ(ask().outcome, Outcome::none);
   fail(0);
   check_says(0, health::Active::State::up);

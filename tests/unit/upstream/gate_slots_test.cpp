@@ -220,12 +220,24 @@ TEST_F(GateChoice, RetriesDoNotHoldUpOthers) {
   EXPECT_TRUE(again.holding());
 }
 
-TEST_F(GateChoice, ThePlanSaysWhatIsUsable) {
-  plan.standing = [](const ServerState& server, std::uint64_t) {
-    return server.name() == "2" ? Standing::usable : Standing::last_resort;
-  };
-  put(2, 3);
-  EXPECT_EQ(chosen(), 2u);
+TEST_F(GateChoice, DownIsALastResortOnlyIfTheCheckMayBeWrong) {
+  for (const auto& state : servers.states) {
+    state->active = static_cast<std::uint8_t>(health::Active::State::down);
+  }
+  plan.fail_open = false;
+  put(0, 4);
+  Request request(gate, plan, worker);
+  EXPECT_EQ(request.enter(5'000'000), Gate::Admission::waiting);
+  gate.release(plan, 0, 5'000'000);
+  worker.mailbox.deliver_all();
+  EXPECT_FALSE(request.holding());
+  request.leave(Gate::Leaving::timed_out, 5'000'000);
+  servers.avoid(1, 9'000);
+  servers.states[1]->active = static_cast<std::uint8_t>(health::Active::State::up);
+  EXPECT_EQ(chosen(), 1u) << "ejected, but not down";
+  plan.fail_open = true;
+  put(1, 4);
+  EXPECT_NE(chosen(), 1u);
 }
 
 }  // namespace
