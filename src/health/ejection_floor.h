@@ -6,11 +6,12 @@
 
 namespace weir::health {
 
-// A backend's servers. Every usable one counts as a server; an ejected one is not usable.
+// A backend's servers, without those that are meant to take no requests. Every usable one counts as
+// a server; an ejected one is not usable.
 struct ServerCounts {
   std::uint32_t servers = 0;
   std::uint32_t ejected = 0;  // For whatever cause, trials included.
-  std::uint32_t usable = 0;   // Would take a request now: up, not draining, not ejected.
+  std::uint32_t usable = 0;   // Would take a request now: not down, not ejected.
 };
 
 // At most `max_percent` of the servers, rounded down, may be ejected at one time, and never the

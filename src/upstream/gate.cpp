@@ -37,7 +37,7 @@ Standing standing_of(const ServerState& server, std::uint64_t now_ms, bool down_
 health::ServerCounts count_servers(const GatePlan& plan, std::uint64_t now_ms) {
   health::ServerCounts counts;
   for (const GatePlan::Server& server : plan.servers) {
-    if (server.weight == 0) continue;
+    if (server.weight == 0 || wish_of(*server.state) != health::Wish::none) continue;
     ++counts.servers;
     const std::uint64_t passive = server.state->passive.load(std::memory_order_relaxed);
     if (!health::is_up(passive)) {

@@ -88,6 +88,8 @@ struct GatePlan {
   }
 };
 
+// Without those that are out of service on purpose, whoever wishes it: they say nothing about the
+// health of the others.
 [[nodiscard]] health::ServerCounts count_servers(const GatePlan& plan, std::uint64_t now_ms);
 
 // Written under the gate's mutex, read by the metrics.

@@ -252,6 +252,23 @@ TEST_F(BackendWatchTest, WithNobodyHealthyNothingIsSaidOfLeavingThemAlone) {
   for (const std::string& line : said) EXPECT_THAT(line, testing::Not(HasSubstr("left alone")));
 }
 
+TEST_F(BackendWatchTest, ServersThatAreOutOnPurposeAreNoReasonToPanic) {
+  make(12);
+  for (std::size_t i = 1; i < 12; ++i) {
+    backend().servers[i].state =
+        i % 2 == 0 ? config::ServerWish::drain : config::ServerWish::maintenance;
+  }
+  watch_config();
+  look();
+  EXPECT_FALSE(panic());
+  take_down(0);
+  look();
+  EXPECT_TRUE(panic()) << "of those that are left nobody is healthy";
+  server(0).agent = static_cast<std::uint8_t>(health::Wish::down);
+  look();
+  EXPECT_FALSE(panic()) << "nobody is left that could be asked";
+}
+
 TEST_F(BackendWatchTest, WithoutAShareThereIsNoPanic) {
   make(4);
   backend().panic_percent = 0;

@@ -5,6 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "upstream/gate.h"
+
 namespace weir::upstream {
 namespace {
 
@@ -60,7 +62,7 @@ TEST_F(ConditionTest, AnEjectedServerStaysInService) {
   EXPECT_EQ(condition_of(server), health::ServerCondition::ejected);
 }
 
-TEST_F(ConditionTest, CountsServersWithAWeightOnce) {
+TEST_F(ConditionTest, CountsServersThatAreMeantToTakePartOnce) {
   std::vector<std::unique_ptr<ServerState>> states;
   GatePlan plan;
   for (int i = 0; i < 6; ++i) {
@@ -75,10 +77,13 @@ TEST_F(ConditionTest, CountsServersWithAWeightOnce) {
   states[3]->active = static_cast<std::uint8_t>(Active::State::down);
   states[4]->administrative = static_cast<std::uint8_t>(Wish::drain);
   const health::ServerCounts counts = count_servers(plan, kNow);
-  EXPECT_EQ(counts.servers, 5u);
+  EXPECT_EQ(counts.servers, 4u) << "one has no weight, one is draining";
   EXPECT_EQ(counts.ejected, 2u) << "whatever else is wrong with them";
   EXPECT_EQ(counts.usable, 1u);
   EXPECT_EQ(count_servers(plan, kNow + 60'000).ejected, 2u) << "until the trial has gone well";
+  states[1]->agent = static_cast<std::uint8_t>(Wish::maintenance);
+  EXPECT_EQ(count_servers(plan, kNow).servers, 3u);
+  EXPECT_EQ(count_servers(plan, kNow).ejected, 1u);
   EXPECT_EQ(count_servers({}, kNow).servers, 0u);
 }
 
