@@ -13,6 +13,22 @@ namespace {
 
 constexpr std::uint64_t kLookMs = 1'000;
 
+// Whether so few are healthy that the verdicts are more likely wrong than right. Each tier is
+// asked by itself: one in which enough are healthy needs nobody else, however many are down in the
+// others. Of a backend without a server in service nothing can be used, so there is no panic.
+bool too_few_healthy(const upstream::GatePlan& plan, std::uint32_t panic_percent,
+                     std::uint64_t now_ms) {
+  std::map<std::uint32_t, health::ServerCounts> tiers;
+  for (const upstream::GatePlan::Server& server : plan.servers) {
+    upstream::count_server(server, now_ms, tiers[server.priority]);
+  }
+  std::erase_if(tiers, [](const auto& tier) { return tier.second.servers == 0; });
+  return !tiers.empty() && std::ranges::all_of(tiers, [&](const auto& tier) {
+    return std::uint64_t{tier.second.usable} * 100 <
+           std::uint64_t{tier.second.servers} * panic_percent;
+  });
+}
+
 std::uint64_t ms(config::Milliseconds duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
@@ -105,8 +121,7 @@ void BackendWatch::look() {
 void BackendWatch::look_at(Watched& backend) {
   upstream::BackendState& state = *backend.plan->state;
   const health::ServerCounts counts = upstream::count_servers(backend.plan->gate, loop_.now_ms());
-  const bool panic =
-      std::uint64_t{counts.usable} * 100 < std::uint64_t{counts.servers} * backend.panic_percent;
+  const bool panic = too_few_healthy(backend.plan->gate, backend.panic_percent, loop_.now_ms());
   if (state.panic.exchange(panic, std::memory_order_relaxed) != panic) {
     if (panic) ++counters_.panics;
     say_("backend " + state.name() + ": " + std::to_string(counts.usable) + " of " +

@@ -34,18 +34,21 @@ Standing standing_of(const ServerState& server, std::uint64_t now_ms, bool down_
   return is_healthy(server, now_ms) ? Standing::usable : Standing::last_resort;
 }
 
+void count_server(const GatePlan::Server& server, std::uint64_t now_ms,
+                  health::ServerCounts& counts) {
+  if (server.weight == 0 || wish_of(*server.state) != health::Wish::none) return;
+  ++counts.servers;
+  const std::uint64_t passive = server.state->passive.load(std::memory_order_relaxed);
+  if (!health::is_up(passive)) {
+    ++counts.ejected;
+  } else if (is_healthy(*server.state, now_ms)) {
+    ++counts.usable;
+  }
+}
+
 health::ServerCounts count_servers(const GatePlan& plan, std::uint64_t now_ms) {
   health::ServerCounts counts;
-  for (const GatePlan::Server& server : plan.servers) {
-    if (server.weight == 0 || wish_of(*server.state) != health::Wish::none) continue;
-    ++counts.servers;
-    const std::uint64_t passive = server.state->passive.load(std::memory_order_relaxed);
-    if (!health::is_up(passive)) {
-      ++counts.ejected;
-    } else if (is_healthy(*server.state, now_ms)) {
-      ++counts.usable;
-    }
-  }
+  for (const GatePlan::Server& server : plan.servers) count_server(server, now_ms, counts);
   return counts;
 }
 

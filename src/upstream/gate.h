@@ -88,8 +88,10 @@ struct GatePlan {
   }
 };
 
-// Without those that are out of service on purpose, whoever wishes it: they say nothing about the
-// health of the others.
+// Counts one server in, or leaves it out: without a weight, or out of service on purpose, whoever
+// wishes it, it says nothing about the health of the others.
+void count_server(const GatePlan::Server& server, std::uint64_t now_ms,
+                  health::ServerCounts& counts);
 [[nodiscard]] health::ServerCounts count_servers(const GatePlan& plan, std::uint64_t now_ms);
 
 // Written under the gate's mutex, read by the metrics.

@@ -71,6 +71,23 @@ class Backups(TiersCase):
         servers[0].report("fine")
         wait_until(lambda: set(self.names(weir, 5)) == {"A"}, 10, "the first to be used again")
 
+    def test_a_healthy_backup_is_no_reason_to_panic(self):
+        """One of eleven is less than panic_percent, but all of its tier."""
+        servers = self.named("ABCDEFGHIJK")
+        for server in servers[:10]:
+            server.health = BUSY
+        weir = self.tiered(servers, (0,) * 10 + ("backup",), health={
+            "path": "/health", "interval": "50ms", "fast_interval": "20ms", "fall": 2, "rise": 2})
+        wait_until(lambda: weir.err.count(" is down: ") == 10, 10, "the checks' verdict")
+        asked = [len(server.asked) for server in servers[:10]]
+        looked = weir.metric("weir_backend_panic")
+        self.assertEqual(self.names(weir, 20), "K" * 20)
+        self.assertEqual([len(server.asked) for server in servers[:10]], asked)
+        self.assertEqual(looked, 0)
+        servers[10].health = BUSY
+        wait_until(lambda: weir.metric("weir_backend_panic") == 1, 10, "panic")
+        self.assertGreater(len(set(self.names(weir, 50))), 2)
+
 
 class Priorities(TiersCase):
 

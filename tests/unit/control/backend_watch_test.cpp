@@ -269,6 +269,22 @@ TEST_F(BackendWatchTest, ServersThatAreOutOnPurposeAreNoReasonToPanic) {
   EXPECT_FALSE(panic()) << "nobody is left that could be asked";
 }
 
+TEST_F(BackendWatchTest, ATierWithEnoughHealthyServersNeedsNoPanic) {
+  make(14);
+  for (std::size_t i = 10; i < 14; ++i) backend().servers[i].priority = 9;
+  backend().panic_percent = 50;
+  watch_config();
+  for (std::size_t i = 0; i < 12; ++i) take_down(i);
+  look();
+  EXPECT_FALSE(panic()) << "half of the backups are up";
+  take_down(12);
+  look();
+  EXPECT_TRUE(panic());
+  for (std::size_t i = 0; i < 5; ++i) take_down(i, false);
+  look();
+  EXPECT_FALSE(panic()) << "or half of the others";
+}
+
 TEST_F(BackendWatchTest, WithoutAShareThereIsNoPanic) {
   make(4);
   backend().panic_percent = 0;
