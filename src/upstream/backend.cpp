@@ -256,13 +256,14 @@ bool Backend::report(const BackendPlan& plan, const Pick& pick, health::Passive:
   using Event = health::Passive::Event;
   // One connection fewer is being opened: somebody may wait for just that.
   if (event == Event::succeeded) plan.state->gate.poke(now_us);
+  // What counts for nothing still ends a trial.
+  if (event == Event::erred && !plan.ejects) event = Event::abandoned;
   if (event == Event::abandoned && !pick.trial) return false;
   if (event == Event::answered) last_good_us_ = now_us;
   std::atomic<std::uint64_t>& word = pick.pool->state().passive;
   // By far the most frequent case: a healthy server did well.
   const bool good = event == Event::succeeded || event == Event::answered;
   if (good && word.load(std::memory_order_relaxed) == 0) return false;
-  if (event == Event::erred && !plan.ejects) return false;
   const std::uint64_t now_ms = now_us / 1000;
   const health::PassiveChange change =
       event == Event::erred

@@ -102,6 +102,16 @@ TEST_F(BackendOutcome, WithoutEjectionErrorsAreNotEvenCounted) {
   EXPECT_TRUE(fail(0)) << "that it cannot be reached is another matter";
 }
 
+TEST_F(BackendOutcome, WithoutEjectionAnErrorStillEndsTheTrial) {
+  make(2);
+  plan.ejects = false;
+  fail(0);
+  const Backend::Picked trial = trial_of(kDue);
+  EXPECT_EQ(spread(10, kDue).count(0), 0u);
+  EXPECT_FALSE(backend->report(plan, trial.pick, Event::erred, kDue * 1000));
+  EXPECT_EQ(spread(2, kDue)[0], 1) << "the next request is the trial, at once";
+}
+
 TEST_F(BackendOutcome, TheFloorHoldsOverAllWorkers) {
   make(3);
   plan.passive.consecutive_errors = 1;
