@@ -128,7 +128,18 @@ void BackendWatch::look_at(Watched& backend) {
          std::to_string(counts.servers) + " servers are healthy, " +
          (panic ? "fewer than panic_percent: all are used" : "the others are left alone again"));
   }
+  for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
+    end_slow_start(*server.state, backend.plan->slow_start_ms);
+  }
   state.gate.poke(loop_.now_ns() / 1000);
+}
+
+// Its share is a whole one: picks need not work it out any more.
+void BackendWatch::end_slow_start(upstream::ServerState& server, std::uint64_t lasts_ms) const {
+  std::uint64_t since_ms = server.up_since_ms.load(std::memory_order_relaxed);
+  if (since_ms == 0 || loop_.now_ms() < since_ms + lasts_ms) return;
+  // Unless a worker has just begun another one.
+  server.up_since_ms.compare_exchange_strong(since_ms, 0, std::memory_order_relaxed);
 }
 
 void BackendWatch::look_for_outliers(Watched& backend) {

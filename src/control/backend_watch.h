@@ -63,6 +63,7 @@ class BackendWatch final : private loop::Source {
   void apply_wishes(const config::Backend& from, const upstream::BackendPlan& plan);
   void welcome(Watched& backend, bool known) const;
   void look_at(Watched& backend);
+  void end_slow_start(upstream::ServerState& server, std::uint64_t lasts_ms) const;
   void look_for_outliers(Watched& backend);
   [[nodiscard]] health::ServerWindow window_of(Watched& backend,
                                                const upstream::ServerState& server) const;

@@ -311,6 +311,17 @@ TEST_F(BackendWatchTest, WhatTheOperatorWroteIsAppliedAndSaid) {
   EXPECT_THAT(said, ElementsAre("server app/s0 is set to drain", "server app/s0 is ready again"));
 }
 
+TEST_F(BackendWatchTest, ASlowStartThatIsOverIsForgotten) {
+  make(2);
+  backend().slow_start = config::Milliseconds{1};
+  watch_config();
+  server(0).up_since_ms = loop.now_ms();
+  server(1).up_since_ms = loop.now_ms() + 3'600'000;
+  look();
+  EXPECT_EQ(server(0).up_since_ms.load(), 0u);
+  EXPECT_NE(server(1).up_since_ms.load(), 0u);
+}
+
 // An ejection ends by time alone, and nobody else would tell who waits.
 TEST_F(BackendWatchTest, WhoWaitsIsHelpedToServersThatCanBeUsedAgain) {
   make(1);
