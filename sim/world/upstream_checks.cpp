@@ -45,11 +45,12 @@ bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
         upstream::Gate::has_room(plan.gate, i) && !plan.gate.breaker_open(*server.state, true);
     // The end of an ejection is nobody's event: those who wait are told within a second.
     const auto passive = health::Passive::unpack(server.state->passive.load());
+    const upstream::Standing standing =
+        upstream::standing_of(*server.state, now_ms, plan.gate.fail_open);
     const bool usable =
-        upstream::standing_of(*server.state, now_ms) == upstream::Standing::usable &&
-        passive.state() == health::Passive::State::up;
+        standing == upstream::Standing::usable && passive.state() == health::Passive::State::up;
     some = some || (room && usable);
-    everywhere = everywhere && room;
+    everywhere = everywhere && room && standing != upstream::Standing::out;
   }
   return everywhere || (some && !plan.retry.enabled && !plan.tiered);
 }
