@@ -70,17 +70,18 @@ Exchange::Found Exchange::attempt_begin() {
 
 Exchange::Found Exchange::find_server() {
   using Chosen = upstream::ServerChoice::Outcome;
+  ProxyError failure = last_failure_;
   switch (choice_.find(is_retry(), attempt_.pick)) {
     case Chosen::chosen: return Found::server;
     case Chosen::queued: return Found::place_in_queue;
-    case Chosen::broken: last_failure_ = ProxyError::circuit_open; break;
+    case Chosen::broken: failure = ProxyError::circuit_open; break;
     case Chosen::queue_full:
-      if (attempts_ == 0) last_failure_ = ProxyError::queue_full;
-      break;
-    case Chosen::displaced: last_failure_ = ProxyError::queue_full; break;
-    case Chosen::standing_queue: last_failure_ = ProxyError::queue_dropped; break;
+    case Chosen::displaced: failure = ProxyError::queue_full; break;
+    case Chosen::standing_queue: failure = ProxyError::queue_dropped; break;
     case Chosen::none_left: break;
   }
+  // Where a server was asked, what became of that matters more than why nobody else was.
+  if (attempts_ == 0) last_failure_ = failure;
   return Found::nothing;
 }
 
