@@ -2,6 +2,7 @@
 // server, and moving the body.
 
 #include <algorithm>
+#include <ranges>
 #include <string>
 
 #include "balance/hash_key.h"
@@ -133,11 +134,12 @@ std::optional<RateVerdict> Exchange::choose_backend() {
   plan_ = &use_.snapshot->backends()[index];
   backend_ = use_.backends[index];
   choice_.aim(*plan_, *backend_);
-  for (const std::uint32_t limit : route_->limits) {
-    const std::optional<RateVerdict> over = use_.snapshot->limits()[limit]->refuses(
-        client_.peer(), &request_parser_, worker_.loop().now_ns());
-    if (over) return over;
-  }
+  const auto limits = route_->limits | std::views::transform([this](std::uint32_t limit) {
+                        return use_.snapshot->limits()[limit];
+                      });
+  const auto over =
+      refused_by_any(limits, client_.peer(), &request_parser_, worker_.loop().now_ns());
+  if (over) return over;
   if (plan_->hash_source != upstream::HashSource::none) {
     choice_.tried = balance::Attempt(hash_key(*plan_));
   }
