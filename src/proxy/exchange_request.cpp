@@ -148,11 +148,11 @@ std::optional<RateVerdict> Exchange::choose_backend() {
   return std::nullopt;
 }
 
-// Of the keyed field, or of the client's address where the request has no such field.
+// Of the keyed field, or of the client's address where the request has no such field, or an empty
+// one: those who have none are not all one.
 std::uint64_t Exchange::hash_key(const upstream::BackendPlan& plan) {
-  if (const auto value = hash_value(plan, request_parser_, request_)) {
-    return balance::hash_key(*value);
-  }
+  const auto value = hash_value(plan, request_parser_, request_);
+  if (value && !value->empty()) return balance::hash_key(*value);
   if (plan.hash_source != upstream::HashSource::address) {
     worker_.counters().hash_keys_missing.add();
   }
