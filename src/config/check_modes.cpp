@@ -12,7 +12,7 @@ namespace weir::config {
 namespace {
 
 // What only requests and their answers have; `table` is empty for [backend.NAME] itself. (A
-// connection that fails is tried elsewhere at once, and costs nothing of a budget.)
+// connection that no server took is no retry: it goes elsewhere at once, whatever [retry] says.)
 struct HttpKey {
   std::string_view table;
   std::string_view key;
@@ -24,11 +24,7 @@ constexpr auto kHttpKeys = std::to_array<HttpKey>({
     {"", "request_timeout"},
     {"", "unavailable_status"},
     {"", "sticky"},
-    {"retry", "statuses"},
-    {"retry", "backoff"},
-    {"retry", "backoff_max"},
-    {"retry", "budget_percent"},
-    {"retry", "try_timeout"},
+    {"", "retry"},
     {"queue", "priority_header"},
 });
 

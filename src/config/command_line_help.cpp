@@ -26,8 +26,8 @@ USAGE
 
 OPTIONS of weir PORT SERVER...
   -N, --workers N        worker threads, 1 to 256 (default 4)
-  -R, --requests R       ask servers for their load every 5 seconds, and after
-                         every R requests (default 5)
+  -R, --requests R       ask a server for its load every 5 seconds, and after
+                         every R requests that it got (default 5)
       --bind IP          address to listen on (default 0.0.0.0)
       --balance NAME     least_load (default), p2c, round_robin, random, first,
                          least_connections, ewma, ip_hash or uri_hash

@@ -46,6 +46,14 @@ std::uint64_t RateTable::charge(std::uint64_t key_hash, std::uint64_t now_ns, co
   }
 }
 
+// A key whose place another one is taking just now is judged by either's state.
+std::uint64_t RateTable::look(std::uint64_t key_hash, std::uint64_t now_ns,
+                              const Gcra& rate) const {
+  const Bucket& bucket = buckets_[key_hash & bucket_mask_];
+  const unsigned place = find(bucket.directory.load(), tag_of(key_hash));
+  return place == kPlaces ? 0 : rate.decide(bucket.tat_ns[place].load(), now_ns).retry_after_ns;
+}
+
 // Enters the key, unless the directory has changed: then it may be there.
 void RateTable::take_place(Bucket& bucket, std::uint64_t directory, std::uint64_t tag,
                            std::uint64_t now_ns) {

@@ -36,6 +36,10 @@ class RateTable {
   [[nodiscard]] std::uint64_t charge(std::uint64_t key_hash, std::uint64_t now_ns,
                                      const Gcra& rate);
 
+  // The same without charging anything.
+  [[nodiscard]] std::uint64_t look(std::uint64_t key_hash, std::uint64_t now_ns,
+                                   const Gcra& rate) const;
+
   // Keys that lost their place while they were in debt.
   [[nodiscard]] std::uint64_t evicted() const { return evicted_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t places() const { return (bucket_mask_ + 1) * kPlaces; }

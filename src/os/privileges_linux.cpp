@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -82,6 +83,18 @@ bool may_change(const std::string& directory) {
   return ::access(directory.c_str(), W_OK | X_OK) == 0;
 }
 
+// Where cores go to a program (core(5)) no limit counts, except 1: to the kernel that is a crash of
+// that program, which gets none. And no core file fits into one byte.
+void forbid_cores() {
+  rlimit core{};
+  if (::getrlimit(RLIMIT_CORE, &core) != 0) return;
+  core.rlim_cur = std::min<rlim_t>(core.rlim_max, 1);
+  (void)::setrlimit(RLIMIT_CORE, &core);
+  // A hard limit of 0 cannot be raised. What this costs as well, debuggers and /proc/PID/fd for
+  // whoever is not root, is nothing that such a limit leaves anybody to expect.
+  if (core.rlim_max == 0) (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 }  // namespace
 
 std::string confine(const Confinement& wanted) {
@@ -89,11 +102,7 @@ std::string confine(const Confinement& wanted) {
     return std::string("cannot give up new privileges (PR_SET_NO_NEW_PRIVS): ") +
            std::strerror(errno) + "; allow prctl in the sandbox that weir runs in";
   }
-  rlimit core{};
-  if (!wanted.core_dumps && ::getrlimit(RLIMIT_CORE, &core) == 0) {
-    core.rlim_cur = 0;
-    (void)::setrlimit(RLIMIT_CORE, &core);  // Lowering a soft limit is always allowed.
-  }
+  if (!wanted.core_dumps) forbid_cores();
   if (wanted.user.empty()) return {};
   const Result<Identity, std::string> identity = look_up(wanted);
   if (!identity) return identity.error();

@@ -113,7 +113,7 @@ Exchange::Outcome Exchange::expire() {
       if (attempt_.connection != nullptr) attempt_connect_failed(os::IoStatus::timed_out);
       if (choice_.waiting()) {
         choice_.leave(upstream::Gate::Leaving::timed_out);
-        last_failure_ = ProxyError::queue_timeout;
+        if (attempts_ == 0) last_failure_ = ProxyError::queue_timeout;
         answer_no_server();
       }
       break;

@@ -235,7 +235,7 @@ class Exchange {
   http::ParseError broken_rule_ = http::ParseError::none;  // By the last answer that was no HTTP.
   Retry retry_ = Retry::none;                              // What the next attempt will be.
   std::uint32_t attempts_ = 0;
-  std::uint32_t retries_ = 0;  // Of them, after a failure that another server may not have.
+  std::uint32_t retries_ = 0;  // Of them, what a server had seen before.
   std::uint64_t last_attempt_us_ = 0;
   bool retry_paid_ = false;        // The budget has been charged for the next attempt.
   std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor, or backing off: not before this time.

@@ -70,17 +70,18 @@ Exchange::Found Exchange::attempt_begin() {
 
 Exchange::Found Exchange::find_server() {
   using Chosen = upstream::ServerChoice::Outcome;
+  ProxyError failure = last_failure_;
   switch (choice_.find(is_retry(), attempt_.pick)) {
     case Chosen::chosen: return Found::server;
     case Chosen::queued: return Found::place_in_queue;
-    case Chosen::broken: last_failure_ = ProxyError::circuit_open; break;
+    case Chosen::broken: failure = ProxyError::circuit_open; break;
     case Chosen::queue_full:
-      if (attempts_ == 0) last_failure_ = ProxyError::queue_full;
-      break;
-    case Chosen::displaced: last_failure_ = ProxyError::queue_full; break;
-    case Chosen::standing_queue: last_failure_ = ProxyError::queue_dropped; break;
+    case Chosen::displaced: failure = ProxyError::queue_full; break;
+    case Chosen::standing_queue: failure = ProxyError::queue_dropped; break;
     case Chosen::none_left: break;
   }
+  // Where a server was asked, what became of that matters more than why nobody else was.
+  if (attempts_ == 0) last_failure_ = failure;
   return Found::nothing;
 }
 
@@ -93,10 +94,7 @@ bool Exchange::retry_charge() {
   switch (std::exchange(retry_, Retry::none)) {
     case Retry::none: return true;
     case Retry::fresh_connection: counters.retries_fresh_connection.add(); return true;
-    case Retry::other_server:
-      ++retries_;
-      counters.retries_other_server.add();
-      return true;
+    case Retry::other_server: counters.retries_other_server.add(); return true;
     case Retry::other_within_budget: break;
   }
   ++retries_;
@@ -204,12 +202,13 @@ void Exchange::attempt_connect_failed(os::IoStatus status) {
 }
 
 // What the table allows, within what the configuration allows, one client may wait for, and one
-// request may bother.
+// request may bother. The configuration is about requests that a server has seen: where none has,
+// to go on is no second attempt.
 Retry Exchange::retry_within_bounds(Retry retry, std::uint32_t failed_server) {
   if (silent_servers_ >= kSilentServersMax) return Retry::none;
-  const bool elsewhere = retry == Retry::other_server || retry == Retry::other_within_budget;
-  if (!elsewhere) return retry;
-  return retries_left() && choice_.tried.exclude(failed_server) ? retry : Retry::none;
+  if (retry == Retry::none || retry == Retry::fresh_connection) return retry;
+  if (retry == Retry::other_within_budget && !retries_left()) return Retry::none;
+  return choice_.tried.exclude(failed_server) ? retry : Retry::none;
 }
 
 bool Exchange::retries_left() const { return plan_->retry.enabled && retries_ < plan_->retry.max; }

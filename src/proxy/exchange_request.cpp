@@ -2,6 +2,7 @@
 // server, and moving the body.
 
 #include <algorithm>
+#include <ranges>
 #include <string>
 
 #include "balance/hash_key.h"
@@ -133,11 +134,12 @@ std::optional<RateVerdict> Exchange::choose_backend() {
   plan_ = &use_.snapshot->backends()[index];
   backend_ = use_.backends[index];
   choice_.aim(*plan_, *backend_);
-  for (const std::uint32_t limit : route_->limits) {
-    const std::optional<RateVerdict> over = use_.snapshot->limits()[limit]->refuses(
-        client_.peer(), &request_parser_, worker_.loop().now_ns());
-    if (over) return over;
-  }
+  const auto limits = route_->limits | std::views::transform([this](std::uint32_t limit) {
+                        return use_.snapshot->limits()[limit];
+                      });
+  const auto over =
+      refused_by_any(limits, client_.peer(), &request_parser_, worker_.loop().now_ns());
+  if (over) return over;
   if (plan_->hash_source != upstream::HashSource::none) {
     choice_.tried = balance::Attempt(hash_key(*plan_));
   }
@@ -146,11 +148,11 @@ std::optional<RateVerdict> Exchange::choose_backend() {
   return std::nullopt;
 }
 
-// Of the keyed field, or of the client's address where the request has no such field.
+// Of the keyed field, or of the client's address where the request has no such field, or an empty
+// one: those who have none are not all one.
 std::uint64_t Exchange::hash_key(const upstream::BackendPlan& plan) {
-  if (const auto value = hash_value(plan, request_parser_, request_)) {
-    return balance::hash_key(*value);
-  }
+  const auto value = hash_value(plan, request_parser_, request_);
+  if (value && !value->empty()) return balance::hash_key(*value);
   if (plan.hash_source != upstream::HashSource::address) {
     worker_.counters().hash_keys_missing.add();
   }

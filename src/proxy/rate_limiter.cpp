@@ -42,7 +42,16 @@ std::uint64_t RateLimiter::key_of(const os::Peer& client, const http::HeadParser
 std::optional<RateVerdict> RateLimiter::refuses(const os::Peer& client,
                                                 const http::HeadParser* head,
                                                 std::uint64_t now_ns) {
-  const std::uint64_t wait_ns = table_.charge(key_of(client, head), now_ns, rate_);
+  return verdict(table_.charge(key_of(client, head), now_ns, rate_));
+}
+
+std::optional<RateVerdict> RateLimiter::would_refuse(const os::Peer& client,
+                                                     const http::HeadParser* head,
+                                                     std::uint64_t now_ns) {
+  return verdict(table_.look(key_of(client, head), now_ns, rate_));
+}
+
+std::optional<RateVerdict> RateLimiter::verdict(std::uint64_t wait_ns) {
   if (wait_ns == 0) return std::nullopt;
   refused_.fetch_add(1, std::memory_order_relaxed);
   const std::uint64_t seconds = wait_ns / kNsPerSecond + (wait_ns % kNsPerSecond != 0 ? 1 : 0);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <ranges>
 #include <string>
 
 #include "base/counter.h"
@@ -30,6 +31,10 @@ class RateLimiter {
   [[nodiscard]] std::optional<RateVerdict> refuses(const os::Peer& client,
                                                    const http::HeadParser* head,
                                                    std::uint64_t now_ns);
+  // The same without charging what is allowed.
+  [[nodiscard]] std::optional<RateVerdict> would_refuse(const os::Peer& client,
+                                                        const http::HeadParser* head,
+                                                        std::uint64_t now_ns);
 
   [[nodiscard]] const config::RateLimit& settings() const { return settings_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
@@ -37,6 +42,7 @@ class RateLimiter {
   [[nodiscard]] std::uint64_t evicted() const { return table_.evicted(); }
 
  private:
+  [[nodiscard]] std::optional<RateVerdict> verdict(std::uint64_t wait_ns);
   [[nodiscard]] std::uint64_t key_of(const os::Peer& client, const http::HeadParser* head) const;
 
   config::RateLimit settings_;
@@ -46,5 +52,22 @@ class RateLimiter {
   limit::RateTable table_;
   std::atomic<std::uint64_t> refused_{0};
 };
+
+// Charges what refuses() charges to all `limits` (a range of pointers), or, when one of them has
+// been reached, to none: whoever is over a limit must not use up one that others share. Only when
+// another worker takes the last of a limit between the look and the charge, what stands before that
+// limit stays charged.
+template <std::ranges::forward_range Limits>
+[[nodiscard]] std::optional<RateVerdict> refused_by_any(Limits&& limits, const os::Peer& client,
+                                                        const http::HeadParser* head,
+                                                        std::uint64_t now_ns) {
+  for (RateLimiter* limit : limits) {
+    if (const auto over = limit->would_refuse(client, head, now_ns)) return over;
+  }
+  for (RateLimiter* limit : limits) {
+    if (const auto over = limit->refuses(client, head, now_ns)) return over;
+  }
+  return std::nullopt;
+}
 
 }  // namespace weir::proxy

@@ -265,8 +265,7 @@ void TcpSession::connect_failed(os::IoStatus status) {
   conclude(health::Passive::Event::failed);
   attempt_end();
   if (last_failure_ == ProxyError::connect_timeout) ++silent_servers_;
-  const bool again = plan_->retry.enabled && attempts_ <= plan_->retry.max &&
-                     silent_servers_ < kSilentServersMax && choice_.tried.exclude(server);
+  const bool again = silent_servers_ < kSilentServersMax && choice_.tried.exclude(server);
   if (!again) give_up(last_failure_);
 }
 

@@ -144,9 +144,7 @@ void Worker::take_snapshot(Snapshot& snapshot) {
 
 bool Worker::refuses_connection(std::uint32_t listener, const os::Peer& peer) {
   const std::vector<RateLimiter*>& limits = listener_plan(listener).limits;
-  const bool refused = std::any_of(limits.begin(), limits.end(), [&](RateLimiter* limit) {
-    return limit->refuses(peer, nullptr, loop_.now_ns()).has_value();
-  });
+  const bool refused = refused_by_any(limits, peer, nullptr, loop_.now_ns()).has_value();
   if (refused) setup_.listeners[listener]->counters[setup_.index].rate_limited.add();
   return refused;
 }

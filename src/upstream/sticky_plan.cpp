@@ -12,24 +12,24 @@
 namespace weir::upstream {
 namespace {
 
-constexpr std::size_t kSignatureBytes = 16;  // Of HMAC-SHA-256: RFC 2104 section 5.
+constexpr std::size_t kKeyedHashBytes = 16;  // Of HMAC-SHA-256: RFC 2104 section 5.
 
-std::string signature(std::string_view secret, std::string_view text) {
+std::string keyed_hash(std::string_view secret, std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> mac{};
   const unsigned char* made =
       HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
            reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), nullptr);
   CHECK(made != nullptr, "no HMAC-SHA-256");
   std::string hex;
-  for (std::size_t i = 0; i < kSignatureBytes; ++i) hex += fmt::format("{:02x}", mac[i]);
+  for (std::size_t i = 0; i < kKeyedHashBytes; ++i) hex += fmt::format("{:02x}", mac[i]);
   return hex;
 }
 
 std::string cookie_value(const config::Sticky& settings, const ServerState& server) {
   const std::string identity =
       server.backend() + '\n' + server.name() + '\n' + server.address_text();
-  const std::string id = fmt::format("{:016x}", balance::hash_key(identity));
-  return settings.secret.empty() ? id : id + "." + signature(settings.secret, identity);
+  if (!settings.secret.empty()) return keyed_hash(settings.secret, identity);
+  return fmt::format("{:016x}", balance::hash_key(identity));
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // StickyPlan: which cookie keeps a client with its server. Immutable, part of a snapshot.
 //
-// The cookie's value names a server by a hash of its identity, so that it tells nothing about
-// addresses, means the same on every weir with the same configuration and survives reloads. With a
-// secret, an HMAC follows: then a client cannot choose its server. Values are made when the
-// configuration is read; a request costs a look at its cookies and one lookup.
+// The cookie's value names a server by a hash of its identity, so that it means the same on every
+// weir with the same configuration and survives reloads. Whoever guesses an address can check the
+// guess against the plain hash; with a secret it is an HMAC, which tells nothing and which a client
+// cannot make for another server. Values are made when the configuration is read; a request costs a
+// look at its cookies and one lookup.
 #pragma once
 
 #include <cstdint>

@@ -99,12 +99,14 @@ class Retries(NamedCase):
         first = self.hold(weir, 1)
         self.held(servers[1:], 1)
         answer = self.client(weir).get()
-        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.status, 502)
+        self.assertIn("upstream_status", answer.get("proxy-status"))
+        self.assertEqual(weir.metric("weir_errors_total", reason="circuit_open"), 0)
         self.finish(servers, first)
         wait_until(lambda: self.client(weir).get().body == b"B", 10, "room for the next one")
 
     def test_none_at_all(self):
-        """First attempts are no retries."""
+        """First attempts are no retries, and what failed those is what the client is told."""
         servers = self.named("AB")
         servers[0].answer = BUSY
         weir = self.weir(*servers, backend={
@@ -112,7 +114,8 @@ class Retries(NamedCase):
             "ejection": {"enabled": False}})
         client = self.client(weir)
         statuses = [client.get().status for _ in range(8)]
-        self.assertEqual(sorted(statuses), [200] * 4 + [503] * 4)
+        self.assertEqual(sorted(statuses), [200] * 4 + [502] * 4)
+        self.assertEqual(weir.metric("weir_errors_total", reason="upstream_status"), 4)
 
 
     def test_beside_a_limit_that_is_far_away(self):

@@ -54,6 +54,14 @@ class SameKeySameServer(HashingCase):
         weir = self.hashing("query_hash", hash_key="user")
         self.twice(weir, lambda client, key: client.get(f"/x?a=1&user={key}&b=2"))
 
+    def test_an_empty_key_is_none(self):
+        """Clients that send the field without a value are told apart by their address."""
+        weir = self.hashing("header_hash")
+        empty = {address: self.client(weir, source=address).get("/", "X-User:\r\n").body.decode()
+                 for address in ADDRESSES}
+        self.assertEqual(empty, self.by_address(weir))
+        self.assertGreater(len(set(empty.values())), 1)
+
     def test_target(self):
         self.twice(self.hashing("uri_hash"), lambda client, key: client.get(f"/{key}"))
 

@@ -29,7 +29,7 @@ class Privileges(Case):
         weir = self.weir(self.origin(), runtime={"workers": 2})
         for status in self.statuses(weir):
             self.assertEqual(status["NoNewPrivs"], "1")
-        self.assertEqual(self.core_limit(weir), "0")
+        self.assertEqual(self.core_limit(weir), "1")  # The only one that stops a core handler too.
 
     def test_core_files_when_asked_for(self):
         if SANITIZED:
@@ -37,6 +37,18 @@ class Privileges(Case):
         weir = self.weir(self.origin(), runtime={"core_dumps": True},
                          prefix=["prlimit", "--core=4096:4096"])
         self.assertEqual(self.core_limit(weir), "4096")
+
+    def test_a_change_of_user_leaves_it_dumpable_only_if_asked_for(self):
+        """What is not belongs to root in /proc."""
+        if SANITIZED or os.geteuid() != 0:
+            return
+        uid = int(subprocess.check_output(["id", "-u", USER]))
+        for core_dumps, owner in ((False, 0), (True, uid)):
+            with self.subTest(core_dumps=core_dumps):
+                weir = self.weir(self.origin(), runtime={"user": USER, "core_dumps": core_dumps})
+                self.assertEqual(os.stat(f"/proc/{weir.pid}/fd").st_uid, owner)
+                self.assertEqual(self.client(weir).get().status, 200)
+                weir.terminate()
 
     def test_becomes_the_user_and_serves(self):
         if os.geteuid() != 0:

@@ -25,10 +25,10 @@ class RateCase(NamedCase):
             text += "\n".join(["", f"[limit.{name}]", *lines, ""])
         return text
 
-    def limited(self, weir_limits: dict, **options):
+    def limited(self, weir_limits: dict, names=None, **options):
         port, admin = self.free_port(), self.free_port()
         options = {"listen": f"0.0.0.0:{port}", "admin": f"127.0.0.1:{admin}", **options}
-        weir = self.run_config(self.text(weir_limits, **options), [port], admin_port=admin)
+        weir = self.run_config(self.text(weir_limits, names, **options), [port], admin_port=admin)
         weir.options = options
         return weir
 
@@ -135,6 +135,16 @@ class Keys(RateCase):
         self.assertEqual([self.allowed(weir, 4, source=f"127.0.0.{number}")
                           for number in (1, 2, 3)], [3, 2, 0])
 
+    def test_what_one_limit_refuses_is_charged_to_none(self):
+        """A client that knocks on and on does not use up what it shares with others."""
+        for names in (["all", "each"], ["each", "all"]):
+            with self.subTest(names=names):
+                weir = self.limited({"each": {"rate": "3/h"},
+                                     "all": {"rate": "9/h", "key": "total"}}, names)
+                self.assertEqual([self.allowed(weir, count, source=f"127.0.0.{number}")
+                                  for number, count in ((1, 30), (2, 4), (3, 4), (4, 4))],
+                                 [3, 3, 3, 0])
+
     def test_one_limit_of_several_routes_is_one(self):
         weir = self.limited({"few": {"rate": "4/h"}}, routes=[
             {"path": "/a", "backend": "app", "limits": "few"},
@@ -233,6 +243,14 @@ class Connections(RateCase):
         weir = self.connections({"rate": "4/h", "key": "total"}, runtime={"workers": 2})
         refused = [self.refused(weir, source=f"127.0.0.{number}") for number in range(1, 9)]
         self.assertEqual(refused, [False] * 4 + [True] * 4)
+
+    def test_what_one_limit_refuses_is_charged_to_none(self):
+        weir = self.limited({"all": {"rate": "4/h", "key": "total"}, "each": {"rate": "2/h"}},
+                            routes=[{"backend": "app"}], listener={"limits": ["all", "each"]})
+        refused = [self.refused(weir, source="127.0.0.1") for _ in range(8)]
+        self.assertEqual(refused, [False] * 2 + [True] * 6)
+        self.assertEqual([self.refused(weir, source="127.0.0.2") for _ in range(3)],
+                         [False, False, True])
 
     def test_it_comes_back(self):
         weir = self.connections({"rate": "10/s", "burst": 1})

@@ -55,13 +55,12 @@ class Connecting(RelayCase):
         self.refused(weir, b"x")
         self.assertEqual(self.line()["error"], "connect_timeout")
 
-    def test_without_retries(self):
-        server = self.origin(echo)
-        weir = self.tcp(self.free_port(), server,
-                        backend={"balance": "first", "retry": {"enabled": False}})
-        self.refused(weir, b"x")
-        self.assertEqual(self.line()["attempts"], 1)
-        self.assertEqual(server.connections, [])
+    def test_beyond_six_dead_servers(self):
+        """Refused connections have a bound of their own: 8 servers."""
+        weir = self.tcp(*(self.free_port() for _ in range(6)), self.origin(echo),
+                        backend={"balance": "first"})
+        client = self.client(weir).send(b"x")
+        self.assertEqual(client.reader.exact(1), b"x")
 
     def test_never_again_after_a_byte_was_passed_on(self):
         """The first server takes the connection and resets it: that is the client's to see."""

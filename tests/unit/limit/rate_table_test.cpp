@@ -28,6 +28,18 @@ TEST(RateTable, LimitsEachKeyByItself) {
   EXPECT_EQ(table.evicted(), 0u);
 }
 
+TEST(RateTable, ALookChargesNothing) {
+  RateTable table(1'024);
+  const Gcra rate(1, kSecond, 2);
+  EXPECT_EQ(table.look(key(1, 7), kNow, rate), 0u);
+  EXPECT_EQ(table.charge(key(1, 7), kNow, rate), 0u);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(table.look(key(1, 7), kNow, rate), 0u);
+  EXPECT_EQ(table.charge(key(1, 7), kNow, rate), 0u);
+  EXPECT_EQ(table.look(key(1, 7), kNow, rate), kSecond);
+  EXPECT_EQ(table.look(key(1, 8), kNow, rate), 0u);
+  EXPECT_EQ(table.look(key(1, 7), kNow + kSecond, rate), 0u);
+}
+
 TEST(RateTable, HasTwoPlacesForEachKey) {
   EXPECT_EQ(RateTable(65'536).places(), 131'072u);
   EXPECT_EQ(RateTable(65'537).places(), 262'144u);

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
+#include <utility>
 
 namespace weir::proxy {
 namespace {
@@ -146,6 +148,29 @@ TEST(RateLimiter, MoreKeysThanItHasRoomForAreAllowed) {
     EXPECT_TRUE(allows(limiter, ipv4(static_cast<std::uint8_t>(i))));
   }
   EXPECT_GT(limiter.evicted(), 0u);
+}
+
+// Who is over a limit does not use up another, whichever stands first.
+TEST(RateLimiter, OfSeveralAllAreChargedOrNone) {
+  for (const bool shared_first : {true, false}) {
+    config::RateLimit wide = one_per_second(config::RateLimit::Key::total);
+    wide.burst = 3;
+    RateLimiter shared(wide, 1);
+    RateLimiter own(one_per_second(), 1);
+    std::array<RateLimiter*, 2> limits{&own, &shared};
+    if (shared_first) std::swap(limits[0], limits[1]);
+    const auto allowed = [&](const os::Peer& client) {
+      return !refused_by_any(limits, client, nullptr, kNow);
+    };
+    EXPECT_TRUE(allowed(ipv4(1)));
+    for (int i = 0; i < 10; ++i) EXPECT_FALSE(allowed(ipv4(1)));
+    EXPECT_EQ(own.refused(), 10u);
+    EXPECT_TRUE(allowed(ipv4(2)));
+    EXPECT_TRUE(allowed(ipv4(3)));
+    EXPECT_FALSE(allowed(ipv4(4)));
+    EXPECT_EQ(shared.refused(), 1u);
+    EXPECT_TRUE(allows(own, ipv4(4))) << "what the shared one refused costs nothing here";
+  }
 }
 
 }  // namespace
