@@ -72,7 +72,7 @@ constexpr std::array kWords = std::to_array<ForeignWord>({
     {"entrypoints", "listener", "listener = \"NAME\" in [[route]]"},
     {"rule", "", "host, path and methods in [[route]]"},
     {"service", "backend", kWriteBackend},
-    {"url", "address", "address = \"127.0.0.1:9001\""},
+    {"url", "", "address = \"127.0.0.1:9001\" for a server, path = \"/healthz\" for its health"},
     {"port", "bind", kWriteBind},
     {"domain", "host", kWriteHost},
     {"prefix", "path", kWritePath},

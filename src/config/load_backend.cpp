@@ -33,7 +33,9 @@ void load_hash(const TableReader& table, Backend& backend) {
     return;
   }
   const Value* key = table.find("hash_key");
-  if (key == nullptr) return;
+  const Value* policy = table.find("balance");
+  const bool unknown = policy != nullptr && policy->text != name_of(backend.balance);
+  if (key == nullptr || unknown) return;
   table.report().add(
       Code::conflict, key->span,
       "`hash_key` means nothing to balance = \"" + std::string(name_of(backend.balance)) + "\"",

@@ -35,7 +35,9 @@ void load_key(const TableReader& table, RateLimit& limit) {
   } else if (lower(value->text).starts_with(kHeader)) {
     auto name = parse_field_name(trim(std::string_view(value->text).substr(kHeader.size())));
     if (!name) {
-      table.report().add(Code::bad_field, value->span, std::move(name.error()));
+      table.report().add(Code::bad_field, value->span,
+                         in_backticks(value->text) + " names no header field",
+                         "write for example \"header:X-Api-Key\"");
       return;
     }
     limit.key = RateLimit::Key::header;

@@ -122,6 +122,11 @@ void unknown_key(const Member& member, TableKind kind, std::string_view title, R
       "unknown key " + in_backticks(member.key) + " " + where + std::string(title);
   const auto foreign = foreign_word(member.key);
   // Words such as `port` and `timeout` are keys of ours too, of quite another table.
+  if (const std::string plural = member.key + "s"; knows(schema, plural)) {
+    report.add(Code::unknown_key, member.key_span, message,
+               "did you mean " + in_backticks(plural) + "?");
+    return;
+  }
   const bool certain = foreign && (foreign->key.empty() || knows(schema, foreign->key));
   if (const std::string titles = certain ? "" : tables_with(member.key, kind); !titles.empty()) {
     report.add(Code::misplaced_key, member.key_span,
