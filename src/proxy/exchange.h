@@ -107,10 +107,9 @@ class Exchange {
   };
   [[nodiscard]] Found attempt_begin();
   [[nodiscard]] Found find_server();
-  // The next attempt follows one that failed for the server's sake.
-  [[nodiscard]] bool is_retry() const {
-    return retry_ == Retry::other_server || retry_ == Retry::other_within_budget;
-  }
+  // The next attempt repeats what a server has begun to work on. Going on after a refused
+  // connection is none: no server has been bothered.
+  [[nodiscard]] bool is_retry() const { return retry_ == Retry::other_within_budget; }
   [[nodiscard]] bool retry_charge();
   [[nodiscard]] bool retry_withdraw();
   [[nodiscard]] bool retries_left() const;

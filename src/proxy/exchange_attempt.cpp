@@ -318,7 +318,7 @@ void Exchange::attempt_end() {
 
 void Exchange::attempt_not_pending() {
   if (!std::exchange(attempt_.pending, false)) return;
-  attempt_.pick->pool->state().pending.fetch_sub(1, std::memory_order_relaxed);
+  attempt_.pick->pool->state().pending.fetch_sub(1);  // Seen before the gate is poked.
 }
 
 }  // namespace weir::proxy

@@ -140,7 +140,7 @@ void Mirror::connected() {
 
 void Mirror::not_pending() {
   if (!std::exchange(pending_, false)) return;
-  pick_.pool->state().pending.fetch_sub(1, std::memory_order_relaxed);
+  pick_.pool->state().pending.fetch_sub(1);  // Seen before the gate is poked.
 }
 
 void Mirror::connect_failed(os::IoStatus status) {

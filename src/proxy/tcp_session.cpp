@@ -204,16 +204,18 @@ TcpSession::Progress TcpSession::seek() {
 bool TcpSession::choose() {
   using Chosen = upstream::ServerChoice::Outcome;
   attempt_ = Attempt{};
-  switch (choice_.find(attempts_ > 0, attempt_.pick)) {
+  ProxyError obstacle = last_failure_;
+  switch (choice_.find(false, attempt_.pick)) {
     case Chosen::chosen: return true;
     case Chosen::queued: return false;
-    case Chosen::broken: last_failure_ = ProxyError::circuit_open; break;
+    case Chosen::broken: obstacle = ProxyError::circuit_open; break;
     case Chosen::queue_full:
-    case Chosen::displaced: last_failure_ = ProxyError::queue_full; break;
-    case Chosen::standing_queue: last_failure_ = ProxyError::queue_dropped; break;
+    case Chosen::displaced: obstacle = ProxyError::queue_full; break;
+    case Chosen::standing_queue: obstacle = ProxyError::queue_dropped; break;
     case Chosen::none_left: break;
   }
-  give_up(last_failure_);
+  // A server that was asked says more about it.
+  give_up(attempts_ == 0 ? obstacle : last_failure_);
   return false;
 }
 
@@ -288,7 +290,7 @@ void TcpSession::conclude(health::Passive::Event event) {
 
 void TcpSession::not_pending() {
   if (!std::exchange(attempt_.pending, false)) return;
-  attempt_.pick->pool->state().pending.fetch_sub(1, std::memory_order_relaxed);
+  attempt_.pick->pool->state().pending.fetch_sub(1);  // Seen before the gate is poked.
 }
 
 // --- The relay -----------------------------------------------------------------------------------
