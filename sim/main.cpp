@@ -23,14 +23,14 @@ constexpr const char* kHelp =
     "  --seeds A..B       these seeds, and what they did in all (default: 1..100)\n"
     "  --minutes N        fresh seeds until the time is over\n"
     "  --regressions      the runs of sim/regressions.txt (or of --file PATH)\n"
-    "  --check            the regressions, then seeds 1..1000\n"
+    "  --check            the regressions, then seeds 1..1400\n"
     "  --trace            the last lines of the trace of each run\n"
     "  --no-shrink        report a failure as it is\n"
     "limits, which a shrunk failure prints:\n"
     "  --clients 1,2,3  --relays 1,2,3  --requests N  --servers N  --workers N  --steps N\n"
     "  --only-faults a,b,c (or none)  --no-events\n";
 
-constexpr std::uint64_t kCheckSeeds = 1'000;
+constexpr std::uint64_t kCheckSeeds = 1'400;
 constexpr std::uint64_t kFailuresMax = 5;
 
 struct Tally {
