@@ -10,8 +10,8 @@
 //   response   none ----> relaying ----> complete
 //                |            |
 //                +--> local --+--------> broken
-//                |                          |
-//                +--> tunnel ---------------+-> complete
+//                |            |
+//                +--> tunnel -+          each of the three ends in either
 //
 // Joint rules:
 //   - The response may begin while the request is still `sending` (an early answer, or a server

@@ -1,20 +1,19 @@
 // TcpSession: a client's connection of a TCP listener: from accept over the choice of a server to
 // the end of the relay between the two.
 //
-//   greeting --> hello --> seeking --> relaying --------> closed
-//      |           |          |                             ^
-//      +-----------+--> lingering ---------------------------+
+//   greeting --> hello --> seeking --> relaying --> closed
+//      |           |                                   ^
+//      +-----------+--> lingering ---------------------+
 //
-// Any state may end in closed.
-// The first two are passed over unless the listener accepts PROXY headers, or chooses by server
-// name. What the client sends before there is a server waits in `in` and in the kernel; so
-// connecting can be tried again elsewhere until a server has accepted.
+// From each of them it may close at once as well. The first two are passed over unless the listener
+// accepts PROXY headers, or chooses by server name. What the client sends before there is a server
+// waits in `in` and in the kernel; so connecting can be tried again elsewhere until a server has
+// accepted.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "proxy/relay.h"
 #include "proxy/session.h"
