@@ -96,14 +96,25 @@ void RelayEnd::compare(const Payload& expected, std::string_view bytes, const st
   ledger_.totals.relayed_bytes += bytes.size();
 }
 
-void RelayEnd::over(bool by_reset) {
-  if (heard_end_ && !by_reset) return;
+void RelayEnd::note_over(EndRecord::Over over) {
   EndRecord& mine = record();
   note_sent();
-  kernel().trace("relay end hears the end", by_reset, mine.heard);
-  mine.over = by_reset ? EndRecord::Over::reset : EndRecord::Over::end;
+  kernel().trace("relay end hears the end", static_cast<std::uint64_t>(over), mine.heard);
+  mine.over = over;
   mine.over_ns = kernel().now_ns();
   mine.killed = kernel().killed_by_fault(endpoint_.connection());
+}
+
+// Who does not listen takes FIN for the end of everything, and ends in order what it has sent.
+void RelayEnd::ended() {
+  if (!deaf()) return Talker::ended();
+  note_over(EndRecord::Over::reset);
+  close();
+}
+
+void RelayEnd::over(bool by_reset) {
+  if (heard_end_ && !by_reset) return;
+  note_over(by_reset ? EndRecord::Over::reset : EndRecord::Over::end);
   if (by_reset) {
     endpoint_.close();
     left();
@@ -111,7 +122,7 @@ void RelayEnd::over(bool by_reset) {
   }
   heard_end_ = true;
   // Who has nothing more to say, or never could, closes.
-  if (mine.fin_at || silent_ || !pays_ || finished_sending()) close();
+  if (record().fin_at || silent_ || !pays_ || finished_sending()) close();
 }
 
 }  // namespace weir::sim

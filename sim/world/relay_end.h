@@ -44,6 +44,7 @@ class RelayEnd : public Talker {
   void sent_all() override;
   void cut() override;
   void received(std::string_view bytes) override;
+  void ended() override;
   void over(bool by_reset) override;
 
   std::uint64_t seed_;
@@ -54,6 +55,7 @@ class RelayEnd : public Talker {
 
  private:
   void note_sent();
+  void note_over(EndRecord::Over over);
   [[nodiscard]] bool finished_sending() const {
     return paid_ && composed_ == payload_.size() && all_taken();
   }

@@ -46,6 +46,7 @@ class Talker : public EndpointEvents {
   void cut_at(std::uint64_t bytes) { cut_at_ = bytes; }
   void mute() { muted_ = true; }
   void deafen() { deaf_ = true; }
+  [[nodiscard]] bool deaf() const { return deaf_; }
 
   // The connection has taken everything that was composed.
   [[nodiscard]] bool all_taken() const { return pending_at_ == pending_.size(); }
