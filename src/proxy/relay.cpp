@@ -112,15 +112,18 @@ Relay::Status Relay::Direction::send() {
 }
 
 Relay::Status Relay::Direction::receive() {
-  if (!from->ready.may_receive()) return Status::need_input;
+  if (!from->ready.may_receive()) {
+    fell_silent();
+    return Status::need_input;
+  }
   const os::IoResult result = from->fill();
   switch (result.status) {
     case os::IoStatus::done:
       spent += result.bytes;
       progressed = true;
-      bulk = from->in.room() == 0;
+      bulk = bulk || from->in.room() == 0;
       return Status::moved_on;
-    case os::IoStatus::again: return Status::need_input;
+    case os::IoStatus::again: fell_silent(); return Status::need_input;
     case os::IoStatus::end: enter(State::draining); return Status::moved_on;
     case os::IoStatus::no_memory: return Status::no_buffer;
     default: return Status::source_broken;
@@ -134,7 +137,7 @@ Relay::Status Relay::Direction::splice() {
   bytes += UINT64_MAX - left;
   progressed = progressed || flow.progressed();
   switch (status) {
-    case SpliceFlow::Status::need_input: bulk = false; return Status::need_input;
+    case SpliceFlow::Status::need_input: fell_silent(); return Status::need_input;
     case SpliceFlow::Status::blocked_output: return Status::blocked_output;
     case SpliceFlow::Status::working: return Status::working;
     case SpliceFlow::Status::must_copy: return receive();
@@ -147,6 +150,13 @@ Relay::Status Relay::Direction::splice() {
   }
   CHECK(false, "a relay has no length");
   return Status::need_input;
+}
+
+// Everything it said is across.
+void Relay::Direction::fell_silent() {
+  if (bytes == silent_at) return;
+  bulk = bytes - silent_at >= kBulkBytes;
+  silent_at = bytes;
 }
 
 // The sink takes no more. A send that met its reset took the error away that a receive would have

@@ -9,7 +9,7 @@
 // The end of one direction is carried across and leaves the other open (half-close). A reset is
 // not: what the broken side had sent before is delivered, then the other side is to be reset too.
 // Small messages are copied, which is two calls and no waiting; once a direction fills a whole
-// block at one go it is bulk, and spliced until it falls silent.
+// block at one go it is bulk, and spliced until its source has said little before it fell silent.
 //
 // Borrows the two connections from its owner, a TCP session or an exchange that has become a
 // tunnel, and runs inside its owner's step. Neither buffers nor pipes are held while nothing moves.
@@ -81,6 +81,7 @@ class Relay {
     [[nodiscard]] bool left_behind() const;
     [[nodiscard]] bool holding() const;
     void enter(State next);
+    void fell_silent();
     void give_up();
     void rest();
 
@@ -88,7 +89,8 @@ class Relay {
     net::Connection* to = nullptr;
     SpliceFlow flow;
     std::uint64_t bytes = 0;
-    std::size_t spent = 0;  // Of kStepBytes.
+    std::uint64_t silent_at = 0;  // The bytes that were across when the source last had no more.
+    std::size_t spent = 0;        // Of kStepBytes.
     State state = State::open;
     bool bulk = false;
     bool held = false;
@@ -101,6 +103,10 @@ class Relay {
 
   // Copied in one step before others get their turn; SpliceFlow has its own measure.
   static constexpr std::size_t kStepBytes = 128 * 1024;
+
+  // What comes at one go from here on is likely to be followed by as much: it is spliced from its
+  // first byte (the curve is in docs/decisions/0016).
+  static constexpr std::uint64_t kBulkBytes = 32 * 1024;
 
   static constexpr std::uint64_t kLeftBehindMs = 10'000;
 

@@ -148,8 +148,23 @@ TEST_F(RelayTest, SplicesOnceAMessageFillsABlock) {
   EXPECT_GT(pipes.counters().created.read(), 0u);
   while (step() == Outcome::again) {
   }
-  EXPECT_FALSE(relay.bulk()) << "it has fallen silent";
+  client->peer_sends("small");
+  EXPECT_EQ(arrived(*server, 5), "small");
+  EXPECT_EQ(step(), Outcome::wait);
+  EXPECT_FALSE(relay.bulk()) << "it has said little since it was last silent";
   EXPECT_EQ(pipes.counters().spilled.read(), 0u);
+}
+
+TEST_F(RelayTest, SplicesFromTheFirstByteWhenTheLastMessageWasLarge) {
+  const std::string message(64 * 1024, 'x');
+  client->peer_sends(message);
+  EXPECT_EQ(arrived(*server, message.size()).size(), message.size());
+  EXPECT_EQ(step(), Outcome::wait);
+  EXPECT_TRUE(relay.bulk());
+  const std::uint64_t before = pipes.counters().created.read() + pipes.counters().reused.read();
+  client->peer_sends("small");
+  EXPECT_EQ(arrived(*server, 5), "small");
+  EXPECT_GT(pipes.counters().created.read() + pipes.counters().reused.read(), before);
 }
 
 TEST_F(RelayTest, AHeldClientWaitsWhileTheServerGoesOn) {
