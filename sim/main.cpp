@@ -27,8 +27,9 @@ constexpr const char* kHelp =
     "  --trace            the last lines of the trace of each run\n"
     "  --no-shrink        report a failure as it is\n"
     "limits, which a shrunk failure prints:\n"
-    "  --clients 1,2,3  --relays 1,2,3  --requests N  --servers N  --workers N  --steps N\n"
-    "  --only-faults a,b,c (or none)  --no-events\n";
+    "  --clients 1,2,3  --relays 1,2,3  --requests N  --servers N  --workers N\n"
+    "  --only-faults a,b,c (or none)  --no-events\n"
+    "  --steps N          break off after N steps, wherever that is\n";
 
 constexpr std::uint64_t kCheckSeeds = 1'400;
 constexpr std::uint64_t kFailuresMax = 5;
@@ -62,7 +63,7 @@ bool set_number(Number& into, std::string_view text) {
 bool set_range(Arguments& into, std::string_view text) {
   const std::size_t dots = text.find("..");
   return dots != std::string_view::npos && set_number(into.first, text.substr(0, dots)) &&
-         set_number(into.last, text.substr(dots + 2));
+         set_number(into.last, text.substr(dots + 2)) && into.first <= into.last;
 }
 
 bool set_list(std::optional<std::vector<std::uint32_t>>& into, std::string_view text) {
@@ -91,8 +92,8 @@ bool set_value(Arguments& into, std::string_view name, std::string_view value) {
   if (name == "--seed") return set_number(into.seed.emplace(), value);
   if (name == "--seeds") return set_range(into, value);
   if (name == "--minutes") return set_number(into.minutes, value);
-  if (name == "--steps") return set_number(limits.steps_max, value);
-  if (name == "--workers") return set_number(limits.workers.emplace(), value);
+  if (name == "--steps") return set_number(limits.steps.emplace(), value);
+  if (name == "--workers") return set_number(limits.workers.emplace(), value) && limits.workers > 0;
   if (name == "--requests") return set_number(limits.requests_max, value);
   if (name == "--servers") return set_number(limits.servers_max, value) && limits.servers_max > 0;
   if (name == "--clients") return set_list(limits.clients, value);
@@ -106,7 +107,9 @@ bool parse(Arguments& into, const std::vector<std::string_view>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (set_flag(into, words[i])) continue;
     if (i + 1 == words.size() || !set_value(into, words[i], words[i + 1])) {
-      std::fprintf(stderr, "weir_sim: what is %s?\n%s", std::string(words[i]).c_str(), kHelp);
+      std::string asked(words[i]);
+      if (i + 1 < words.size()) asked.append(" ").append(words[i + 1]);
+      std::fprintf(stderr, "weir_sim: what is %s?\n%s", asked.c_str(), kHelp);
       return false;
     }
     ++i;

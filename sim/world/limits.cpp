@@ -54,6 +54,7 @@ std::string Limits::arguments() const {
     text += " --only-faults " + join(parts);
   }
   if (!events) text += " --no-events";
+  if (steps) text += " --steps " + std::to_string(*steps);
   return text;
 }
 

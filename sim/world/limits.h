@@ -21,8 +21,8 @@ struct Limits {
   std::uint32_t servers_max = UINT32_MAX;
   std::optional<std::uint32_t> workers;
   std::array<bool, kFaultCount> faults = all_faults();
-  bool events = true;  // Reloads, servers that leave, limits, drains.
-  std::uint64_t steps_max = 50'000'000;
+  bool events = true;                  // Reloads, servers that leave, limits, drains.
+  std::optional<std::uint64_t> steps;  // Of the scheduler; then the run is broken off.
 
   [[nodiscard]] static constexpr std::array<bool, kFaultCount> all_faults() {
     std::array<bool, kFaultCount> all{};

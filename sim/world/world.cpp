@@ -21,6 +21,10 @@ constexpr std::uint64_t kDrainMax = 10 * kSecond;
 constexpr std::uint64_t kGrace = 30 * kSecond;
 constexpr std::uint64_t kStopMax = 5 * kSecond;
 constexpr std::size_t kDescriptorsPlenty = 4096;
+constexpr std::uint64_t kStepsMax = 50'000'000;
+
+// Thrown at the end of Limits::steps.
+struct BrokenOff {};
 
 Faults faults_of(std::uint64_t seed, const Limits& limits) {
   Faults faults = Faults::swarm(seed);
@@ -97,6 +101,23 @@ void World::faults_on() {
 }
 
 Report World::run() {
+  try {
+    live();
+  } catch (const BrokenOff&) {
+    kernel_.trace("broken off");
+  }
+  report_.seeds = 1;
+  report_.hash = kernel_.hash();
+  report_.virtual_ns = kernel_.now_ns();
+  report_.calls = kernel_.calls();
+  report_.totals = ledger_.totals;
+  for (std::size_t i = 0; i < kFaultCount; ++i) {
+    report_.injected[i] = kernel_.injected(static_cast<Fault>(i));
+  }
+  return report_;
+}
+
+void World::live() {
   make_servers();
   relays_.listen();
   config_ = draw_config(prng_, manners_);
@@ -122,22 +143,13 @@ Report World::run() {
     drain();
   }
   finish();
-  report_.seeds = 1;
-  report_.hash = kernel_.hash();
-  report_.virtual_ns = kernel_.now_ns();
-  report_.calls = kernel_.calls();
-  report_.totals = ledger_.totals;
-  for (std::size_t i = 0; i < kFaultCount; ++i) {
-    report_.injected[i] = kernel_.injected(static_cast<Fault>(i));
-  }
-  return report_;
 }
 
 // --- Stepping ------------------------------------------------------------------------------------
 
 void World::step() {
-  ++steps_;
-  check(steps_ <= limits_.steps_max, "a run ends", "it took more steps");
+  if (steps_ == limits_.steps) throw BrokenOff();
+  check(++steps_ <= kStepsMax, "a run ends", "it took more steps");
   if (!kernel_.step()) fail("something can always happen", unfinished_clients());
 }
 

@@ -35,6 +35,7 @@ class World {
 
  private:
   void faults_on();
+  void live();
   void make_servers();
   void make_clients();
   void add_client(const ClientScript& script);

@@ -70,15 +70,23 @@ struct ListenerState {
       : name(std::move(listener_name)),
         addresses(std::move(bound)),
         connections_max(max),
+        idle_since(std::make_unique<IdleSince[]>(worker_count)),
         counters(std::make_unique<net::ListenerCounters[]>(worker_count)) {}
 
   const std::string name;
   const std::vector<std::string> addresses;
-  const std::uint32_t connections_max;                // Over all workers.
+  const std::uint32_t connections_max;  // Over all workers.
+  // Who asks for room asks the worker first whose client has been idle longest.
+  struct alignas(64) IdleSince {
+    std::atomic<std::uint64_t> ms{kNobodyIdle};
+  };
+  static constexpr std::uint64_t kNobodyIdle = UINT64_MAX;
+  std::unique_ptr<IdleSince[]> idle_since;            // One per worker, as of its last turn.
   std::unique_ptr<net::ListenerCounters[]> counters;  // One per worker.
   alignas(64) std::atomic<std::uint32_t> connections{0};
   // Somebody waits for a place, or has just waited. On the loops' clock; seldom written.
   alignas(64) std::atomic<std::uint64_t> crowded_until_ms{0};
+  std::atomic<std::uint64_t> crowded_since_ms{0};  // Since then nobody who waited has got a place.
   std::atomic<std::uint64_t> exhaustion_logged_ms{0};  // One line a minute, whichever worker.
 };
 

@@ -175,9 +175,7 @@ bool Exchange::keeps_cookie() const {
 // demands that, if it does.
 void Exchange::decide_persistence(std::optional<CloseReason> reason) {
   if (!client_persists_) return;
-  if (worker_.crowded(client_.listener()) && !client_.in_steady_use()) {
-    reason = CloseReason::crowded;
-  }
+  if (worker_.wants_place_of(client_)) reason = CloseReason::crowded;
   if (worker_.draining()) reason = CloseReason::draining;
   client_persists_ = !reason;
   close_reason_ = reason.value_or(close_reason_);
@@ -318,12 +316,14 @@ void Exchange::local_end(std::size_t written) {
   core_.enter(ResponseState::broken);
 }
 
-// The client has seen a part of the answer, and there will be no more.
+// The client has seen a part of the answer, and there will be no more. Or it has seen all of it,
+// and its own request breaks behind that.
 void Exchange::break_response(const Refusal& cause) {
   note_error(cause);
-  close_reason_ = CloseReason::answer_cut_short;
+  const bool whole = core_.response() == ResponseState::complete;
+  close_reason_ = whole ? CloseReason::answered_early : CloseReason::answer_cut_short;
   (void)client_.flush();  // What was good of the answer shows where it was cut.
-  if (core_.response() != ResponseState::complete) core_.enter(ResponseState::broken);
+  if (!whole) core_.enter(ResponseState::broken);
   if (core_.request() != RequestState::ended) core_.enter(RequestState::ended);
 }
 

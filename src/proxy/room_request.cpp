@@ -4,20 +4,21 @@
 
 namespace weir::proxy {
 
-void RoomRequest::send() {
+void RoomRequest::send(unsigned first) {
   if (under_way_ || workers_.size() < 2) return;
   under_way_ = true;
   room_made_ = false;
-  asked_ = 0;
+  first_ = first;
+  asked_ = detours_ = 0;
   send_on();
 }
 
 void RoomRequest::send_on() {
-  ++asked_;
   const bool home = room_made_ || asked_ == workers_.size();
-  const std::size_t next = (asker_.index() + asked_) % workers_.size();
-  (home ? asker_ : *workers_[next]).loop().mailbox().post(*this);
+  (home ? asker_ : here()).loop().mailbox().post(*this);
 }
+
+Worker& RoomRequest::here() const { return *workers_[(first_ + asked_) % workers_.size()]; }
 
 void RoomRequest::deliver() {
   if (room_made_ || asked_ == workers_.size()) {
@@ -25,8 +26,14 @@ void RoomRequest::deliver() {
     if (room_made_) asker_.room_was_made();
     return;
   }
-  Worker& here = *workers_[(asker_.index() + asked_) % workers_.size()];
-  room_made_ = here.make_room(listener_);
+  // It may have lost its oldest to another request meanwhile.
+  const unsigned longest = here().longest_idle(listener_);
+  if (asked_ == 0 && longest != here().index() && detours_++ < workers_.size()) {
+    first_ = longest;
+  } else {
+    room_made_ = here().make_room(listener_);
+    ++asked_;
+  }
   send_on();
 }
 

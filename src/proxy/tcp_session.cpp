@@ -67,7 +67,7 @@ void TcpSession::expire() {
       case State::hello:
         if (!in.empty()) error_ = ProxyError::bad_client_hello;
         if (worker().draining()) return close(CloseReason::draining);
-        route(worker().router().match_name(listener(), {}));
+        route_to(worker().router().match_name(listener(), {}));
         break;
       case State::seeking:
         if (attempt_.connection != nullptr) connect_failed(os::IoStatus::timed_out);
@@ -124,7 +124,7 @@ TcpSession::Progress TcpSession::greeting_step() {
   if (worker().router().by_name(listener())) {
     enter(State::hello);
   } else {
-    route(worker().router().match_name(listener(), {}));
+    route_to(worker().router().match_name(listener(), {}));
   }
   return Progress::moved;
 }
@@ -151,12 +151,21 @@ TcpSession::Progress TcpSession::hello_step() {
   if (!found) server_name_ = {};
   const bool broken = status == Status::malformed || status == Status::too_large;
   if (broken) error_ = ProxyError::bad_client_hello;
-  route(worker().router().match_name(listener(), server_name_.view()));
+  const Route* route = worker().router().match_name(listener(), server_name_.view());
+  if (route == nullptr &&
+      in.empty()) {  // It never said anything: a check whether the port is open.
+    close(CloseReason::client_gone);
+    return Progress::moved;
+  }
+  // The beginning of a header that it may not send, so far. What it is does not depend on how its
+  // bytes are cut.
+  if (route == nullptr && to_be_greeted() && !ended) return Progress::blocked;
+  route_to(route);
   return Progress::moved;
 }
 
 // `route`: null when no route takes it, which is a close in order: nothing went wrong.
-void TcpSession::route(const Route* route) {
+void TcpSession::route_to(const Route* route) {
   if (route == nullptr) {
     return turn_away(error_ == ProxyError::none ? ProxyError::no_route : error_);
   }

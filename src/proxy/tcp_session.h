@@ -70,7 +70,7 @@ class TcpSession final : public Session {
   [[nodiscard]] Progress step();
   [[nodiscard]] Progress greeting_step();
   [[nodiscard]] Progress hello_step();
-  void route(const Route* route);
+  void route_to(const Route* route);
 
   [[nodiscard]] Progress seek();
   [[nodiscard]] bool choose();

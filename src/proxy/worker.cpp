@@ -22,17 +22,28 @@ struct Worker::ListenerSlot final : net::Acceptor {
   // Exact over all workers: the place is taken before the connection is. At the limit somebody who
   // waits is worth more than an idle client.
   Verdict may_accept(bool waiting) override {
-    if (reserve()) return Verdict::go_on;
+    if (reserve()) return placed();
     if (!waiting) return Verdict::full;
-    if (worker.make_room(index) && reserve()) return Verdict::go_on;
+    const unsigned first = worker.longest_idle(index);
+    if (first == worker.index() && worker.make_room(index) && reserve()) return placed();
     note_crowd();
-    if (!worker.room_requests_.empty()) worker.room_requests_[index]->send();
+    if (!worker.room_requests_.empty()) worker.room_requests_[index]->send(first);
     return Verdict::full;
+  }
+
+  Verdict placed() {
+    if (worker.crowded(index)) note_since();
+    return Verdict::go_on;
+  }
+
+  void note_since() {
+    state.crowded_since_ms.store(worker.loop_.now_ms(), std::memory_order_relaxed);
   }
 
   // Until the next look, a little later than the listener's own.
   void note_crowd() {
     constexpr std::uint64_t kCrowdedMs = 200;
+    if (!worker.crowded(index)) note_since();
     state.crowded_until_ms.store(worker.loop_.now_ms() + kCrowdedMs, std::memory_order_relaxed);
   }
 
@@ -117,6 +128,7 @@ void Worker::add_listener(std::uint32_t listener, os::Fd socket, bool shared_soc
 
 void Worker::turn() {
   loop_.turn();
+  if (!room_requests_.empty()) tell_idle();
   retire_old_snapshots();
   if (setup_.access_log != nullptr) setup_.access_log->notify();
   if (setup_.event_log != nullptr) setup_.event_log->notify();
@@ -252,6 +264,51 @@ void Worker::for_each_session(Visit visit) {
   }
 }
 
+bool Worker::wants_place_of(const Session& session) {
+  if (!crowded(session.listener())) return false;
+  if (!session.in_steady_use()) return true;
+  std::atomic<std::uint64_t>& since = setup_.listeners[session.listener()]->crowded_since_ms;
+  std::uint64_t before = since.load(std::memory_order_relaxed);
+  const std::uint64_t now_ms = loop_.now_ms();
+  return before + kStarvedMs <= now_ms && since.compare_exchange_strong(before, now_ms);
+}
+
+// Of the clients that can make room, when the one that is to go first became idle.
+std::uint64_t Worker::idle_since_ms(std::uint32_t listener) {
+  Spare& spare = spare_sessions_[listener];
+  if (!spare.lingering.empty()) return 0;
+  std::uint64_t since = ListenerState::kNobodyIdle;
+  for (SessionList* list : {&spare.steady, &spare.others}) {
+    if (const Session* first = list->front()) since = std::min(since, first->idle_since_ms());
+  }
+  return since;
+}
+
+void Worker::tell_idle() {
+  for (std::uint32_t i = 0; i < spare_sessions_.size(); ++i) {
+    const std::uint64_t since = idle_since_ms(i);
+    std::atomic<std::uint64_t>& told = setup_.listeners[i]->idle_since[setup_.index].ms;
+    if (told.load(std::memory_order_relaxed) != since) {
+      told.store(since, std::memory_order_relaxed);
+    }
+  }
+}
+
+unsigned Worker::longest_idle(std::uint32_t listener) {
+  unsigned first = setup_.index;
+  std::uint64_t longest = idle_since_ms(listener);
+  if (setup_.workers == nullptr) return first;
+  for (unsigned i = 0; i < setup_.workers->size(); ++i) {
+    if (i == setup_.index) continue;
+    const std::uint64_t since =
+        setup_.listeners[listener]->idle_since[i].ms.load(std::memory_order_relaxed);
+    if (since >= longest) continue;
+    longest = since;
+    first = i;
+  }
+  return first;
+}
+
 bool Worker::make_room(std::uint32_t listener) {
   Spare& spare = spare_sessions_[listener];
   if (Session* oldest = spare.lingering.front()) return oldest->make_room();
@@ -272,6 +329,7 @@ bool Worker::one_makes_room(SessionList& sessions) {
     made = session.make_room();
     return made || ++looks == kLooks;
   });
+  if (made) tell_idle();  // Others may look before this turn ends.
   return made;
 }
 

@@ -113,6 +113,11 @@ class Worker {
   // Closes a client of the listener without a request: one that lingers, else the one that has been
   // so longest. In steady use, it stays. False when there is none.
   [[nodiscard]] bool make_room(std::uint32_t listener);
+  // The worker whose client has been idle longest, as far as is known here.
+  [[nodiscard]] unsigned longest_idle(std::uint32_t listener);
+  // Whether the answer that is being written is to be the session's last, because others wait. One
+  // in steady use is asked only when nobody has got a place for kStarvedMs; then one of them is.
+  [[nodiscard]] bool wants_place_of(const Session& session);
   // Another worker has closed an idle client for one that waits here.
   void room_was_made() { resume_listeners(); }
   // Clients wait for a place or a descriptor at the listener, in whatever worker.
@@ -165,10 +170,15 @@ class Worker {
  private:
   struct ListenerSlot;
 
+  // At max_connections, those in steady use keep their places for as long as this.
+  static constexpr std::uint64_t kStarvedMs = 2'000;
+
   void enter(State next);
-  [[nodiscard]] static bool one_makes_room(IntrusiveList<Session, SessionTag>& sessions);
+  [[nodiscard]] bool one_makes_room(IntrusiveList<Session, SessionTag>& sessions);
   template <typename Visit>
   void for_each_session(Visit visit);
+  [[nodiscard]] std::uint64_t idle_since_ms(std::uint32_t listener);
+  void tell_idle();
   void resume_listeners();
   [[nodiscard]] bool listening() const;
   void retire_old_snapshots();

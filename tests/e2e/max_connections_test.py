@@ -1,6 +1,7 @@
 """max_connections: the explicit limit of a listener, over all its workers."""
 
 import threading
+import time
 
 from harness import Case, wait_until
 
@@ -92,6 +93,42 @@ class MaxConnections(Case):
         wait_until(lambda: steady.get().get("connection") is None
                    and weir.metric("weir_connection_closes_total", reason="crowded") >= 12, 30)
         self.assertEqual(steady.get().status, 200)
+
+    def test_the_longest_idle_of_all_workers_makes_room(self):
+        origin, release = self.holding()
+        weir = self.weir(origin, listener={"max_connections": 20}, runtime={"workers": 4})
+        release.set()
+        old, young = ([self.client(weir) for _ in range(10)] for _ in range(2))
+        for clients in (old, young):
+            for client in clients:
+                self.assertEqual(client.get().status, 200)
+            # The loops' clocks count milliseconds.
+            end = time.monotonic() + 0.005
+            wait_until(lambda t=end: time.monotonic() > t, 10)
+        release.clear()
+        late = [self.client(weir).send(GET) for _ in range(10)]
+        wait_until(lambda: len(origin.requests) == 30, 10, "those who came last")
+        self.assertTrue(all(client.closed() for client in old))
+        self.assertTrue(all(client.quiet(0.001) for client in young))
+        release.set()
+        for client in late:
+            self.assertEqual(client.response().status, 200)
+
+    def test_steady_use_of_every_place_keeps_nobody_out_for_ever(self):
+        weir = self.weir(self.origin(), listener={"max_connections": 2}, runtime={"workers": 1})
+        steady = [self.client(weir) for _ in range(2)]
+        for client in steady * 2:
+            self.assertEqual(client.get().status, 200)
+        late = self.client(weir).send(GET)
+        wait_until(lambda: weir.metric(HITS, listener="web") >= 1, 5, "the pause")
+
+        def asked_to_leave():
+            return [client for client in steady if client.get().get("connection") == "close"]
+
+        left = []
+        wait_until(lambda: left or left.extend(asked_to_leave()) or left, 30, "a place")
+        self.assertEqual(len(left), 1, "one place for one who waits")
+        self.assertEqual(late.response().status, 200)
 
     def test_answers_say_close_while_others_wait(self):
         """A client that goes on and on does not keep its place from those in the queue."""

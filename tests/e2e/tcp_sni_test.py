@@ -1,6 +1,7 @@
 """TCP listeners that choose by the server name of TLS: hellos of a real TLS client, whole, in
 pieces and spoilt. What is read is passed on as it came, and nothing is answered by weir."""
 
+import contextlib
 import signal
 import ssl
 import threading
@@ -233,6 +234,31 @@ class Spoilt(SniCase):
                 self.assertEqual((line["error"], line["attempts"]), ("no_route", 0))
                 self.assertNotIn("backend", line)
         self.assertEqual(self.lines(3)[0]["sni"], "unknown.example")
+
+    def test_who_never_says_anything_is_no_mistake_of_the_routes(self):
+        """What looks whether the port is open, every few seconds."""
+        weir = self.sni(backend=None)
+        self.client(weir).close()
+        self.assertEqual(self.line().get("error"), None)
+        self.assertEqual(weir.metric("weir_errors_total", reason="no_route"), 0)
+        self.assertEqual(weir.metric("weir_connection_closes_total", reason="client_gone"), 1)
+
+    def test_a_spoofed_header_is_one_however_it_is_cut(self):
+        header = b"PROXY TCP4 10.1.2.3 10.0.0.1 1234 443\r\n"
+        for cut in (1, 2, 5, len(header)):
+            with self.subTest(cut=cut):
+                self.spoof(header, cut)
+
+    def spoof(self, header: bytes, cut: int) -> None:
+        weir = self.sni(backend=None, accept_proxy=["10.0.0.0/8"])
+        client = self.client(weir).send(header[:cut])
+        wait_until(lambda w=weir, n=cut: w.metric(
+            "weir_received_bytes_total", side="downstream") == n, 10, "the first bytes")
+        with contextlib.suppress(ConnectionError):
+            client.send(header[cut:] + b"more")
+        self.assertTrue(client.gone())
+        self.assertEqual(weir.metric("weir_errors_total", reason="untrusted_proxy_header"), 1)
+        self.assertEqual(weir.metric("weir_errors_total", reason="no_route"), 0)
 
     def test_no_route_and_much_to_say(self):
         """A client that goes on sending gets no reset before it has seen the end."""
