@@ -57,6 +57,8 @@ constexpr std::array kRows = {
         "A PROXY header came from a client that may not send one."},
     Row{E::bad_client_hello, 0, "bad_client_hello", "The TLS ClientHello is not valid."},
     Row{E::tunnel_idle_timeout, 0, "tunnel_idle_timeout", "Nothing moved in either direction."},
+    Row{E::made_room, 0, "made_room",
+        "Nothing had ever moved in either direction, and others waited for a connection."},
 };
 static_assert(kRows.size() == kProxyErrorCount);
 

@@ -47,9 +47,10 @@ enum class ProxyError : std::uint8_t {
   untrusted_proxy_header,
   bad_client_hello,
   tunnel_idle_timeout,
+  made_room,
 };
 inline constexpr std::size_t kProxyErrorCount =
-    static_cast<std::size_t>(ProxyError::tunnel_idle_timeout) + 1;
+    static_cast<std::size_t>(ProxyError::made_room) + 1;
 
 // All words: first those of http::ParseError, then those of ProxyError.
 inline constexpr std::size_t kErrorWordCount = http::kParseErrorCount + kProxyErrorCount;

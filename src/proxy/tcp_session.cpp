@@ -159,7 +159,7 @@ TcpSession::Progress TcpSession::hello_step() {
   }
   // The beginning of a header that it may not send, so far. What it is does not depend on how its
   // bytes are cut.
-  if (route == nullptr && to_be_greeted() && !ended) return Progress::blocked;
+  if (route == nullptr && !found && to_be_greeted() && !ended) return Progress::blocked;
   route_to(route);
   return Progress::moved;
 }
@@ -258,6 +258,10 @@ void TcpSession::connected() {
   worker().counters().relays_open.add();
   enter(State::relaying);
   relay_.begin(*this, *attempt_.connection, worker().pipes(), now_ms());
+  // Until a byte moves it is as good as a client without a request.
+  silent_ = true;
+  begin_idle();
+  worker().session_idle(*this);
 }
 
 void TcpSession::connect_failed(os::IoStatus status) {
@@ -321,6 +325,10 @@ TcpSession::Progress TcpSession::relay_step() {
   relay_.hold_client(to_be_greeted() && !in.empty());
   const Relay::Outcome outcome = relay_.step(now_ms());
   if (relay_.from_server() > 0) conclude(health::Passive::Event::answered);
+  if (silent_ && relay_.from_client() + relay_.from_server() > 0) {
+    silent_ = false;
+    worker().session_busy(*this);
+  }
   switch (outcome) {
     case Relay::Outcome::wait: return Progress::blocked;
     case Relay::Outcome::again: return Progress::budget;
@@ -356,8 +364,12 @@ bool TcpSession::make_room() {
     close(CloseReason::refused);
     return true;
   }
-  const bool waits = state_ == State::greeting || state_ == State::hello;
+  const bool waits = state_ == State::greeting || state_ == State::hello || silent_;
   if (!waits || now_ms() - idle_since_ms() < kArrivalMs || !ask_quiet()) return false;
+  if (silent_) {
+    error_ = ProxyError::made_room;
+    cut();
+  }
   close(CloseReason::crowded);
   return true;
 }
@@ -397,6 +409,7 @@ void TcpSession::close(CloseReason reason) {
   if (state_ != State::lingering) count_and_log();
   attempt_end();
   relay_.end();
+  silent_ = false;
   if (use_ != nullptr) worker().exchange_ended(*std::exchange(use_, nullptr));
   enter(State::closed);
   end(reason);

@@ -285,6 +285,43 @@ class Ends(RelayCase):
         self.assertTrue(server.connections[0].saw_reset)
 
 
+class Crowded(RelayCase):
+    """max_connections: who has never said anything, nor been told anything, makes room."""
+
+    LIMIT = {"max_connections": 4}
+
+    def test_silent_connections_keep_nobody_out(self):
+        weir = self.tcp(self.origin(echo), listener=self.LIMIT)
+        speaking = self.client(weir)
+        speaking.send(b"x")
+        self.assertEqual(speaking.reader.exact(1), b"x")
+        silent = [self.client(weir) for _ in range(3)]
+        wait_until(lambda: weir.metric("weir_relays") == 4, 10, "all relayed")
+        late = self.client(weir)
+        late.send(b"late")
+        self.assertEqual(late.reader.exact(4), b"late")
+        self.assertTrue(silent[0].gone())
+        self.assertTrue(speaking.quiet(0.001) and silent[1].quiet(0.001))
+        self.assertEqual(self.line()["error"], "made_room")
+        self.assertEqual(weir.metric("weir_errors_total", reason="made_room"), 1)
+        self.assertEqual(weir.metric("weir_connection_closes_total", reason="crowded"), 1)
+
+    def test_connections_in_use_keep_their_places(self):
+        """Those of a server that speaks first are in use, too."""
+        server = self.origin(lambda connection: (connection.send(b"220"), echo(connection)))
+        weir = self.tcp(server, listener=self.LIMIT)
+        inside = [self.client(weir) for _ in range(4)]
+        for client in inside:
+            self.assertEqual(client.reader.exact(3), b"220")
+        late = self.client(weir)
+        wait_until(lambda: weir.metric("weir_listener_connections_limit_hits_total",
+                                       listener="web") >= 1, 10, "the pause")
+        weir.wait_turns(5)
+        self.assertTrue(all(client.quiet(0.001) for client in inside))
+        inside[0].close()
+        self.assertEqual(late.reader.exact(3), b"220")
+
+
 class IdleTimeout(RelayCase):
 
     def test_both_sides_are_closed(self):

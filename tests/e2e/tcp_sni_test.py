@@ -235,6 +235,12 @@ class Spoilt(SniCase):
                 self.assertNotIn("backend", line)
         self.assertEqual(self.lines(3)[0]["sni"], "unknown.example")
 
+    def test_no_route_where_headers_might_come(self):
+        weir = self.sni(backend=None, accept_proxy=["10.0.0.0/8"])
+        for number, data in enumerate((hello("unknown.example"), hello(), b"GET / HTTP/1.1"), 1):
+            self.closed_in_order(weir, data)
+            self.assertEqual(self.lines(number)[-1]["error"], "no_route")
+
     def test_who_never_says_anything_is_no_mistake_of_the_routes(self):
         """What looks whether the port is open, every few seconds."""
         weir = self.sni(backend=None)
