@@ -17,7 +17,7 @@ import rig
 PEERS = ("weir", "nginx", "haproxy")
 RATE = 12000
 FIXED = f"{RATE} a second on 64 connections"
-CLOSED = "as fast as {} connections go"
+CLOSED = "as fast as 64 connections go"
 
 
 class Scene(NamedTuple):
@@ -34,7 +34,8 @@ class Suite(NamedTuple):
 
 
 def closed(connections: int, **more: object) -> Scene:
-    return Scene(CLOSED.format(connections), {"connections": connections, **more})
+    title = CLOSED.replace("64", str(connections)) if connections > 1 else "one connection"
+    return Scene(title, {"connections": connections, **more})
 
 
 def fixed(rate: int, **more: object) -> Scene:

@@ -42,6 +42,9 @@ def parse_arguments() -> argparse.Namespace:
                         help="proxies to compare, with commas between them; not of targets")
     parser.add_argument("--dry-run", action="store_true", help="leave docs/ alone")
     options = parser.parse_args()
+    options.passed_on = [f"--{name}={getattr(options, name)}"
+                         for name in ("weir", "nginx", "haproxy", "rounds", "seconds")
+                         if getattr(options, name) != parser.get_default(name)]
     if options.full:
         options.suites = [*OWN[1:], *OTHERS]
     options.suites = options.suites or ["targets"]
@@ -68,7 +71,7 @@ def run_suite(name: str, options: argparse.Namespace, folder: pathlib.Path) -> N
     print(f"\n{name}\n\n{text}", end="", flush=True)
     if options.dry_run:
         return
-    report.write_results(RESULTS, name, found)
+    report.write_results(RESULTS, name, text.split("\n", 1)[0], found)
     page = TRIGGER_PAGE if name == "trigger" else PAGE
     report.write_page(page, f"bench {name}", text)
     if figure:
@@ -78,10 +81,7 @@ def run_suite(name: str, options: argparse.Namespace, folder: pathlib.Path) -> N
 def run_other(name: str, options: argparse.Namespace) -> bool:
     """A suite that is a program of its own. True when it went well."""
     script, *arguments = OTHERS[name]
-    command = [sys.executable, str(rig.ROOT / "bench" / script), *arguments]
-    for option in ("weir", "nginx", "haproxy", "rounds", "seconds"):
-        value = getattr(options, option)
-        command += [f"--{option}", str(value)] if value is not None else []
+    command = [sys.executable, str(rig.ROOT / "bench" / script), *arguments, *options.passed_on]
     if name == "attacks":
         command += [] if options.dry_run else ["--write-docs"]
     elif options.dry_run:
@@ -108,6 +108,8 @@ def main() -> int:
             try:
                 run_suite(name, options, pathlib.Path(folder))
             except SystemExit as end:
+                if end.code == rig.TERMINATED:
+                    raise
                 print(end, file=sys.stderr)
                 failed.append(name)
             finally:

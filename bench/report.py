@@ -50,11 +50,21 @@ def write_page(page: pathlib.Path, mark: str, text: str) -> None:
     page.write_text(f"{before}{begin}\n{text}{end}{after}")
 
 
-def write_results(path: pathlib.Path, name: str, results: dict) -> None:
-    """Every single measurement, beside those of the other suites in the file."""
+def write_results(path: pathlib.Path, name: str, about: str, results: dict) -> None:
+    """Every single measurement of a suite, beside those of the others in the file."""
     stored = json.loads(path.read_text()) if path.exists() else {}
-    stored[name] = {"date": time.strftime("%Y-%m-%d"), **results}
-    path.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+    stored[name] = {"about": about, "found": rounded(results)}
+    lines = [f"{json.dumps(key)}: {json.dumps(stored[key])}" for key in sorted(stored)]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def rounded(value):
+    """With five digits in every number; more are noise."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 # --- Plots --------------------------------------------------------------------------------------

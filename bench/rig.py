@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("WEIR_BENCH_BUILD", ROOT / "build" / "release"))
 BODY_BYTES = 100  # Of the origin's answer to "/".
 START_LIMIT_S = 5
+TERMINATED = 143  # Exit code after SIGTERM.
 
 # --- Processes ----------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ def stop_all() -> None:
 
 def outlive_nothing() -> None:
     """From here on, whatever ends this program ends what it started."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     atexit.register(stop_all)
 
 

@@ -23,6 +23,7 @@ BESIDE = "small beside downloads"
 BESIDE_PROXIES = ("weir", "nginx", "haproxy", "floor")
 USER_US_MAX, CLIENT_BYTES_MAX, REST_MB_MAX = 0.8, 400, 4.0
 SPREAD_MAX, WORKERS_COST_MAX = 1.25, 1.1
+INSTRUCTIONS = rig.ROOT / "tools" / "instructions.txt"
 ONE, FOUR = ("weir", 1), ("weir", 4)
 
 
@@ -106,6 +107,15 @@ def medians(by_proxy: dict[str, list[loads.Sample]], field: str) -> dict[str, fl
     return {name: loads.median(runs, field) for name, runs in by_proxy.items()}
 
 
+def user_target(by_proxy: dict[str, list[loads.Sample]]) -> Target:
+    """With the instructions of a request, as `tools/check` has counted them."""
+    target = bound_target("Small keep-alive: user time",
+                          {name: loads.user_us(runs) for name, runs in by_proxy.items()},
+                          USER_US_MAX, "us", 2)
+    counted = INSTRUCTIONS.read_text().split()[0] if INSTRUCTIONS.exists() else "?"
+    return target._replace(weir=f"{target.weir}, {counted} instructions")
+
+
 def beside_target(found: dict[str, list[loads.Sample]]) -> Target:
     p99, mib = medians(found, "p99_ms"), medians(found, "bulk_mib_s")
     cells = {name: f"{p99[name]:.1f} ms, {mib[name]:.0f} MiB/s" for name in found}
@@ -127,7 +137,7 @@ def workers_targets(found: dict[str, list[loads.Sample]]) -> list[Target]:
 
 
 def judge(found: dict) -> list[Target]:
-    small = found["small"][loads.CLOSED.format(64)]
+    small = found["small"][loads.CLOSED]
     peers = {"floor": 1.10, "nginx": 0.80, "haproxy": 0.80}
     (close,), bodies = found["close"].values(), found["bodies"]
     return [
@@ -138,9 +148,7 @@ def judge(found: dict) -> list[Target]:
                     {"floor_close": 1.05, "nginx": 0.88}),
         cost_target("64 KiB bodies", bodies["64 KiB"], {"floor_splice": 1.20}),
         cost_target("1 MiB bodies", bodies["1 MiB"], {"floor_splice": 1.10}),
-        bound_target("Small keep-alive: user time",
-                     {name: loads.user_us(runs) for name, runs in small.items()},
-                     USER_US_MAX, "us", 2),
+        user_target(small),
         bound_target(f"Memory of an idle client, of {idle.CLIENTS}",
                      medians(found["idle"], "client_bytes"), CLIENT_BYTES_MAX, "B", 0),
         bound_target("Memory at rest, one worker, PSS",
