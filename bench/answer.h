@@ -80,7 +80,7 @@ class Answer {
   void expect(std::uint64_t bytes) { missing_ = bytes; }
 
   // How many bytes are to come that need not be stored; nothing when they have to be looked at.
-  [[nodiscard]] std::optional<std::uint64_t> uncounted() const { return missing_; }
+  [[nodiscard]] std::optional<std::uint64_t> droppable() const { return missing_; }
   [[nodiscard]] bool in_head() const { return !missing_ && !chunks_; }
   // The sender will close after it.
   [[nodiscard]] bool last() const { return last_; }

@@ -31,7 +31,7 @@ namespace {
 constexpr std::uint64_t kGraceNs = kNsPerSecond;  // For what is unanswered at the end.
 constexpr std::uint64_t kPrimeNs = 10 * kNsPerSecond;
 constexpr std::size_t kBlockBytes = 64 * 1024;
-constexpr std::uint32_t kShortLived = 100;  // Requests of a connection that is one of very many.
+constexpr std::uint32_t kShortLived = 10;  // Requests of a connection that is one of very many.
 constexpr std::uint32_t kSources = 250;
 constexpr std::size_t kStride = 7919;  // Between two paths: no order that a cache could like.
 constexpr std::string_view kEcho = "echo\n";
@@ -222,7 +222,11 @@ class Load {
       if (sent < 0 && errno == EAGAIN) return;
       if (sent < 0) return fail_request(client, errors_.closed);
       const auto taken = static_cast<std::size_t>(sent);
-      head ? client.head.remove_prefix(taken) : void(client.body -= taken);
+      if (head) {
+        client.head.remove_prefix(taken);
+      } else {
+        client.body -= taken;
+      }
     }
   }
 
@@ -242,7 +246,7 @@ class Load {
   void receive(Client& client) {
     bool more = true;  // After a short read an event tells.
     while (more && client.connected) {
-      const int flags = client.answer.uncounted() ? MSG_TRUNC : 0;
+      const int flags = client.answer.droppable() ? MSG_TRUNC : 0;
       const ssize_t got = ::recv(client.fd, buffer_.data(), kBlockBytes, flags);
       if (got < 0 && errno == EAGAIN) return;
       if (got <= 0) return fail_request(client, errors_.closed);

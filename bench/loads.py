@@ -31,6 +31,7 @@ class Suite(NamedTuple):
     proxies: tuple[str, ...] = (*PEERS, "floor")
     shape: plain.Shape = plain.Shape()
     counts_calls: bool = False  # System calls for each request too.
+    everywhere: bool = False  # Proxies, load and server all have both CPUs.
 
 
 def closed(connections: int, **more: object) -> Scene:
@@ -49,6 +50,8 @@ def uploads(size: int, name: str) -> Scene:
 SUITES = {
     "small": Suite("Small keep-alive requests",
                    (closed(1), closed(16), closed(64), closed(512), fixed(RATE))),
+    "both": Suite("Small requests, two workers, everything on both CPUs",
+                  (closed(64), fixed(RATE)), PEERS, plain.Shape(workers=2), everywhere=True),
     "close": Suite("A connection for each small request",
                    (closed(64, no_keep_alive=True), fixed(4000, no_keep_alive=True)),
                    (*PEERS, "floor_close")),
@@ -82,15 +85,15 @@ Results = dict[str, dict[str, list[Sample]]]  # By scene and proxy.
 def measure(proxy: plain.Proxy, load: dict[str, object], options: argparse.Namespace) -> Sample:
     """One load on one proxy; CPU time is of the whole process tree, per answered request."""
     pid = proxy.process.pid
-    cpu, ticks = rig.cpu_seconds(pid), rig.user_share(pid)
+    (ran, waited), ticks = rig.scheduled_seconds(pid), rig.user_share(pid)
     seen = rig.run_load(options.cpus[1], proxy.name, proxy.port,
                         **{"warm_up": 0, "seconds": options.seconds, **load})
-    cpu = rig.cpu_seconds(pid) - cpu
+    ran_now, waited_now = rig.scheduled_seconds(pid)
+    cpu, seconds = ran_now - ran, max(seen["seconds"], 1e-3)
     user, system = rig.user_share(pid, ticks)
     return {"cpu_us": cpu / max(seen["requests"], 1) * 1e6,
-            "user_ticks": user, "ticks": user + system,
-            "per_second": seen["requests"] / max(seen["seconds"], 1e-3),
-            "busy": cpu / max(seen["seconds"], 1e-3),
+            "user_ticks": user, "ticks": user + system, "busy": cpu / seconds,
+            "disturbed": (waited_now - waited) / seconds, "per_second": seen["requests"] / seconds,
             **{key: seen[key] for key in ("p50_ms", "p99_ms", "p99_99_ms", "max_ms",
                                           "late_p99_ms", "requests", "failed")}}
 
@@ -116,6 +119,9 @@ def run(suite: Suite, options: argparse.Namespace, folder: pathlib.Path) -> dict
     """{"scenes": Results, "calls": by scene and proxy}."""
     names = [name for name in suite.proxies if not options.only or name in options.only]
     rig.check_programs(plain.programs(names, options))
+    if suite.everywhere:
+        cpus = ",".join(map(str, options.cpus))
+        options = argparse.Namespace(**{**vars(options), "cpus": (cpus, cpus)})
     origin = rig.start_origin(options.cpus[1], "--addresses", str(suite.shape.servers))
     proxies = [plain.start(name, suite.shape, options, folder, origin) for name in names]
     results: Results = {scene.title: {name: [] for name in names} for scene in suite.scenes}
@@ -178,10 +184,18 @@ def calls_table(calls: dict[str, dict[str, dict[str, float]]]) -> str:
     return report.markdown_table(rows, texts=2)
 
 
+def noise(scenes: Results) -> str:
+    """How far the machine was from quiet; for the caption."""
+    runs = [run for by_proxy in scenes.values() for runs in by_proxy.values() for run in runs]
+    return (f"A proxy waited at most {max(run['disturbed'] for run in runs):.1%} of the time for "
+            f"its CPU, and the load was {max(run['late_p99_ms'] for run in runs):.2f} ms late at "
+            "worst (p99).\n")
+
+
 def page_text(name: str, found: dict, options: argparse.Namespace) -> str:
     suite = SUITES[name]
     text = (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
-            + report.surroundings("", list(suite.proxies), options))
+            + report.surroundings("", list(suite.proxies), options) + noise(found["scenes"]))
     for title, by_proxy in found["scenes"].items():
         text += f"\n{title[0].upper()}{title[1:]}:\n\n{table(by_proxy)}"
     if found["calls"]:

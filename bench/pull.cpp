@@ -3,7 +3,7 @@
 //   pull --port N [--path PATH] [--connections C] [--seconds S] [--pace BYTES]
 //
 // Every keep-alive connection asks again when it has its answer, until the time is over; what is
-// then under way is still received, so that no work of the proxy goes uncounted (a paced client
+// then under way is still received, so that no work of the proxy goes droppable (a paced client
 // breaks off instead). Bodies with a length are discarded in the kernel, chunked ones are read
 // through their framing. Prints one JSON object.
 #include <array>
@@ -113,11 +113,11 @@ class Pull {
 
   void receive(Client& client, std::uint64_t budget) {
     while (client.fd >= 0 && client.connected && budget > 0) {
-      const std::optional<std::uint64_t> uncounted = client.answer.uncounted();
+      const std::optional<std::uint64_t> droppable = client.answer.droppable();
       const std::size_t unframed = client.answer.in_head() ? kHeadReadBytes : buffer_.size();
-      const std::size_t room = std::min(budget, uncounted.value_or(unframed));
+      const std::size_t room = std::min(budget, droppable.value_or(unframed));
       // With MSG_TRUNC a stream's bytes are dropped and the buffer is not touched.
-      const ssize_t got = ::recv(client.fd, buffer_.data(), room, uncounted ? MSG_TRUNC : 0);
+      const ssize_t got = ::recv(client.fd, buffer_.data(), room, droppable ? MSG_TRUNC : 0);
       if (got < 0 && errno == EAGAIN) return;
       if (got <= 0) return give_up(client);
       const auto taken = static_cast<std::size_t>(got);

@@ -162,7 +162,8 @@ def page_text(found: dict, options: argparse.Namespace) -> str:
     rows += [[target.work, target.weir, target.target, "yes" if target.met else "**no**",
               target.others] for target in judge(found)]
     return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
-            + report.surroundings("", [*loads.PEERS, *plain.FLOORS], options) + "\n"
+            + report.surroundings("", [*loads.PEERS, *plain.FLOORS], options)
+            + loads.noise({**found["small"], **found["close"]}) + "\n"
             + report.markdown_table(rows, texts=5))
 
 
