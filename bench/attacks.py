@@ -2,7 +2,7 @@
 """What well-behaved clients notice while weir, nginx and HAProxy are attacked, in one run.
 
 The proxy has one worker and a CPU of its own. The second one belongs to the clients at a fixed rate
-(bench/healthy.cpp), the origin, the attackers (bench/attack.cpp) and the server that attacks
+(bench/load.cpp), the origin, the attackers (bench/attack.cpp) and the server that attacks
 (bench/hostile.cpp); these two run at low priority, so that what the clients see is the proxy and
 not the company they keep. Every measurement has a proxy of its own, freshly started: nothing is
 left of the attack before. The proxies take turns attack by attack, so that whatever else the
@@ -23,6 +23,7 @@ import time
 import urllib.request
 from typing import NamedTuple
 
+import report
 import rig
 
 PAGE = rig.ROOT / "docs" / "proof.md"
@@ -44,7 +45,7 @@ COUNTERS = re.compile(
 
 
 class Sample(NamedTuple):
-    clients: dict  # What bench/healthy.cpp printed.
+    clients: dict  # What bench/load.cpp printed.
     attackers: dict  # What bench/attack.cpp printed; empty when quiet.
     counters: dict[str, int]  # Of weir: closes and errors by word, and the listener's.
     busy: float  # Share of one CPU.
@@ -75,9 +76,9 @@ def measure(name: str, attack: str, options: argparse.Namespace, folder: pathlib
     proxy, values = start_proxy(name, options, folder, servers)
     port, length = str(values["PORT"]), WARM_UP_S + options.seconds
     (ran, waited), clock = rig.scheduled_seconds(proxy.pid), time.monotonic()
-    clients = rig.start(options.cpus[1], [
-        str(rig.BUILD / "healthy"), "--port", port, "--rate", str(options.rate), "--seconds",
-        str(options.seconds), "--body", str(rig.BODY_BYTES)], stdout=subprocess.PIPE, text=True)
+    clients = rig.start(options.cpus[1], rig.load_command(
+        values["PORT"], rate=options.rate, per_connection=50, seconds=options.seconds),
+        stdout=subprocess.PIPE, text=True)
     attackers = None if attack == QUIET else rig.start_low(options.cpus[1], [
         str(rig.BUILD / "attack"), attack, "--port", port, "--seconds", str(length + 1)])
     seen = json.loads(rig.finish(clients, length + 20))
@@ -125,7 +126,7 @@ def clients_table(samples: Samples) -> str:
     for attack, by_proxy in samples.items():
         judged = "" if attack == QUIET else verdict(attack, samples)
         rows.append([attack, *(cell(runs) for runs in by_proxy.values()), judged])
-    return rig.markdown_table(rows)
+    return report.markdown_table(rows)
 
 
 def costs_table(samples: Samples) -> str:
@@ -136,7 +137,7 @@ def costs_table(samples: Samples) -> str:
     rows = [["attack", *samples[QUIET]]]
     rows += [[attack, *(cell(runs) for runs in by_proxy.values())]
              for attack, by_proxy in samples.items()]
-    return rig.markdown_table(rows)
+    return report.markdown_table(rows)
 
 
 def fates_table(samples: Samples) -> str:
@@ -157,7 +158,7 @@ def fates_table(samples: Samples) -> str:
         if attack != QUIET:
             rows.append([attack, *(cell(runs[-1]) for runs in by_proxy.values()),
                          words(by_proxy["weir"][-1]) if "weir" in by_proxy else ""])
-    return rig.markdown_table(rows)
+    return report.markdown_table(rows)
 
 
 def noise(samples: Samples) -> tuple[float, float]:
@@ -168,11 +169,11 @@ def noise(samples: Samples) -> tuple[float, float]:
             max(sample.disturbed for sample in quiet))
 
 
-def report(samples: Samples, options: argparse.Namespace) -> str:
+def page_text(samples: Samples, options: argparse.Namespace) -> str:
     late_ms, disturbed = noise(samples)
     return (f"{options.rounds} rounds of {options.seconds} s per attack and proxy, "
             f"{options.rate} requests a second. "
-            + rig.surroundings("attacks", options.names, options)
+            + report.surroundings("attacks", options.names, options)
             + f"Without attack the clients were {late_ms:.2f} ms late at worst (p99), and a proxy "
             f"waited {disturbed:.1%} of the time for its CPU.\n\n"
             "Latency of the clients, p50 / p99 in ms, and requests that failed:\n\n"
@@ -232,7 +233,7 @@ def main() -> int:
                     runs.append(measure(name, attack, options, pathlib.Path(folder), servers))
                 print(f"round {number + 1} of {options.rounds}: {attack}", file=sys.stderr)
         rig.stop_all()
-    text = report(samples, options)
+    text = page_text(samples, options)
     print(text, end="")
     if options.json:
         options.json.write_text(json.dumps(
@@ -242,7 +243,7 @@ def main() -> int:
         late_ms, disturbed = noise(samples)
         if late_ms > LATE_MS_MAX or disturbed > DISTURBED_MAX:
             sys.exit("attacks: the machine was not quiet enough; docs/proof.md is left alone")
-        rig.write_page(PAGE, "bench attacks", text)
+        report.write_page(PAGE, "bench attacks", text)
     return 0
 
 

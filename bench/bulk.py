@@ -18,6 +18,7 @@ import tempfile
 from typing import NamedTuple
 
 import bulk_rig
+import report
 import rig
 
 PAGE = rig.ROOT / "docs" / "performance.md"
@@ -62,12 +63,13 @@ def measure(proxy: bulk_rig.Proxy, path: str, options: argparse.Namespace) -> Sa
 
 def measure_echo(proxy: bulk_rig.Proxy, bulk: int, options: argparse.Namespace) -> Echo:
     before = rig.cpu_seconds(proxy.process.pid)
-    load = rig.start(options.cpus[1], [
-        str(rig.BUILD / "ping"), "--port", str(proxy.port), "--rate", "1000", "--seconds",
-        str(options.seconds), "--bulk", str(bulk)], stdout=subprocess.PIPE, text=True)
+    load = rig.start(options.cpus[1], rig.load_command(
+        proxy.port, echo=64, first=bulk or 64, connections=4, rate=1000, seconds=options.seconds),
+        stdout=subprocess.PIPE, text=True)
     seen = bulk_rig.read_json(load, options.seconds + 30, proxy.name)
     cpu = rig.cpu_seconds(proxy.process.pid) - before
-    return Echo(seen["p50_us"], seen["p99_us"], seen["max_us"], cpu / seen["messages"] * 1e6)
+    return Echo(seen["p50_ms"] * 1000, seen["p99_ms"] * 1000, seen["max_ms"] * 1000,
+                cpu / seen["requests"] * 1e6)
 
 
 # --- Reporting ----------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ def cost_table(by_proxy: dict[str, dict[int, list[Sample]]], sizes: list[int]) -
                      f"{median(by_size[last], 'cpu_us') / last * (1 << 20):.0f}",
                      f"{median(by_size[last], 'mib_per_s'):.0f}",
                      f"{median(by_size[last], 'busy'):.0%}"])
-    return rig.markdown_table(rows)
+    return report.markdown_table(rows)
 
 
 def echo_table(by_proxy: dict[str, dict[str, list[Echo]]]) -> str:
@@ -108,13 +110,13 @@ def echo_table(by_proxy: dict[str, dict[str, list[Echo]]]) -> str:
         rows.append([name, *map(cell, by_kind.values()),
                      f"{median(fresh, 'p50_us') - median(floor, 'p50_us'):+.0f}",
                      "" if name == DIRECT else f"{median(fresh, 'cpu_us'):.1f}"])
-    return rig.markdown_table(rows)
+    return report.markdown_table(rows)
 
 
-def report(bodies: dict, echoes: dict, options: argparse.Namespace) -> str:
+def page_text(bodies: dict, echoes: dict, options: argparse.Namespace) -> str:
     text = (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each, "
             f"{options.connections} connections. "
-            + rig.surroundings(options.command, options.names, options))
+            + report.surroundings(options.command, options.names, options))
     text += ("\nCPU us per body by its size, and the multiple of the bare relay's; the last three "
              f"columns are those of {bulk_rig.size_name(options.sizes[-1])}.\n")
     for framing, by_proxy in bodies.items():
@@ -171,13 +173,13 @@ def main() -> int:
         for number in range(options.rounds):
             run_round(bulk_rig.order_of_round(proxies, number), bodies, echoes, options)
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-        text = report(bodies, echoes, options)
+        text = page_text(bodies, echoes, options)
         rig.stop_all()
     print(text, end="")
     if options.json:
         options.json.write_text(json.dumps({"bodies": bodies, "echoes": echoes}, indent=1))
     if not options.dry_run:
-        rig.write_page(PAGE, f"bench {options.command}", text)
+        report.write_page(PAGE, f"bench {options.command}", text)
     return 0
 
 

@@ -1,7 +1,6 @@
 """The proxies of the comparisons about bulk, as HTTP and as TCP proxies, and their load."""
 
 import argparse
-import json
 import pathlib
 import subprocess
 import sys
@@ -84,14 +83,10 @@ def pull_command(port: int, path: str, **numbers: int) -> list[str]:
 
 
 def read_json(process: subprocess.Popen, limit_s: float, name: str) -> dict:
-    """What a load of ours has printed; ends the run when something failed."""
-    text = rig.finish(process, limit_s)
-    try:
-        seen = json.loads(text)
-    except ValueError:
-        sys.exit(f"bench: the load on {name} failed: {text}")
-    if seen.get("failed"):
-        sys.exit(f"bench: the load on {name} did not go through cleanly: {text}")
+    """The same as rig.read_json; ends the run also when something failed."""
+    seen = rig.read_json(process, limit_s, name)
+    if seen.get("failed") or sum(seen.get("errors", {}).values()):
+        sys.exit(f"bench: the load on {name} did not go through cleanly: {seen}")
     return seen
 
 

@@ -3,7 +3,7 @@
 
 Two questions to weir, nginx and HAProxy, in one run:
 
-  downloads   2,000 small requests a second, each due at its time (bench/healthy.cpp), alone and
+  downloads   2,000 small requests a second, each due at its time (bench/load.cpp), alone and
               beside eight clients that download 8 MiB bodies as fast as they can
   slow        100 clients that download 64 KiB bodies as fast as they can, alone and beside one
               that takes 100 KB/s of an endless one
@@ -25,6 +25,7 @@ import tempfile
 from typing import NamedTuple
 
 import bulk_rig
+import report
 import rig
 
 PAGE = rig.ROOT / "docs" / "performance.md"
@@ -61,13 +62,10 @@ def small_requests(proxy: bulk_rig.Proxy, downloads: bool,
     bulk = rig.start_low(options.cpus[1], bulk_rig.pull_command(
         proxy.bulk_port, DOWNLOAD_PATH, seconds=length, connections=DOWNLOADS)
         ) if downloads else None
-    clients = rig.start(options.cpus[1], [
-        str(rig.BUILD / "healthy"), "--port", str(proxy.port), "--rate", str(RATE), "--seconds",
-        str(options.seconds), "--connections", "64", "--body", str(rig.BODY_BYTES)],
-        stdout=subprocess.PIPE, text=True)
+    clients = rig.start(options.cpus[1], rig.load_command(
+        proxy.port, rate=RATE, connections=64, per_connection=50, warm_up=WARM_UP_S,
+        seconds=options.seconds), stdout=subprocess.PIPE, text=True)
     seen = bulk_rig.read_json(clients, length + 20, proxy.name)
-    if sum(seen["errors"].values()):
-        sys.exit(f"fairness: requests through {proxy.name} failed: {seen}")
     return seen, mib_per_s(bulk_rig.read_json(bulk, 40, proxy.name)) if bulk else 0.0
 
 
@@ -113,14 +111,14 @@ def table(scene: str, by_proxy: dict[str, list[Sample]]) -> str:
                      f"{max(sample.max_ms for sample in runs):.2f}", bulk,
                      f"{median(name, 'busy'):.0%}",
                      f"{max(sample.rss_mib for sample in runs):.0f}"])
-    return f"\n{scene.capitalize()}:\n\n{rig.markdown_table(rows)}"
+    return f"\n{scene.capitalize()}:\n\n{report.markdown_table(rows)}"
 
 
-def report(samples: dict[str, dict[str, list[Sample]]], options: argparse.Namespace) -> str:
+def page_text(samples: dict[str, dict[str, list[Sample]]], options: argparse.Namespace) -> str:
     text = (f"{options.rounds} rounds of {options.seconds} s; {RATE} small requests a second, "
             f"{DOWNLOADS} downloads of {bulk_rig.size_name(8 << 20)}; {READERS} readers of "
             f"{bulk_rig.size_name(64 << 10)}. {options.mode.upper()} proxies. "
-            + rig.surroundings("fairness", options.names, options)
+            + report.surroundings("fairness", options.names, options)
             + f"Alone, the small requests were sent {late_ms(samples):.2f} ms late at worst "
             "(p99).\n")
     return text + "".join(table(scene, by_proxy) for scene, by_proxy in samples.items())
@@ -162,7 +160,7 @@ def main() -> int:
                     by_proxy[name].append(
                         measure(name, scene, options, pathlib.Path(folder), origins))
                 print(f"round {number + 1} of {options.rounds}: {scene}", file=sys.stderr)
-        text = report(samples, options)
+        text = page_text(samples, options)
         rig.stop_all()
     print(text, end="")
     if options.json:
@@ -171,7 +169,7 @@ def main() -> int:
         if late_ms(samples) > LATE_MS_MAX:
             sys.exit("fairness: the machine was not quiet enough; docs/performance.md is left "
                      "alone")
-        rig.write_page(PAGE, "bench fairness", text)
+        report.write_page(PAGE, "bench fairness", text)
     return 0
 
 

@@ -6,6 +6,4 @@
 // handles what keeps bytes from being lost (partial sends, half-close, hang-ups) and nothing else.
 #include "copy.h"
 
-int main(int argc, char** argv) {
-  return weir::bench::relay_main<weir::bench::Copy>("floor", argc, argv);
-}
+int main(int argc, char** argv) { weir::bench::relay_main<weir::bench::Copy>("floor", argc, argv); }

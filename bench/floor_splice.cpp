@@ -80,5 +80,5 @@ class Splice {
 }  // namespace weir::bench
 
 int main(int argc, char** argv) {
-  return weir::bench::relay_main<weir::bench::Splice>("floor_splice", argc, argv);
+  weir::bench::relay_main<weir::bench::Splice>("floor_splice", argc, argv);
 }

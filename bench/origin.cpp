@@ -1,22 +1,26 @@
 // origin: a cheap and fair HTTP/1.1 server to stand behind a proxy in benchmarks.
 //
-//   origin [--port N] [--body BYTES]
+//   origin [--port N] [--body BYTES] [--addresses N]
 //
 // Answers every request with 200: to "/N" with N bytes, to "/N/C" with N bytes in chunks of C, to
 // anything else with --body bytes (0 by default). A connection that begins with "echo\n" gets back
-// what it sends from there on. One thread, edge-triggered epoll. Requests are counted by their
-// empty lines, so only those without a body are understood; pipelined ones are answered in order
-// and, when small, together. Work per event is bounded, so that a large answer does not hold up the
-// small ones.
+// what it sends from there on. A request may have a body with a length, which is thrown away; it is
+// answered after it. With --addresses it is that many servers, 127.0.0.1 and those behind it, on
+// one port. One thread, edge-triggered epoll. Pipelined requests are answered in order and, when
+// small, together. Work per event is bounded, so that a large answer does not hold up the small
+// ones.
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "answer.h"
 #include "socket.h"
 
 namespace weir::bench {
@@ -27,6 +31,7 @@ constexpr std::size_t kHeadBytesMax = 64 * 1024;
 constexpr std::size_t kBlockBytes = 256 * 1024;  // One send, after which others run.
 constexpr std::size_t kSmallBytes = 4 * 1024;    // A body that is sent as one with its head.
 constexpr std::uint32_t kBodyBytesMax = 4294967295U;
+constexpr std::uint32_t kAddressesMax = 4000;
 constexpr std::string_view kEcho = "echo\n";
 
 // What to answer: `chunk` is 0 for a body with a length.
@@ -38,7 +43,9 @@ struct Wanted {
 // What is sent next is `out`, then `data` bytes of the block, then `tail`.
 struct Client {
   int fd = -1;
-  std::string in;  // The beginning of a request whose end has not come.
+  std::string in;                      // The beginning of a request whose end has not come.
+  std::uint64_t upload = 0;            // What is still to come of a request's body,
+  std::optional<Wanted> after_upload;  // and what is answered then.
   std::string out;
   std::uint64_t data = 0;
   std::string_view tail;
@@ -46,6 +53,7 @@ struct Client {
   bool hangup = false;  // A short read does not mean empty any more.
   bool last = false;    // The client asked to close after this answer.
   bool echo = false;
+  bool listener = false;
 };
 
 enum class Turn {
@@ -77,13 +85,17 @@ Wanted parse_wanted(std::string_view head, const Wanted& fallback) {
 
 class Origin {
  public:
-  Origin(int listener, std::uint64_t body_bytes)
-      : listener_(listener),
-        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+  explicit Origin(std::uint64_t body_bytes)
+      : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
         usual_{.body = body_bytes},
         usual_head_(make_head(usual_)),
-        block_(kBlockBytes, 'x') {
-    epoll_add(epoll_, listener_, EPOLLIN, nullptr);
+        block_(kBlockBytes, 'x') {}
+
+  void listen_on(int listener) {
+    auto* entry = new Client;
+    entry->fd = listener;
+    entry->listener = true;
+    epoll_add(epoll_, listener, EPOLLIN, entry);
   }
 
   [[noreturn]] void run() {
@@ -101,16 +113,16 @@ class Origin {
  private:
   void latch(const epoll_event& event, std::vector<Client*>& runnable) {
     auto* client = static_cast<Client*>(event.data.ptr);
-    if (client == nullptr) return accept_clients();
+    if (client->listener) return accept_clients(client->fd);
     if ((event.events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR)) != 0) client->hangup = true;
     if (std::find(runnable.begin(), runnable.end(), client) == runnable.end()) {
       runnable.push_back(client);
     }
   }
 
-  void accept_clients() {
+  void accept_clients(int listener) {
     for (int i = 0; i < 64; ++i) {
-      const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) return;
       set_no_delay(fd);
       auto* client = new Client;
@@ -141,14 +153,31 @@ class Origin {
         if (budget <= static_cast<std::size_t>(sent)) return Turn::has_more;
         budget -= static_cast<std::size_t>(sent);
       }
-      if (client.last || client.in.size() > kHeadBytesMax) return Turn::ends;
+      if (client.last && !client.after_upload) return Turn::ends;
+      if (client.in.size() > kHeadBytesMax) return Turn::ends;
       if (drained) return Turn::waits;
-      const ssize_t got = ::recv(client.fd, buffer_.data(), buffer_.size(), 0);
+      const std::size_t room =
+          client.upload > 0 ? std::min<std::uint64_t>(client.upload, kBlockBytes) : kReadBytes;
+      const ssize_t got = receive(client, room);
       if (got < 0) return errno == EAGAIN ? Turn::waits : Turn::ends;
       if (got == 0) return Turn::ends;
-      client.in.append(buffer_.data(), static_cast<std::size_t>(got));
-      drained = static_cast<std::size_t>(got) < buffer_.size() && !client.hangup;
+      drained = static_cast<std::size_t>(got) < room && !client.hangup;
+      if (budget <= static_cast<std::size_t>(got)) return Turn::has_more;
+      budget -= static_cast<std::size_t>(got);
     }
+  }
+
+  // What is known to be an upload is dropped by the kernel.
+  ssize_t receive(Client& client, std::size_t room) {
+    const ssize_t got = ::recv(client.fd, buffer_.data(), room, client.upload > 0 ? MSG_TRUNC : 0);
+    if (got <= 0) return got;
+    const auto taken = static_cast<std::size_t>(got);
+    if (client.upload > 0) {
+      client.upload -= taken;
+    } else {
+      client.in.append(buffer_.data(), taken);
+    }
+    return got;
   }
 
   ssize_t send(Client& client) {
@@ -182,10 +211,22 @@ class Origin {
         add_chunk(client);
         continue;
       }
+      if (client.after_upload) {
+        if (client.upload > 0) break;
+        answer(client, *std::exchange(client.after_upload, std::nullopt));
+        continue;
+      }
       const std::size_t end = client.in.find("\r\n\r\n", taken);
       if (client.echo || end == std::string::npos || client.last) break;
-      answer(client, std::string_view(client.in).substr(taken, end + 4 - taken));
+      const std::string_view head = std::string_view(client.in).substr(taken, end + 4 - taken);
+      const Wanted wanted = parse_wanted(head, usual_);
+      client.last = head.find("onnection: close\r\n") != std::string_view::npos;
       taken = end + 4;
+      if (head.starts_with("POST ")) {
+        taken += begin_upload(client, wanted, head, client.in.size() - taken);
+      } else {
+        answer(client, wanted);
+      }
     }
     client.in.erase(0, taken);
     if (client.in.starts_with(kEcho) && !client.echo) {
@@ -196,11 +237,20 @@ class Origin {
     return client.data > 0 || !client.out.empty();
   }
 
-  void answer(Client& client, std::string_view head) const {
-    const Wanted wanted = parse_wanted(head, usual_);
+  // How many of the bytes that follow the head, `present` of them here, are of the body.
+  static std::size_t begin_upload(Client& client, const Wanted& wanted, std::string_view head,
+                                  std::size_t present) {
+    const auto length = find_field(head, "Content-Length");
+    client.upload = length ? to_number(*length) : 0;
+    client.after_upload = wanted;
+    const std::size_t skipped = std::min<std::uint64_t>(client.upload, present);
+    client.upload -= skipped;
+    return skipped;
+  }
+
+  void answer(Client& client, const Wanted& wanted) const {
     const bool usual = wanted.body == usual_.body && wanted.chunk == 0;
     client.out += usual ? usual_head_ : make_head(wanted);
-    client.last = head.find("onnection: close\r\n") != std::string_view::npos;
     if (wanted.chunk > 0) {
       client.rest = wanted;
       if (wanted.body == 0) client.out += "0\r\n\r\n";
@@ -220,12 +270,11 @@ class Origin {
     client.tail = client.rest.body > 0 ? "\r\n" : "\r\n0\r\n\r\n";
   }
 
-  const int listener_;
   const int epoll_;
   const Wanted usual_;
   const std::string usual_head_;
   std::string block_;
-  std::array<char, kReadBytes> buffer_;
+  std::array<char, kBlockBytes> buffer_;
   std::vector<Client*> unfinished_;
 };
 
@@ -235,16 +284,31 @@ class Origin {
 int main(int argc, char** argv) {
   std::uint32_t port = 0;
   std::uint32_t body = 0;
+  std::uint32_t addresses = 1;
   for (int i = 1; i < argc; i += 2) {
     const std::string_view name = argv[i];
-    const bool is_port = name == "--port";
-    if (i + 1 == argc || !(is_port || name == "--body")) {
-      std::fprintf(stderr, "usage: origin [--port N] [--body BYTES]\n");
+    std::uint32_t* const value = name == "--port"        ? &port
+                                 : name == "--body"      ? &body
+                                 : name == "--addresses" ? &addresses
+                                                         : nullptr;
+    if (i + 1 == argc || value == nullptr) {
+      std::fprintf(stderr, "usage: origin [--port N] [--body BYTES] [--addresses N]\n");
       return 2;
     }
-    const std::uint32_t max = is_port ? 65535 : weir::bench::kBodyBytesMax;
-    (is_port ? port : body) = weir::bench::parse_number(argv[i + 1], max);
+    const std::uint32_t max = value == &port   ? 65535
+                              : value == &body ? weir::bench::kBodyBytesMax
+                                               : weir::bench::kAddressesMax;
+    *value = weir::bench::parse_number(argv[i + 1], max);
   }
-  const int listener = weir::bench::listen_and_announce(static_cast<std::uint16_t>(port));
-  weir::bench::Origin(listener, body).run();
+  weir::bench::raise_descriptor_limit();
+  weir::bench::Origin origin(body);
+  const int first = weir::bench::listen_on(weir::bench::loopback(static_cast<std::uint16_t>(port)));
+  sockaddr_in address = weir::bench::local_address(first);
+  origin.listen_on(first);
+  for (std::uint32_t i = 1; i < addresses; ++i) {
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + i);
+    origin.listen_on(weir::bench::listen_on(address));
+  }
+  weir::bench::announce(address);
+  origin.run();
 }

@@ -3,17 +3,17 @@
 //   pull --port N [--path PATH] [--connections C] [--seconds S] [--pace BYTES]
 //
 // Every keep-alive connection asks again when it has its answer, until the time is over; what is
-// then under way is still received, so that no work of the proxy goes uncounted (a paced client
+// then under way is still received, so that no work of the proxy goes droppable (a paced client
 // breaks off instead). Bodies with a length are discarded in the kernel, chunked ones are read
 // through their framing. Prints one JSON object.
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "answer.h"
 #include "figures.h"
 #include "socket.h"
 
@@ -35,47 +35,12 @@ struct Settings {
   std::uint32_t pace = 0;
 };
 
-// The framing of one chunked body (RFC 9112 7.1, without extensions and trailers).
-class Chunks {
- public:
-  // True when `bytes` hold the end of the body.
-  bool take(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const std::size_t skipped = std::min<std::uint64_t>(data_, bytes.size());
-      data_ -= skipped;
-      bytes.remove_prefix(skipped);
-      if (bytes.empty()) break;
-      line_ += bytes.front();
-      bytes.remove_prefix(1);
-      if (line_.back() == '\n' && end_line()) return true;
-    }
-    return false;
-  }
-
- private:
-  bool end_line() {
-    const bool blank = line_ == "\r\n";
-    if (!blank) {
-      std::from_chars(line_.data(), line_.data() + line_.size(), data_, 16);
-      last_ = data_ == 0;
-    }
-    line_.clear();
-    return blank && last_;
-  }
-
-  std::uint64_t data_ = 0;
-  std::string line_;
-  bool last_ = false;
-};
-
 struct Client {
   int fd = -1;
   bool connected = false;
-  bool busy = false;                    // A request is on its way,
-  std::uint64_t begin_ns = 0;           // since then.
-  std::string head;                     // Until it is complete.
-  std::optional<std::uint64_t> length;  // What is missing of a body with a length.
-  std::optional<Chunks> chunks;
+  bool busy = false;           // A request is on its way,
+  std::uint64_t begin_ns = 0;  // since then.
+  Answer answer;
 };
 
 class Pull {
@@ -103,12 +68,13 @@ class Pull {
 
   void print() {
     const double seconds = static_cast<double>(now_ns() - begin_ns_) / kNsPerSecond;
-    std::printf("{\"requests\": %zu, \"bytes\": %ju, \"seconds\": %.3f, \"failed\": %ju, ",
-                latencies_ns_.size(), static_cast<std::uintmax_t>(bytes_), seconds,
+    std::printf("{\"requests\": %ju, \"bytes\": %ju, \"seconds\": %.3f, \"failed\": %ju, ",
+                static_cast<std::uintmax_t>(latencies_.count()),
+                static_cast<std::uintmax_t>(bytes_), seconds,
                 static_cast<std::uintmax_t>(failed_ + (settings_.pace > 0 ? 0 : busy_)));
     std::printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}\n",
-                percentile_ms(latencies_ns_, 0.5), percentile_ms(latencies_ns_, 0.99),
-                percentile_ms(latencies_ns_, 1));
+                latencies_.quantile_ms(0.5), latencies_.quantile_ms(0.99),
+                latencies_.quantile_ms(1));
   }
 
  private:
@@ -147,10 +113,11 @@ class Pull {
 
   void receive(Client& client, std::uint64_t budget) {
     while (client.fd >= 0 && client.connected && budget > 0) {
-      const std::size_t unframed = client.chunks ? buffer_.size() : kHeadReadBytes;
-      const std::size_t room = std::min(budget, client.length.value_or(unframed));
+      const std::optional<std::uint64_t> droppable = client.answer.droppable();
+      const std::size_t unframed = client.answer.in_head() ? kHeadReadBytes : buffer_.size();
+      const std::size_t room = std::min(budget, droppable.value_or(unframed));
       // With MSG_TRUNC a stream's bytes are dropped and the buffer is not touched.
-      const ssize_t got = ::recv(client.fd, buffer_.data(), room, client.length ? MSG_TRUNC : 0);
+      const ssize_t got = ::recv(client.fd, buffer_.data(), room, droppable ? MSG_TRUNC : 0);
       if (got < 0 && errno == EAGAIN) return;
       if (got <= 0) return give_up(client);
       const auto taken = static_cast<std::size_t>(got);
@@ -161,51 +128,17 @@ class Pull {
   }
 
   void take(Client& client, std::string_view bytes) {
-    if (client.length) {
-      *client.length -= bytes.size();
-    } else if (client.chunks) {
-      if (client.chunks->take(bytes)) client.length = 0;
-    } else {
-      client.head.append(bytes);
-      const std::size_t end = client.head.find("\r\n\r\n");
-      if (end == std::string::npos) return;
-      if (!begin_body(client, end + 4)) return give_up(client);
+    switch (client.answer.take(bytes)) {
+      case Answer::Progress::more: break;
+      case Answer::Progress::complete: answered(client); break;
+      case Answer::Progress::bad_status:
+      case Answer::Progress::too_long: give_up(client); break;
     }
-    if (client.length == 0U) answered(client);
-  }
-
-  // What came with the head is the beginning of the body.
-  static bool begin_body(Client& client, std::size_t head_size) {
-    constexpr std::string_view kLength = "\r\nContent-Length: ";
-    std::string head = std::move(client.head);
-    client.head.clear();
-    const std::string_view body = std::string_view(head).substr(head_size);
-    if (!head.starts_with("HTTP/1.1 200 ")) return false;
-    const std::size_t field = find_field(std::string_view(head).substr(0, head_size), kLength);
-    if (field == std::string::npos) {
-      client.chunks.emplace();
-      if (client.chunks->take(body)) client.length = 0;
-      return true;
-    }
-    std::uint64_t length = 0;
-    std::from_chars(head.data() + field + kLength.size(), head.data() + head.size(), length);
-    client.length = length - body.size();
-    return body.size() <= length;
-  }
-
-  // Proxies write the names of fields as they please.
-  static std::size_t find_field(std::string_view head, std::string_view field) {
-    const auto found = std::ranges::search(
-        head, field, {}, [](unsigned char byte) { return std::tolower(byte); },
-        [](unsigned char byte) { return std::tolower(byte); });
-    return found.empty() ? std::string::npos
-                         : static_cast<std::size_t>(found.begin() - head.begin());
   }
 
   void answered(Client& client) {
-    latencies_ns_.push_back(now_ns() - client.begin_ns);
-    client.length.reset();
-    client.chunks.reset();
+    latencies_.record(now_ns() - client.begin_ns);
+    client.answer = Answer{};
     client.busy = false;
     --busy_;
     ask(client);
@@ -226,7 +159,7 @@ class Pull {
   std::uint64_t next_tick_ns_ = begin_ns_;
   std::vector<Client> clients_;
   std::vector<char> buffer_;
-  std::vector<std::uint64_t> latencies_ns_;
+  Latencies latencies_;
   std::uint64_t bytes_ = 0;
   std::uint64_t failed_ = 0;
   std::size_t busy_ = 0;

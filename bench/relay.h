@@ -9,7 +9,6 @@
 
 #include <array>
 #include <cstddef>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -138,18 +137,11 @@ class Relay {
   std::vector<Pair<Held>*> dead_;
 };
 
-// `NAME [--port N] ORIGIN_PORT`
 template <class Mover>
-int relay_main(const char* name, int argc, char** argv) {
-  const std::string_view first = argc > 1 ? argv[1] : "";
-  if (argc != 2 && !(argc == 4 && first == "--port")) {
-    std::fprintf(stderr, "usage: %s [--port N] ORIGIN_PORT\n", name);
-    return 2;
-  }
-  const auto port = static_cast<std::uint16_t>(argc == 4 ? parse_number(argv[2], 65535) : 0);
-  const auto origin = static_cast<std::uint16_t>(parse_number(argv[argc - 1], 65535));
+[[noreturn]] void relay_main(const char* name, int argc, char** argv) {
+  const RelayPorts ports = parse_relay_ports(name, argc, argv);
   raise_descriptor_limit();
-  Relay<Mover>(listen_and_announce(port), origin).run();
+  Relay<Mover>(listen_and_announce(ports.own), ports.origin).run();
 }
 
 }  // namespace weir::bench

@@ -1,11 +1,11 @@
 """What the comparisons share: processes on CPUs of their own, their CPU time and memory, starting
-proxies from the templates in bench/peers, and the place of a table in a page."""
+proxies from the templates in bench/peers, and running loads."""
 
 import atexit
 import http.client
+import json
 import os
 import pathlib
-import platform
 import re
 import shutil
 import signal
@@ -18,13 +18,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("WEIR_BENCH_BUILD", ROOT / "build" / "release"))
 BODY_BYTES = 100  # Of the origin's answer to "/".
 START_LIMIT_S = 5
+TERMINATED = 143  # Exit code after SIGTERM.
 
 # --- Processes ----------------------------------------------------------------------------------
 
 started: list[subprocess.Popen] = []
 
 
-def start(cpu: int, command: list[str], **options) -> subprocess.Popen:
+def start(cpu: int | str, command: list[str], **options) -> subprocess.Popen:
     process = subprocess.Popen(["taskset", "-c", str(cpu), *command], stdin=subprocess.DEVNULL,
                                start_new_session=True, **options)
     started.append(process)
@@ -59,7 +60,7 @@ def stop_all() -> None:
 
 def outlive_nothing() -> None:
     """From here on, whatever ends this program ends what it started."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     atexit.register(stop_all)
 
 
@@ -125,6 +126,22 @@ def peak_rss_mib(root: int) -> float:
     return total / 1024
 
 
+def pss_bytes(root: int) -> int:
+    """Memory of a process tree; what several processes share is counted in parts."""
+    texts = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in process_tree(root)]
+    return sum(int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE).group(1)) << 10
+               for text in texts)
+
+
+def user_share(root: int, before: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """Clock ticks of a process tree in user space and in the kernel since `before`."""
+    user = system = 0
+    for pid in process_tree(root):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        user, system = user + int(fields[11]), system + int(fields[12])
+    return user - before[0], system - before[1]
+
+
 # --- Proxies ------------------------------------------------------------------------------------
 
 
@@ -157,8 +174,8 @@ def origin_command() -> list[str]:
     return [str(BUILD / "origin"), "--body", str(BODY_BYTES)]
 
 
-def start_origin(cpu: int) -> int:
-    return port_of(start(cpu, origin_command(), stdout=subprocess.PIPE, text=True))
+def start_origin(cpu: int | str, *arguments: str) -> int:
+    return port_of(start(cpu, [*origin_command(), *arguments], stdout=subprocess.PIPE, text=True))
 
 
 def fill_in(template: str, folder: pathlib.Path, values: dict[str, object]) -> str:
@@ -177,7 +194,7 @@ def file_command(name: str, options, path: str) -> list[str]:
             "haproxy": [options.haproxy, "-q", "-f", path]}[name]
 
 
-def start_proxy(name: str, cpu: int, command: list[str], folder: pathlib.Path,
+def start_proxy(name: str, cpu: int | str, command: list[str], folder: pathlib.Path,
                 port: int) -> subprocess.Popen:
     """Started and serving; what it says goes to a file in `folder`."""
     with (folder / f"{name}.log").open("wb") as log:
@@ -201,39 +218,29 @@ def start_proxy(name: str, cpu: int, command: list[str], folder: pathlib.Path,
     sys.exit(f"bench: {name} does not answer on port {port}")
 
 
-# --- Reporting ----------------------------------------------------------------------------------
+# --- Loads --------------------------------------------------------------------------------------
 
 
-def version_of(name: str, options) -> str:
-    """"nginx 1.22.1" and the like."""
-    arguments = {"weir": [options.weir, "version"], "nginx": [options.nginx, "-v"],
-                 "haproxy": [options.haproxy, "-v"]}
-    if name not in arguments:
-        return name
-    result = subprocess.run(arguments[name], capture_output=True, text=True, timeout=5, check=False)
-    number = re.search(r"\d+(?:\.\d+)+", result.stdout + result.stderr)
-    return f"{name} {number.group()}" if number else name
+def load_command(port: int, **numbers: object) -> list[str]:
+    """bench/load with its options; those that are True have no value."""
+    command = [str(BUILD / "load"), "--port", str(port)]
+    for name, value in numbers.items():
+        option = "--" + name.replace("_", "-")
+        command += [option] if value is True else [option, str(value)]
+    return command
 
 
-def surroundings(command: str, names: list[str], options) -> str:
-    """Versions, machine, day and command, for the caption of a table."""
-    info = pathlib.Path("/proc/cpuinfo").read_text()
-    model = re.search(r"model name\s*:\s*(.*)", info)
-    versions = ", ".join(version_of(name, options) for name in names)
-    arguments = " ".join([f"tools/bench {command}", *sys.argv[1:]])
-    return (f"{versions}; Linux {platform.release()}, {model.group(1) if model else '?'}; "
-            f"{time.strftime('%Y-%m-%d')}; `{arguments}`.\n")
+def read_json(process: subprocess.Popen, limit_s: float, name: str) -> dict:
+    """What a load of ours has printed; ends the run when it did not get to its end."""
+    text = finish(process, limit_s)
+    try:
+        return json.loads(text)
+    except ValueError:
+        sys.exit(f"bench: the load on {name} failed: {text}")
 
 
-def markdown_table(rows: list[list[str]]) -> str:
-    """The first row is the head; all columns but the first are numbers."""
-    rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
-    return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
-
-
-def write_page(page: pathlib.Path, mark: str, text: str) -> None:
-    """Replaces what stands between the two comments that carry `mark`."""
-    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
-    before, rest = page.read_text().split(begin, 1)
-    after = rest.split(end, 1)[1]
-    page.write_text(f"{before}{begin}\n{text}{end}{after}")
+def run_load(cpu: int | str, name: str, port: int, **numbers: object) -> dict:
+    process = start(cpu, load_command(port, **numbers), stdout=subprocess.PIPE, text=True)
+    seen = read_json(process, numbers.get("seconds", 3) + numbers.get("warm_up", 1) + 30, name)
+    seen["failed"] = sum(seen["errors"].values())
+    return seen

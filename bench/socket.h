@@ -37,6 +37,23 @@ inline std::uint32_t parse_number(std::string_view text, std::uint32_t max) {
   return value;
 }
 
+struct RelayPorts {
+  std::uint16_t own;
+  std::uint16_t origin;
+};
+
+// `NAME [--port N] ORIGIN_PORT`
+inline RelayPorts parse_relay_ports(const char* name, int argc, char** argv) {
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (argc != 2 && !(argc == 4 && first == "--port")) {
+    std::fprintf(stderr, "usage: %s [--port N] ORIGIN_PORT\n", name);
+    std::exit(2);
+  }
+  const std::uint32_t own = argc == 4 ? parse_number(argv[2], 65535) : 0;
+  return {static_cast<std::uint16_t>(own),
+          static_cast<std::uint16_t>(parse_number(argv[argc - 1], 65535))};
+}
+
 inline sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -50,30 +67,55 @@ inline void set_no_delay(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-// Listens on 127.0.0.1 and prints "port N" once connections are accepted; 0 lets the kernel choose.
-inline int listen_and_announce(std::uint16_t port) {
+inline int listen_on(const sockaddr_in& address) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) fail("socket");
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  sockaddr_in address = loopback(port);
-  socklen_t size = sizeof(address);
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0) fail("bind");
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) fail("bind");
   if (::listen(fd, 1024) != 0) fail("listen");
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) fail("getsockname");
-  std::printf("port %u\n", ntohs(address.sin_port));
-  std::fflush(stdout);
   return fd;
 }
 
+inline sockaddr_in local_address(int fd) {
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) fail("getsockname");
+  return address;
+}
+
+// Prints "port N": whoever started this program waits for it.
+inline void announce(const sockaddr_in& address) {
+  std::printf("port %u\n", ntohs(address.sin_port));
+  std::fflush(stdout);
+}
+
+// Listens on 127.0.0.1 and says so; 0 lets the kernel choose.
+inline int listen_and_announce(std::uint16_t port) {
+  const int fd = listen_on(loopback(port));
+  announce(local_address(fd));
+  return fd;
+}
+
+inline void bind_source(int fd, std::uint32_t source) {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+  sockaddr_in address = loopback(0);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + (1U << 8) + source);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) fail("bind");
+}
+
 // Begins to connect to a port of this machine and nowhere else; the outcome comes as an event.
-// `receive_bytes` bounds what the kernel takes for a slow reader; 0 leaves it alone.
-inline int begin_connect(std::uint16_t port, int receive_bytes = 0) {
+// `receive_bytes` bounds what the kernel takes for a slow reader; 0 leaves it alone. `source` 1 to
+// 254 has the connection come from that one of 127.0.1.0/24, each of which has all its ports.
+inline int begin_connect(std::uint16_t port, int receive_bytes = 0, std::uint32_t source = 0) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket");
   set_no_delay(fd);
   if (receive_bytes > 0) {
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
   }
+  if (source > 0) bind_source(fd, source);
   const sockaddr_in address = loopback(port);
   const auto* target = reinterpret_cast<const sockaddr*>(&address);
   if (::connect(fd, target, sizeof(address)) != 0 && errno != EINPROGRESS) fail("connect");

@@ -1,14 +1,10 @@
 #!/usr/bin/env python3
-"""CPU time per small keep-alive request of weir, nginx, HAProxy and the floor relay, in one run.
+"""A second opinion on `tools/bench small`, by load generators that are not ours.
 
-Each proxy runs with one worker on a CPU of its own; the load generator and the origin share a
-second one. All proxies stay up for the whole run and are measured in turn, round after round, so
-that whatever else the machine does meets all of them. CPU time is what the scheduler has accounted
-to the process tree (/proc/PID/task/*/schedstat) between the beginning and the end of a
-measurement, divided by the requests answered.
-
-Two loads: as fast as 64 connections go (wrk), and one fixed rate (h2load), where a proxy that is
-not saturated wakes up more often. The table goes to standard output and into docs/performance.md.
+CPU time per small keep-alive request of weir, nginx, HAProxy and the floor relay, in one run, with
+the same proxies, placement and accounting. Two loads: as fast as 64 connections go (wrk), and one
+fixed rate (h2load), where a proxy that is not saturated wakes up more often. The table goes to
+standard output and into docs/performance.md.
 """
 
 import argparse
@@ -22,6 +18,8 @@ import tempfile
 import time
 from typing import NamedTuple
 
+import plain
+import report
 import rig
 
 PAGE = rig.ROOT / "docs" / "performance.md"
@@ -35,20 +33,6 @@ class Sample(NamedTuple):
     per_second: float
     tail_ms: float  # The 99th percentile or the slowest request.
     busy: float  # Share of one CPU.
-
-
-# --- Proxies ------------------------------------------------------------------------------------
-
-
-def command_of(name: str, options: argparse.Namespace, folder: pathlib.Path, port: int,
-               origin: int) -> list[str]:
-    if name == "weir":
-        return [options.weir, "-N", "1", str(port), str(origin)]
-    if name == "floor":
-        return [str(rig.BUILD / "floor"), "--port", str(port), str(origin)]
-    template = {"nginx": "nginx.conf.in", "haproxy": "haproxy.cfg.in"}[name]
-    path = rig.fill_in(template, folder, {"PORT": port, "ORIGIN": origin})
-    return rig.file_command(name, options, path)
 
 
 # --- Measuring ----------------------------------------------------------------------------------
@@ -66,7 +50,7 @@ def run_wrk(cpu: int, port: int, seconds: int) -> tuple[int, float]:
     requests = re.search(r"(\d+) requests in", text)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", text)
     if not requests or not p99 or "Socket errors" in text or "Non-2xx" in text:
-        sys.exit(f"compare: the load did not go through cleanly:\n{text}")
+        sys.exit(f"wrk: the load did not go through cleanly:\n{text}")
     return int(requests.group(1)), to_ms(*p99.groups())
 
 
@@ -78,7 +62,7 @@ def run_h2load(cpu: int, port: int, seconds: int, rate: int) -> tuple[int, float
         f"-n{requests}", f"http://127.0.0.1:{port}/"])
     slowest = re.search(r"time for request:\s+\S+\s+([\d.]+)(us|ms|s)\b", text)
     if not slowest or f" {requests} succeeded, 0 failed, 0 errored" not in text:
-        sys.exit(f"compare: the load did not go through cleanly:\n{text}")
+        sys.exit(f"wrk: the load did not go through cleanly:\n{text}")
     return requests, to_ms(*slowest.groups())
 
 
@@ -112,19 +96,19 @@ def table(title: str, last_column: str, samples: dict[str, list[Sample]]) -> str
                      *(f"{own / median(other, 'cpu_us'):.2f}" for other in others),
                      f"{median(name, 'per_second'):.0f}", f"{median(name, 'tail_ms'):.2f}",
                      f"{median(name, 'busy'):.0%}"])
-    return f"{title}\n\n{rig.markdown_table(rows)}"
+    return f"{title}\n\n{report.markdown_table(rows)}"
 
 
 def caption(options: argparse.Namespace, names: list[str]) -> str:
     return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
-            + rig.surroundings("small", names, options))
+            + report.surroundings("wrk", names, options))
 
 
 # --- The run ------------------------------------------------------------------------------------
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tools/bench small", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="tools/bench wrk", description=__doc__.split("\n")[0])
     rig.add_programs(parser)
     parser.add_argument("--only", help="names to compare, with commas between them")
     parser.add_argument("--rounds", type=int, default=5)
@@ -138,42 +122,33 @@ def parse_arguments() -> argparse.Namespace:
 def check_names(options: argparse.Namespace, names: list[str]) -> None:
     for name in names:
         if name not in PROXIES:
-            sys.exit(f"compare: no proxy '{name}'; there are: {', '.join(PROXIES)}")
-    rig.check_programs([getattr(options, name, str(rig.BUILD / name)) for name in names])
-
-
-def start_proxies(options: argparse.Namespace, names: list[str], cpus: tuple[int, int],
-                  folder: pathlib.Path) -> dict[str, tuple[subprocess.Popen, int]]:
-    origin = rig.start_origin(cpus[1])
-    proxies = {}
-    for name in names:
-        port = rig.free_port()
-        command = command_of(name, options, folder, port, origin)
-        proxies[name] = rig.start_proxy(name, cpus[0], command, folder, port), port
-    return proxies
+            sys.exit(f"wrk: no proxy '{name}'; there are: {', '.join(PROXIES)}")
+    rig.check_programs([*plain.programs(names, options), "wrk", "h2load"])
 
 
 def main() -> int:
     options = parse_arguments()
-    cpus = rig.two_cpus()
+    cpus = options.cpus = rig.two_cpus()
     names = options.only.split(",") if options.only else list(PROXIES)
     check_names(options, names)
     rig.outlive_nothing()
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
         os.chmod(folder, 0o755)  # The worker of nginx is another user when started by root.
-        proxies = start_proxies(options, names, cpus, pathlib.Path(folder))
-        for process, port in proxies.values():
-            run_wrk(cpus[1], port, 1)  # Connections, caches and pools are warm from here on.
+        origin = rig.start_origin(cpus[1])
+        proxies = {name: plain.start(name, plain.Shape(), options, pathlib.Path(folder), origin)
+                   for name in names}
+        for proxy in proxies.values():
+            run_wrk(cpus[1], proxy.port, 1)  # Connections, caches and pools are warm from here on.
         fast: dict[str, list[Sample]] = {name: [] for name in names}
         paced: dict[str, list[Sample]] = {name: [] for name in names}
         for number in range(options.rounds):
             for name in names[number % len(names):] + names[:number % len(names)]:
-                process, port = proxies[name]
-                fast[name].append(
-                    measure(process, lambda: run_wrk(cpus[1], port, options.seconds)))
+                proxy = proxies[name]
+                fast[name].append(measure(proxy.process, lambda: run_wrk(
+                    cpus[1], proxy.port, options.seconds)))
                 if options.rate:
-                    paced[name].append(measure(process, lambda: run_h2load(
-                        cpus[1], port, options.seconds, options.rate)))
+                    paced[name].append(measure(proxy.process, lambda: run_h2load(
+                        cpus[1], proxy.port, options.seconds, options.rate)))
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
         text = caption(options, names)
         text += "\n" + table(f"As fast as {CONNECTIONS} connections go:", "p99 ms", fast)
@@ -182,7 +157,7 @@ def main() -> int:
         rig.stop_all()
     print(text, end="")
     if not options.dry_run:
-        rig.write_page(PAGE, "bench small", text)
+        report.write_page(PAGE, "bench wrk", text)
     return 0
 
 

@@ -1,0 +1,112 @@
+"""How the work of a few busy clients among many spreads over workers, and what it then costs.
+
+The proxy, the load and the origin all have every CPU. The kernel deals connections to workers
+blindly; who will be busy nobody knows when they come.
+"""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+import loads
+import plain
+import report
+import rig
+
+CLIENTS, BUSY = 256, 16
+SETTLE_S = 1  # Before the spread is looked at.
+# What says how much each worker does; the first that this weir has.
+COUNTERS = ("weir_worker_requests_total", "weir_worker_steps_total")
+
+
+def worker_counts(proxy: plain.Proxy) -> tuple[str, dict[str, int]]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    for counter in COUNTERS:
+        found = re.findall(rf'^{counter}{{worker="(\d+)"}} (\d+)$', text, re.MULTILINE)
+        if found:
+            return counter, {worker: int(count) for worker, count in found}
+    sys.exit("workers: no counter by worker")
+
+
+def thread_seconds(root: int) -> dict[str, float]:
+    """CPU time of every thread of a process tree."""
+    return {task.name: int((task / "schedstat").read_text().split()[0]) / 1e9
+            for pid in rig.process_tree(root)
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
+
+
+def max_over_mean(before: dict, after: dict, workers: int) -> float:
+    """Of the `workers` that did most: other threads do next to nothing."""
+    done = sorted((after[key] - before.get(key, 0) for key in after), reverse=True)[:workers]
+    return max(done) * workers / max(sum(done), 1e-9)
+
+
+def measure(name: str, workers: int, options: argparse.Namespace, folder: pathlib.Path,
+            origin: int) -> loads.Sample:
+    """Clients and proxy are new each time: another deal of connections to workers."""
+    cpus = ",".join(map(str, options.cpus))
+    proxy = plain.start(name, plain.Shape(workers=workers), options, folder, origin, cpus)
+    pid = proxy.process.pid
+    cpu = rig.cpu_seconds(pid)
+    process = rig.start(cpus, rig.load_command(
+        proxy.port, connections=CLIENTS, busy=BUSY, warm_up=SETTLE_S, seconds=options.seconds),
+        stdout=subprocess.PIPE, text=True)
+    time.sleep(SETTLE_S)
+    threads = thread_seconds(pid)
+    counts = worker_counts(proxy)[1] if name == "weir" else {}
+    time.sleep(options.seconds * 0.9)
+    sample = {"cpu_spread": max_over_mean(threads, thread_seconds(pid), workers)}
+    if name == "weir":
+        sample["spread"] = max_over_mean(counts, worker_counts(proxy)[1], workers)
+    seen = rig.read_json(process, options.seconds + 30, name)
+    sample |= {"cpu_us": (rig.cpu_seconds(pid) - cpu) / max(seen["requests"], 1) * 1e6,
+               "per_second": seen["requests"] / seen["seconds"], "p99_ms": seen["p99_ms"],
+               "failed": sum(seen["errors"].values())}
+    rig.stop(proxy.process)
+    return sample
+
+
+def run(options: argparse.Namespace, folder: pathlib.Path,
+        cases: tuple[tuple[str, int], ...]) -> dict[str, list[loads.Sample]]:
+    """By "weir, 4 workers" and the like."""
+    rig.check_programs(plain.programs([name for name, _ in cases], options))
+    origin = rig.start_origin(",".join(map(str, options.cpus)))
+    found = {title(*case): [] for case in cases}
+    for number in range(options.rounds):
+        for case in cases:
+            found[title(*case)].append(measure(*case, options, folder, origin))
+        print(f"round {number + 1} of {options.rounds}: workers", file=sys.stderr)
+    rig.stop_all()
+    return found
+
+
+def title(name: str, workers: int) -> str:
+    return f"{name}, {workers} worker{'s' if workers > 1 else ''}"
+
+
+def every_case(options: argparse.Namespace) -> tuple[tuple[str, int], ...]:
+    cases = [("weir", workers) for workers in (1, 2, 3, 4)]
+    cases += [(name, workers) for name in ("nginx", "haproxy") for workers in (1, 4)]
+    return tuple(case for case in cases if not options.only or case[0] in options.only)
+
+
+def page_text(found: dict, options: argparse.Namespace) -> str:
+    rows = [["proxy", "CPU us/request", "/ one worker", "work by worker, max/mean",
+             "CPU by worker, max/mean", "requests/s", "p99 ms"]]
+    for name, runs in found.items():
+        one = found[f"{name.split(',')[0]}, 1 worker"]
+        own = loads.median(runs, "cpu_us")
+        rows.append([name, f"{own:.2f}", f"{own / loads.median(one, 'cpu_us'):.2f}",
+                     f"{loads.median(runs, 'spread'):.2f}" if "spread" in runs[0] else "",
+                     f"{loads.median(runs, 'cpu_spread'):.2f}",
+                     f"{loads.median(runs, 'per_second'):.0f}",
+                     f"{loads.median(runs, 'p99_ms'):.2f}"])
+    return (f"Medians of {options.rounds} rounds of {options.seconds} s each, {BUSY} busy of "
+            f"{CLIENTS} clients. "
+            + report.surroundings("", list(dict.fromkeys(name.split(",")[0] for name in found)),
+                                  options) + "\n" + report.markdown_table(rows))
