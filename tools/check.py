@@ -240,6 +240,12 @@ def step_fuzz(log: Log) -> Outcome:
     return counted(log, [sys.executable, "tools/fuzz", "--smoke", "--build", "build/asan"], 1200)
 
 
+def step_instructions(log: Log) -> Outcome:
+    success, output = log.capture([sys.executable, "tools/instructions.py"], 120)
+    figure = re.search(r"^[\d,]+ instructions a request.*", output, re.MULTILINE)
+    return one(success)._replace(note=figure[0] if figure else "")
+
+
 def sanitizer_env(preset: str) -> dict[str, str]:
     """Reports go to files, because a test may swallow or kill what would print them."""
     report = f"log_path={LOGS / preset}-report"
@@ -272,7 +278,8 @@ def all_steps() -> list[Step]:
             Step(f"{prefix}unit", flavour.step_unit, f"{prefix}build"),
             Step(f"{prefix}e2e", flavour.step_e2e, f"{prefix}build"),
         ]
-    steps.insert(5, Step("sim", step_sim, "build"))
+    steps[5:5] = [Step("sim", step_sim, "build"),
+                  Step("instructions", step_instructions, "build")]
     steps.append(Step("fuzz-smoke", step_fuzz, "asan-build"))
     return steps
 
