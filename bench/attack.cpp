@@ -30,8 +30,9 @@ enum class Turn {
   wait,   // Nothing.
   send,   // The attack's `again`.
   read,   // A few bytes; nothing is read otherwise.
+  stall,  // Nothing, nor is anything read.
   renew,  // Close and connect again.
-  reset,  // The same with RST.
+  reset,  // Connect again: RST has followed `first` at once.
 };
 
 struct Attack {
@@ -53,8 +54,13 @@ constexpr std::array kAttacks = {
     Attack{"slow_body", Turn::send, 1000, 2000,
            "POST /hostile/swallow HTTP/1.1\r\nHost: attack\r\nContent-Length: 1000000\r\n\r\n",
            "a"},
-    // An answer of 300 kB, taken 1 KiB at a time.
-    Attack{"slow_read", Turn::read, 500, 2000, "GET /300000 HTTP/1.1\r\nHost: attack\r\n\r\n"},
+    // The beginning of a body, and nothing more.
+    Attack{"stalled_body", Turn::wait, 1000, 2000,
+           "POST /hostile/swallow HTTP/1.1\r\nHost: attack\r\nContent-Length: 1000000\r\n\r\na"},
+    // An answer of 3 MB, taken 1 KiB at a time.
+    Attack{"slow_read", Turn::read, 500, 2000, "GET /3000000 HTTP/1.1\r\nHost: attack\r\n\r\n"},
+    // An answer of 3 MB, of which nothing is taken.
+    Attack{"stalled_read", Turn::stall, 500, 2000, "GET /3000000 HTTP/1.1\r\nHost: attack\r\n\r\n"},
     // Heads without end, as fast as they are taken.
     Attack{"header_flood", Turn::send, 64, 2000, "GET / HTTP/1.1\r\nHost: attack\r\n", "a: b\r\n",
            true},
@@ -151,23 +157,21 @@ class Attackers {
     if (connection.fd < 0) return open(connection);
     if (!connection.established) return;
     switch (attack_.turn) {
-      case Turn::wait: break;
+      case Turn::wait:
+      case Turn::stall:
+      case Turn::reset: break;
       case Turn::send: return send_again(connection);
       case Turn::read: return take(connection, kTrickleBytes);
       case Turn::renew:
         ::close(connection.fd);
         ++fate_.left;
         return open(connection);
-      case Turn::reset:
-        reset_and_close(connection.fd);
-        ++fate_.left;
-        return open(connection);
     }
   }
 
   void open(Connection& connection) {
-    const bool slow = attack_.turn == Turn::read;
-    connection = {.fd = begin_connect(port_, slow ? kTrickleWindow : 0), .unsent = attack_.first};
+    connection = {.fd = begin_connect(port_, reads_all() ? 0 : kTrickleWindow),
+                  .unsent = attack_.first};
     epoll_add(epoll_, connection.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &connection);
     ++fate_.opened;
   }
@@ -181,8 +185,18 @@ class Attackers {
       connection.established = true;
     }
     send(connection);
+    if (attack_.turn == Turn::reset && connection.unsent.empty()) {
+      reset_and_close(connection.fd);
+      ++fate_.left;
+      connection = {};
+      return;
+    }
     const bool over = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    if (over || attack_.turn != Turn::read) take(connection, SIZE_MAX);
+    if (over || reads_all()) take(connection, SIZE_MAX);
+  }
+
+  [[nodiscard]] bool reads_all() const {
+    return attack_.turn != Turn::read && attack_.turn != Turn::stall;
   }
 
   void send_again(Connection& connection) {

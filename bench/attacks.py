@@ -31,9 +31,9 @@ PROXIES = ("weir", "nginx", "haproxy")
 TEMPLATES = {"weir": "attack-weir.toml.in", "nginx": "attack-nginx.conf.in",
              "haproxy": "attack-haproxy.cfg.in"}
 QUIET = "quiet"
-ATTACKS = ("slow_head", "slow_head_crowd", "slow_body", "slow_read", "header_flood", "idle",
-           "connect_flood", "pipelining", "tiny_chunks", "tiny_answer", "interim_flood",
-           "reset_flood")
+ATTACKS = ("slow_head", "slow_head_crowd", "slow_body", "stalled_body", "slow_read",
+           "stalled_read", "header_flood", "idle", "connect_flood", "pipelining", "tiny_chunks",
+           "tiny_answer", "interim_flood", "reset_flood")
 CONNECTIONS = 2000  # The limit of every proxy; what it keeps towards servers comes on top.
 FILES_MIN = 8192    # Descriptors that proxies and attackers need at that limit.
 WARM_UP_S = 1       # Not counted by the clients; the attack is complete by then.
