@@ -56,8 +56,11 @@ void LocalConnection::enter(State next) {
   CHECK(kLocalConnectionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)]);
   os::trace_transition(os::Machine::local_connection, state_, next);
   state_ = next;
-  ListLink<LocalConnectionTag>::unlink();
-  (next == State::waiting ? server_.idle_ : server_.busy_).push_back(*this);
+  if (next != State::head) {  // Part of a head is no request: who sends it keeps its turn.
+    ListLink<LocalConnectionTag>::unlink();
+    const bool spare = next == State::waiting || next == State::lingering;
+    (spare ? server_.spare_ : server_.busy_).push_back(*this);
+  }
   const LocalHttpLimits& limits = server_.limits_;
   const std::uint64_t now_ms = loop().now_ms();
   switch (next) {
@@ -68,7 +71,10 @@ void LocalConnection::enter(State next) {
     case State::head: loop().set_deadline(*this, now_ms + limits.head_timeout_ms); break;
     case State::delayed: loop().set_deadline(*this, now_ms + response_->delay_ms); break;
     case State::answering: loop().set_deadline(*this, now_ms + limits.answer_timeout_ms); break;
-    case State::lingering: loop().set_deadline(*this, now_ms + limits.linger_timeout_ms); break;
+    case State::lingering:
+      loop().set_deadline(*this, now_ms + limits.linger_timeout_ms);
+      server_.made_room();
+      break;
     case State::closed:
       drop_response();
       --server_.open_;
@@ -82,10 +88,8 @@ std::uint64_t LocalConnection::waiting_timeout_ms() const {
   return answered_ ? server_.limits_.idle_timeout_ms : server_.limits_.head_timeout_ms;
 }
 
-bool LocalConnection::may_evict() { return state_ == State::waiting && answered_ && quiet(); }
-
 void LocalConnection::drain() {
-  if (may_evict()) return close();
+  if (state_ == State::waiting && answered_ && quiet()) return close();
   if (state_ == State::waiting) loop().set_deadline(*this, loop().now_ms() + waiting_timeout_ms());
 }
 

@@ -51,8 +51,6 @@ class LocalConnection final : public net::Connection, public ListLink<LocalConne
   [[nodiscard]] bool start();
   // The server is draining: closes when idle, hurries otherwise.
   void drain();
-  // Idle, and nothing has arrived: nobody is hurt by closing it now.
-  [[nodiscard]] bool may_evict();
   void close() { enter(State::closed); }
 
   [[nodiscard]] State state() const { return state_; }

@@ -20,7 +20,7 @@ LocalHttpServer::~LocalHttpServer() {
     if (!connection.retired()) loop_.unwatch(connection);
     connections_.destroy(connection);
   };
-  idle_.for_each(destroy);
+  spare_.for_each(destroy);
   busy_.for_each(destroy);
   if (!listener_.retired()) loop_.unwatch(listener_);
 }
@@ -33,24 +33,33 @@ void LocalHttpServer::drain() {
   if (draining_) return;
   draining_ = true;
   listener_.drain_and_close();
-  idle_.for_each([](LocalConnection& connection) { connection.drain(); });
+  spare_.for_each([](LocalConnection& connection) { connection.drain(); });
   busy_.for_each([](LocalConnection& connection) { connection.drain(); });
 }
 
-// At the limit a client that keeps its connection for later makes room for one that asks now, so
-// that idle clients cannot keep a health check out.
+// At the limit a client without a request makes room for one that may have one, so that neither
+// idle clients nor half heads keep a health check out. Who has just sent something is heard first.
+LocalConnection* LocalHttpServer::longest_spare() {
+  LocalConnection* found = nullptr;
+  (void)spare_.visit_until([&](LocalConnection& connection) {
+    if (connection.quiet()) found = &connection;
+    return found != nullptr;
+  });
+  return found;
+}
+
 net::Acceptor::Verdict LocalHttpServer::may_accept(bool) {
-  if (open_ < limits_.connections_max) return Verdict::go_on;
-  LocalConnection* oldest = idle_.front();
-  return oldest != nullptr && oldest->may_evict() ? Verdict::go_on : Verdict::full;
+  const bool room = open_ < limits_.connections_max || longest_spare() != nullptr;
+  return room ? Verdict::go_on : Verdict::full;
 }
 
 void LocalHttpServer::accepted(os::Fd fd, const os::Peer&) {
-  if (open_ >= limits_.connections_max) idle_.front()->close();
+  // may_accept() has asked the kernel about it just now, and only an event could change its mind.
+  if (open_ >= limits_.connections_max) longest_spare()->close();
   LocalConnection* connection = connections_.create(*this, std::move(fd));
   CHECK(connection != nullptr, "the slab has no limit");
   if (!connection->start()) return connections_.destroy(*connection);
-  busy_.push_back(*connection);
+  spare_.push_back(*connection);
   ++open_;
 }
 

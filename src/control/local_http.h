@@ -91,8 +91,10 @@ class LocalHttpServer final : private net::Acceptor {
   [[nodiscard]] Verdict may_accept(bool waiting) override;
   void accepted(os::Fd fd, const os::Peer& peer) override;
   void reaped(LocalConnection& connection);
-  // A connection was freed, or may be evicted now: a paused listener tries again.
+  // A connection was freed, or may make room now: a paused listener tries again.
   void made_room();
+  // Who makes room for a newcomer; null: nobody can.
+  [[nodiscard]] LocalConnection* longest_spare();
 
   loop::Loop& loop_;
   Handler handler_;
@@ -100,9 +102,9 @@ class LocalHttpServer final : private net::Acceptor {
   LocalHttpCounters counters_;
   net::BufferPool buffers_;
   Slab<LocalConnection> connections_;
-  // Every connection is in one of the two: `idle_` has those that wait for another request, the
-  // longest waiting first.
-  IntrusiveList<LocalConnection, LocalConnectionTag> idle_;
+  // Every connection is in one of the two: `spare_` has those to which no answer is owed, because
+  // no whole request came since they were accepted or answered; the longest first.
+  IntrusiveList<LocalConnection, LocalConnectionTag> spare_;
   IntrusiveList<LocalConnection, LocalConnectionTag> busy_;
   net::Listener listener_;
   std::size_t open_ = 0;  // Connections not closed.

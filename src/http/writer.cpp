@@ -205,16 +205,22 @@ void copy_switch(HeadCopier& lines, const Field& field, bool& option_written) {
   lines.put("Connection: upgrade\r\n");
 }
 
+// What is passed on of the two all the same. RFC 9110 15.5.22: a 426 must say to which protocols.
+FieldSet kept_of_switch(const ResponseInfo& info) {
+  if (info.switches) return FieldSet(FieldId::connection, FieldId::upgrade);
+  return info.status == 426 ? FieldSet(FieldId::upgrade) : FieldSet();
+}
+
 void copy_response_fields(HeadCopier& lines, const ResponseInfo& info, bool chunked) {
   FieldSet drop = kHopByHop;
   if (!chunked) drop = drop | FieldSet(FieldId::trailer, FieldId::transfer_encoding);
   if (!keeps_length(info, chunked)) drop.insert(FieldId::content_length);
-  constexpr FieldSet kSwitch(FieldId::connection, FieldId::upgrade);
+  const FieldSet kept = kept_of_switch(info);
   bool option_written = false;
   const auto fields = lines.head().fields();
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
-    if (info.switches && kSwitch.contains(field.id)) copy_switch(lines, field, option_written);
+    if (kept.contains(field.id)) copy_switch(lines, field, option_written);
     if (drop.contains(field.id) || info.nominated.contains(i)) continue;
     if (field.id == FieldId::content_length) {
       copy_length(lines, field, info.content_length);
@@ -228,8 +234,22 @@ void copy_response_fields(HeadCopier& lines, const ResponseInfo& info, bool chun
   if (chunked && !received) lines.put("Transfer-Encoding: chunked\r\n");
 }
 
-void write_persistence(HeadCopier& lines, const ResponseOptions& options) {
+// RFC 9110 7.8: whoever sends Upgrade names it in Connection.
+void write_upgrade_option(HeadCopier& lines, const ResponseOptions& options) {
+  lines.put("Connection: upgrade");
   if (options.close) {
+    lines.put(", close");
+  } else if (options.keep_alive) {
+    lines.put(", keep-alive");
+  }
+  lines.put("\r\n");
+}
+
+void write_persistence(HeadCopier& lines, const ResponseInfo& info,
+                       const ResponseOptions& options) {
+  if (info.status == 426 && lines.head().present().contains(FieldId::upgrade)) {
+    write_upgrade_option(lines, options);
+  } else if (options.close) {
     lines.put("Connection: close\r\n");
   } else if (options.keep_alive) {
     lines.put("Connection: keep-alive\r\n");
@@ -267,7 +287,7 @@ std::size_t write_response_head(char* out, std::size_t room, const HeadParser& h
   write_status_line(lines);
   copy_response_fields(lines, info, chunked);
   if (!info.interim) {
-    if (!info.switches) write_persistence(lines, options);
+    if (!info.switches) write_persistence(lines, info, options);
     lines.put(options.set_cookie);
     if (options.via) write_via(lines);
   }

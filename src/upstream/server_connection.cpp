@@ -19,8 +19,7 @@ void ServerConnection::enter(State next) {
 // Runs by itself only while idle; otherwise events go to the session.
 void ServerConnection::run() {
   if (state_ != State::idle || !ready.may_receive()) return;
-  if (!ready.hangup() && !ready.error()) server_.counters().idle_poisoned.add();
-  server_.close(*this);
+  server_.close_unquiet(*this);
 }
 
 void ServerConnection::expire() {

@@ -26,7 +26,7 @@ ServerConnection* ServerPool::take_idle(ConnectionOwner* owner, bool careful) {
     const bool ask = careful || resources_.loop.now_ms() - connection->idle_since_ms_ > kQuietMs;
     const bool alive = !connection->ready.may_receive() && (!ask || connection->ask_quiet());
     if (!alive) {
-      close(*connection);
+      close_unquiet(*connection);
       continue;
     }
     leave_idle(*connection);
@@ -74,12 +74,11 @@ os::IoStatus ServerPool::connect_finish(ServerConnection& connection) {
 void ServerPool::put_back(ServerConnection& connection, std::uint64_t idle_ms) {
   resources_.loop.redirect(connection, nullptr);
   if (!retired_ && idle_count_ >= kIdleMax) counters_.idle_max_hit.add();
-  // Bytes behind the end of the answer are nobody's: the connection is poisoned.
-  if (retired_ || idle_count_ >= kIdleMax || idle_ms == 0 || !connection.in.empty() ||
-      !connection.out.empty() || !connection.quiet()) {
-    close(connection);
-    return;
+  if (retired_ || idle_count_ >= kIdleMax || idle_ms == 0 || !connection.out.empty()) {
+    return close(connection);
   }
+  // Bytes behind the end of the answer are nobody's: the connection is poisoned.
+  if (!connection.in.empty() || !connection.quiet()) return close_unquiet(connection);
   connection.in.release();
   connection.out.release();
   connection.enter(ServerConnection::State::idle);
@@ -97,6 +96,14 @@ void ServerPool::leave_idle(ServerConnection& connection) {
   if (connection.owner_ != nullptr) static_cast<ListLink<OwnerTag>&>(connection).unlink();
   --idle_count_;
   counters_.connections_idle.subtract();
+}
+
+void ServerPool::close_unquiet(ServerConnection& connection) {
+  char byte;
+  const bool bytes =
+      !connection.in.empty() || os::peek(connection.fd, &byte, 1).status == os::IoStatus::done;
+  if (bytes) counters_.idle_poisoned.add();
+  close(connection);
 }
 
 void ServerPool::close(ServerConnection& connection) {

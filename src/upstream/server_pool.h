@@ -68,6 +68,8 @@ class ServerPool {
  private:
   friend class ServerConnection;
   void leave_idle(ServerConnection& connection);
+  // Of a connection without a request: its server has sent bytes, which are counted, or ended it.
+  void close_unquiet(ServerConnection& connection);
   [[nodiscard]] ServerConnection* idle_of(ConnectionOwner* owner);
 
   ServerState& state_;

@@ -28,7 +28,7 @@ struct alignas(64) ServerCounters {
   Counter errors;           // Attempts that ended without a complete response.
   Counter connections_active;
   Counter connections_idle;
-  Counter idle_poisoned;    // Kept connections dropped because bytes arrived on them.
+  Counter idle_poisoned;    // Connections dropped because of bytes behind an answer's end.
   Counter idle_max_hit;     // Connections not kept because enough were.
   Counter answers;          // Attempts that say something about the server: answered, or broken.
   Counter answers_bad;      // Of those: 500, 502, 503, 504, resets, timeouts, broken HTTP.

@@ -109,6 +109,15 @@ class Admin(Case):
         self.assertEqual(weir.admin("/healthz").status, 200)
         self.assertEqual(self.client(weir).get().status, 200)
 
+    def test_a_flood_of_half_heads(self):
+        """At the limit whoever has sent no whole request for longest makes room: the health check
+        does not wait for their time to be over."""
+        weir = self.weir(self.origin())
+        flood = [self.client(weir.admin_port).send(b"GET /metrics HTTP/1.1\r\nX: ")
+                 for _ in range(193)]
+        self.assertEqual(weir.admin("/healthz").status, 200)
+        self.assertEqual(flood[0].rest(), b"")  # No 408: its time was not over.
+
     def test_http_1_0_and_keep_alive(self):
         weir = self.weir(self.origin())
         client = self.client(weir.admin_port)

@@ -1,7 +1,7 @@
 """What of an offer to switch protocols reaches a server, and what its answers come to when they are
 no switch (RFC 9110 7.8). Switches are in websocket_tunnel_test."""
 
-from harness import OK, curl, response
+from harness import OK, answering, curl, response
 from harness.relaying import RelayCase, offer, switched
 
 class Offers(RelayCase):
@@ -144,6 +144,23 @@ class Declined(RelayCase):
         self.assertEqual(weir.metric("weir_relays_total"), 0)
         self.assertEqual([line["status"] for line in self.lines(8)],
                          [200, 200, 400, 200, 426, 200, 204, 200])
+
+    def test_upgrade_required(self):
+        """RFC 9110 15.5.22: a 426 says to which protocols, whether weir would switch or not; what
+        Connection says is weir's own."""
+        server = self.origin(answering(response(
+            b"", "426 Upgrade Required",
+            "Upgrade: TLS/1.3\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\n")))
+        weir = self.weir(server)
+        for fields, options in (("", "upgrade"), ("Connection: close\r\n", "upgrade, close")):
+            with self.subTest(options=options):
+                client = self.client(weir)
+                answer = client.get(fields=fields)
+                self.assertEqual((answer.status, answer.get("upgrade")), (426, "TLS/1.3"))
+                self.assertEqual(answer.get("connection"), options)
+                self.assertFalse(answer.has("x-hop"))
+                if "close" in options:
+                    self.assertTrue(client.closed())
 
     def test_large_answer(self):
         server = self.origin(lambda connection: (connection.request(),

@@ -2,7 +2,7 @@
 
 import threading
 
-from harness import Case, OK, answering, response
+from harness import Case, OK, answering, response, wait_until
 
 
 class Reuse(Case):
@@ -75,12 +75,24 @@ class Poisoned(Case):
     def test_rest_behind_an_answer(self):
         """A second answer in the same segment is not the next client's."""
         server = self.origin(answering(OK + response(b"evil")))
-        weir = self.plain(server)
+        weir = self.weir(server)
         for _ in range(20):
             client = self.client(weir)
             self.assertEqual(client.get().body, b"ok")
             self.assertEqual(client.get().body, b"ok")
         self.assertEqual(len(server.connections), 40)
+        self.assertEqual(weir.metric("weir_server_idle_poisoned_total"), 40)
+
+    def test_rest_behind_a_large_answer(self):
+        """The same when the answer went past weir's memory: the rest is still in the kernel."""
+        body = b"x" * 3_000_000
+        server = self.origin(answering(response(body) + response(b"evil")))
+        weir = self.weir(server)
+        client = self.client(weir)
+        for _ in range(3):
+            self.assertEqual(client.get().body, body)
+        self.assertEqual(len(server.connections), 3)
+        wait_until(lambda: weir.metric("weir_server_idle_poisoned_total") == 3, 5, "all counted")
 
     def test_bytes_on_an_idle_connection(self):
         go, done = threading.Event(), threading.Event()

@@ -1,3 +1,4 @@
+// tidy: long because every test drives the one fixture, under each trigger.
 #include "control/local_http.h"
 
 #include <gmock/gmock.h>
@@ -404,6 +405,44 @@ TEST_P(LocalHttp, AtTheLimitIdleClientsMakeRoom) {
   EXPECT_EQ(first.end(), Client::End::closed);
   second.get("/c");
   EXPECT_EQ(second.answer().body, "/c");
+}
+
+TEST_P(LocalHttp, AtTheLimitHalfHeadsMakeRoom) {
+  serve({.connections_max = 3});
+  Client answered = client();
+  answered.get("/never");
+  ASSERT_TRUE(eventually([this] { return handled_ == 1; }));
+  Client half = client();
+  ASSERT_TRUE(eventually([this] { return server_->connections() == 2; }));
+  Client silent = client();
+  ASSERT_TRUE(eventually([this] { return server_->connections() == 3; }));
+  half.send("GET / HTTP/1.1\r\n");
+  ASSERT_TRUE(
+      eventually([this] { return server_->counters().traffic.bytes_received.read() == 48; }));
+  Client third = client();
+  third.get("/b");
+  EXPECT_EQ(third.answer().body, "/b");
+  EXPECT_EQ(half.end(), Client::End::closed) << "a piece of a head renews nothing";
+  EXPECT_EQ(half.left(), "");
+  Client fourth = client();
+  fourth.get("/c");
+  EXPECT_EQ(fourth.answer().body, "/c");
+  EXPECT_EQ(silent.end(), Client::End::closed);
+  third.get("/d");
+  EXPECT_EQ(third.answer().body, "/d");
+  std::size_t connections = 0;
+  thread_.call([&] { connections = server_->connections(); });
+  EXPECT_EQ(connections, 3u) << "a request that waits for its answer makes no room";
+}
+
+TEST_P(LocalHttp, AtTheLimitWhoLingersMakesRoom) {
+  serve({.connections_max = 1, .linger_timeout_ms = 3'600'000});
+  Client lingering = client();
+  lingering.send("GET /a HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(lingering.answer().body, "/a");
+  Client next = client();
+  next.get("/b");
+  EXPECT_EQ(next.answer().body, "/b");
 }
 
 TEST_P(LocalHttp, DrainsWithoutLosingAnswers) {

@@ -83,6 +83,42 @@ TEST_F(ServerPoolTest, BytesOnAnIdleConnectionPoisonIt) {
   EXPECT_TRUE(pool.unused());
 }
 
+// A 408 page to an idle connection comes with its end, in one event.
+TEST_F(ServerPoolTest, BytesAndTheEndAreBytes) {
+  std::vector<Link> links = world.idle(pool, 1);
+  ASSERT_EQ(os::send(links[0].far, "HTTP/1.1 408\r\n\r\n").bytes, 16u);
+  links[0].far.reset();
+  ASSERT_TRUE(world.loop.turn_until([&] { return idle() == 0; }));
+  EXPECT_EQ(pool.counters().idle_poisoned.read(), 1u);
+}
+
+TEST_F(ServerPoolTest, BytesBehindTheAnswerPoisonBeforeTheConnectionIsIdle) {
+  const Link read = world.connect(pool);
+  ASSERT_EQ(os::send(read.far, "evil").bytes, 4u);
+  ASSERT_TRUE(wait_delivered(read.far));
+  ASSERT_EQ(read.near->fill().bytes, 4u);
+  pool.put_back(*read.near, 60'000);
+  EXPECT_EQ(pool.counters().idle_poisoned.read(), 1u);
+  const Link unread = world.connect(pool);
+  ASSERT_EQ(os::send(unread.far, "evil").bytes, 4u);
+  ASSERT_TRUE(wait_delivered(unread.far));
+  unread.near->ready.latch(os::kReadable);
+  pool.put_back(*unread.near, 60'000);
+  EXPECT_EQ(pool.counters().idle_poisoned.read(), 2u);
+  EXPECT_EQ(idle(), 0u);
+  EXPECT_EQ(active(), 0u);
+}
+
+TEST_F(ServerPoolTest, AnEndBehindTheAnswerIsNoPoison) {
+  const Link link = world.connect(pool);
+  os::shutdown_send(link.far);
+  ASSERT_TRUE(wait_delivered(link.far));
+  link.near->ready.latch(os::kReadable);
+  pool.put_back(*link.near, 60'000);
+  EXPECT_EQ(pool.counters().idle_poisoned.read(), 0u);
+  EXPECT_EQ(idle(), 0u);
+}
+
 TEST_F(ServerPoolTest, AServerThatClosesAnIdleConnectionIsNoPoison) {
   std::vector<Link> links = world.idle(pool, 1);
   links[0].far.reset();
@@ -106,6 +142,7 @@ TEST_F(ServerPoolTest, ACarefulTakeSeesWhatNoEventHasToldYet) {
   ASSERT_EQ(os::send(links[1].far, "x").bytes, 1u);
   ASSERT_TRUE(wait_delivered(links[2].far) && wait_delivered(links[1].far));
   EXPECT_EQ(pool.take_idle(nullptr, true), links[0].near);
+  EXPECT_EQ(pool.counters().idle_poisoned.read(), 1u) << "an end is none";
   EXPECT_EQ(idle(), 0u);
   pool.close(*links[0].near);
 }
