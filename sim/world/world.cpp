@@ -106,6 +106,7 @@ Report World::run() {
   } catch (const BrokenOff&) {
     kernel_.trace("broken off");
   }
+  check_totals(ledger_);
   report_.seeds = 1;
   report_.hash = kernel_.hash();
   report_.virtual_ns = kernel_.now_ns();
