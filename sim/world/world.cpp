@@ -387,6 +387,7 @@ void World::finish() {
   subject_.reset();
   clients_.clear();
   servers_.clear();
+  check_memory_at_end();
   const std::vector<std::string> left = kernel_.open_descriptors();
   check(left.empty(), "no descriptor is left",
         left.empty() ? "" : std::to_string(left.size()) + ", the first: " + left.front());
