@@ -8,6 +8,7 @@
 #include "os/os.h"
 #include "sim/kernel/kernel.h"
 #include "sim/kernel/parts.h"
+#include "sim/os_sim_account.h"
 
 namespace weir::sim {
 
@@ -44,6 +45,7 @@ class Call {
 
   const char* name_;
   int fd_;
+  Account account_{Account::Of::simulator};
 };
 
 [[nodiscard]] os::Fd open_descriptor(std::shared_ptr<File> file);

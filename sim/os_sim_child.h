@@ -17,7 +17,7 @@ struct ChildResult {
 };
 
 // `last_words` is called when the child aborts or crashes; what it returns follows on standard
-// error. A child that runs longer than `seconds_max` of real time is killed.
+// error. A child that uses more than `seconds_max` of processor time is killed.
 [[nodiscard]] ChildResult run_in_child(const std::function<std::string()>& body,
                                        std::string (*last_words)(), unsigned seconds_max);
 

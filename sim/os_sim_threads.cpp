@@ -15,7 +15,8 @@
 namespace weir::sim {
 namespace {
 
-constexpr std::uint64_t kLookAgainNs = 1'000;
+// A part of the shortest time that a fiber is held up: looking more often only costs steps.
+constexpr std::uint64_t kLookAgainNs = 5'000;
 // Long enough for others to do something.
 constexpr std::uint64_t kRaceNsMin = 50'000;
 

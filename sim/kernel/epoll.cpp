@@ -8,6 +8,8 @@
 namespace weir::sim {
 namespace {
 
+constexpr std::size_t kStaleMax = 16;
+
 std::uint8_t interest_of(std::uint8_t bits) {
   std::uint8_t interest = kAlways;
   if (bits & os::kReadable) interest |= kIn;
@@ -89,8 +91,22 @@ void Epoll::erase(Watches::iterator at) {
 void Epoll::forget_file(File& file) {
   while (!file.watches.empty()) {
     Watch& watch = *file.watches.front();
-    watch.epoll.remove(file, watch.fd);
+    watch.epoll.forget(watch);
   }
+}
+
+// Only close() may leave something behind: after a DEL Linux tells nothing. By the time the event
+// comes, the peer may have done anything.
+void Epoll::forget(const Watch& watch) {
+  stale_.push_back({watch.data, flags_of(watch.interest)});
+  if (stale_.size() > kStaleMax) stale_.pop_front();
+  remove(watch.file, watch.fd);
+}
+
+std::size_t Epoll::tell_stale(std::span<os::Event> events) {
+  if (stale_.empty() || !machine_.chance.happens(Fault::wait_stale)) return 0;
+  events.front() = stale_[machine_.chance.between(0, stale_.size() - 1)];
+  return 1;
 }
 
 void Epoll::put_on_list(Watch& watch) {
@@ -139,6 +155,8 @@ bool Epoll::tell(Watch& watch, os::Event& event) {
 
 std::size_t Epoll::collect(std::span<os::Event> events) {
   inject_faults();
+  const std::size_t stale = tell_stale(events);
+  events = events.subspan(stale);
   std::size_t room = events.size();
   if (room > 1 && ready_.size() > 1 && machine_.chance.happens(Fault::wait_split)) {
     room = machine_.chance.between(1, std::min(room, ready_.size()) - 1);
@@ -156,7 +174,7 @@ std::size_t Epoll::collect(std::span<os::Event> events) {
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(looked_at));
   for (Watch* watch : again) put_on_list(*watch);
-  return told;
+  return stale + told;
 }
 
 std::string Epoll::describe() const {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -69,12 +70,17 @@ class Epoll final : public File {
   void put_on_list(Watch& watch);
   void take_off_list(Watch& watch);
   void inject_faults();
+  // Its descriptor was closed.
+  void forget(const Watch& watch);
+  // Fault: an event of one that was closed. Returns how many were told.
+  [[nodiscard]] std::size_t tell_stale(std::span<os::Event> events);
   // False when there is nothing to tell.
   [[nodiscard]] bool tell(Watch& watch, os::Event& event);
 
   Machine& machine_;
   Watches watches_;  // By descriptor.
   std::vector<Watch*> ready_;
+  std::deque<os::Event> stale_;  // What watches that were closed last could still tell.
   bool waiting_ = false;
 };
 

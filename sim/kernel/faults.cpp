@@ -43,6 +43,7 @@ constexpr std::array<Kind, kFaultCount> kKinds{{
     {"connect_late", 0.001, 0.1},
     {"race", 0.003, 0.2},
     {"pipe_small", 0.003, 0.5},
+    {"wait_stale", 0.001, 0.2},
 }};
 
 }  // namespace

@@ -45,6 +45,7 @@ enum class Fault : std::uint8_t {
   race,          // Another fiber runs inside of what workers share: limits, queues, verdicts.
   // Beside the rest, so that what a seed draws for the rest stays as it was.
   pipe_small,  // The user has more than its share of pipe pages: a pipe stays small.
+  wait_stale,  // An event for a closed descriptor, whose open file lives on in a duplicate.
   count_,
 };
 // What a fault of a call or of readiness held back is there again within this time, and one that

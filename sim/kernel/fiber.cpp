@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "sim/os_sim_account.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -82,6 +83,7 @@ void Fibers::resume(Fiber& fiber) {
 
 void Fibers::leave(bool for_good) {
   Fiber& self = *running_;
+  const Account others(Account::Of::simulator);
   self.done_ = for_good;
   switch_begins(for_good ? nullptr : &self.fake_stack_, outside_stack_, outside_stack_bytes_);
   CHECK(::swapcontext(&self.context_, &outside_) == 0);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 
 #include "sim/kernel/faults.h"
 #include "sim/world/settings.h"
@@ -314,6 +315,25 @@ void check_log_complete(Ledger& ledger) {
     check(!needs_word || !request.log_error.empty(), "the log tells the truth",
           name + ": no word for weir's own answer");
   });
+}
+
+void check_totals(Ledger& ledger) {
+  Totals& totals = ledger.totals;
+  ledger.for_each_request([&](const Request& request) {
+    if (request.begun_ns == 0) return;
+    totals.cut_answers += request.seen == Request::Seen::part ? 1 : 0;
+    totals.unanswered += request.seen == Request::Seen::nothing ? 1 : 0;
+  });
+  const std::uint64_t complete = totals.answers + totals.own_answers;
+  const std::uint64_t classes =
+      std::accumulate(totals.by_class.begin(), totals.by_class.end(), std::uint64_t{0});
+  check(complete + totals.cut_answers + totals.unanswered == totals.requests_begun &&
+            classes == complete,
+        "every request comes to one end",
+        std::to_string(totals.requests_begun) + " begun, " + std::to_string(complete) +
+            " answered (" + std::to_string(classes) + " by class), " +
+            std::to_string(totals.cut_answers) + " cut short, " +
+            std::to_string(totals.unanswered) + " unanswered");
 }
 
 std::optional<RequestId> id_of_log_line(std::string_view line) {

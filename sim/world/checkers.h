@@ -63,4 +63,8 @@ void count_event(Ledger& ledger, std::string_view line);
 // After the run: log lines and answers agree.
 void check_log_complete(Ledger& ledger);
 
+// After the run, whole or broken off: counts what got no complete answer. Every request that was
+// begun is in one class.
+void check_totals(Ledger& ledger);
+
 }  // namespace weir::sim

@@ -254,7 +254,6 @@ void Client::over(bool by_reset) {
   if (unanswered_.empty()) return;
   Request& front = asked();
   const bool excused = script_.leaves() || script_.stalls() || last_answer_;
-  ++(in_answer_ ? ledger_.totals.cut_answers : ledger_.totals.unanswered);
   if (!excused) check_unfinished(ledger_, front, by_reset, kernel().now_ns());
 }
 

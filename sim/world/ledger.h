@@ -70,8 +70,8 @@ struct Totals {
   std::uint64_t requests_begun = 0;
   std::uint64_t answers = 0;      // Complete, of servers.
   std::uint64_t own_answers = 0;  // Complete, of weir.
-  std::uint64_t cut_answers = 0;
-  std::uint64_t unanswered = 0;
+  std::uint64_t cut_answers = 0;  // Begun, and not complete when the run ended.
+  std::uint64_t unanswered = 0;   // Not even begun.
   std::array<std::uint64_t, 6> by_class{};
   std::uint64_t bytes_up = 0;
   std::uint64_t bytes_down = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/os_sim_account.h"
 #include "sim/world/checkers.h"
 
 namespace weir::sim {
@@ -24,6 +25,7 @@ constexpr std::size_t kBlocksPerMirror = 1;  // Until it has a connection.
 Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
                  loop::Trigger trigger)
     : kernel_(kernel),
+      memory_(workers),
       publisher_(workers, [this] { serves_ = true; }),
       prober_(
           loop_,
@@ -67,7 +69,10 @@ void Subject::run_worker(std::size_t index) {
   proxy::Worker& worker = *workers()[index];
   Queue queue;
   while (worker.running()) {
-    worker.turn();
+    {
+      const Account account(Account::Of::weir);
+      worker.turn();
+    }
     check_queue(worker, queue);
     check_turn(worker);
     check_upstream();
@@ -169,6 +174,7 @@ void Subject::check_turn(proxy::Worker& worker) {
           listener->name + ": " + std::to_string(listener->connections.load()) + " of " +
               std::to_string(listener->connections_max));
   }
+  memory_.after_turn(worker);
   check_deadlines(worker);
   check_redirections(worker, census.exchanges + census.mirrors + checks_->tcp_sessions());
 }

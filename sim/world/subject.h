@@ -21,6 +21,7 @@
 #include "control/worker_set.h"
 #include "loop/loop.h"
 #include "sim/kernel/kernel.h"
+#include "sim/world/memory_checks.h"
 #include "sim/world/upstream_checks.h"
 
 namespace weir::sim {
@@ -79,6 +80,7 @@ class Subject final {
   static void check_redirections(proxy::Worker& worker, std::size_t users);
 
   Kernel& kernel_;
+  MemoryChecks memory_;
   loop::Loop loop_;
   control::Publisher publisher_;
   std::unique_ptr<control::LogWriter> logs_;

@@ -106,6 +106,7 @@ Report World::run() {
   } catch (const BrokenOff&) {
     kernel_.trace("broken off");
   }
+  check_totals(ledger_);
   report_.seeds = 1;
   report_.hash = kernel_.hash();
   report_.virtual_ns = kernel_.now_ns();
@@ -386,6 +387,7 @@ void World::finish() {
   subject_.reset();
   clients_.clear();
   servers_.clear();
+  check_memory_at_end();
   const std::vector<std::string> left = kernel_.open_descriptors();
   check(left.empty(), "no descriptor is left",
         left.empty() ? "" : std::to_string(left.size()) + ", the first: " + left.front());
