@@ -141,10 +141,9 @@ void copy_request_fields(HeadCopier& lines, const RequestInfo& info, FieldSet dr
   }
 }
 
-// Opens a line with the values a trusted client sent, each followed by a comma.
-void begin_continued(HeadCopier& lines, FieldId id, bool trusted) {
+// The values that a trusted client sent for a line that has been opened, each followed by a comma.
+void put_earlier(HeadCopier& lines, FieldId id, bool trusted) {
   const HeadParser& head = lines.head();
-  lines.put(field_name(id), ": ");
   if (!trusted || !head.present().contains(id)) return;
   for (const Field& field : head.fields()) {
     if (field.id == id && field.value.size != 0) lines.put(head.value(field), ", ");
@@ -155,7 +154,8 @@ void write_x_forwarded(HeadCopier& lines, const RequestInfo& info, const Forward
   const HeadParser& head = lines.head();
   const auto says = [&](FieldId id) { return options.trusted && head.present().contains(id); };
   if (!options.client_ip.empty()) {
-    begin_continued(lines, FieldId::x_forwarded_for, options.trusted);
+    lines.put("X-Forwarded-For: ");
+    put_earlier(lines, FieldId::x_forwarded_for, options.trusted);
     lines.put(options.client_ip, "\r\n");
   }
   if (!says(FieldId::x_forwarded_proto)) {
@@ -168,7 +168,8 @@ void write_x_forwarded(HeadCopier& lines, const RequestInfo& info, const Forward
 
 // RFC 7239 4 and 6: an IPv6 address in brackets and quotes, "unknown" for a peer without address.
 void write_forwarded(HeadCopier& lines, const RequestInfo& info, const ForwardOptions& options) {
-  begin_continued(lines, FieldId::forwarded, options.trusted);
+  lines.put("Forwarded: ");
+  put_earlier(lines, FieldId::forwarded, options.trusted);
   const bool ipv6 = options.client_ip.find(':') != std::string_view::npos;
   lines.put(ipv6 ? "for=\"[" : "for=", options.client_ip.empty() ? "unknown" : options.client_ip,
             ipv6 ? "]\";proto=" : ";proto=", options.proto);

@@ -18,6 +18,8 @@ Exchange::Progress Exchange::read_response() {
   if (request_.method == http::MethodId::connect) return answer_connect();
   if (interim_heads_ >= kInterimHeadsPerStep) return Progress::budget;
   upstream::ServerConnection& server = *attempt_.connection;
+  const bool nothing_new = server.in.empty() && !server.ready.may_receive();
+  if (nothing_new && !attempt_.write_broken) return Progress::blocked;  // As most often.
   while (true) {
     if (!server.in.empty()) {
       attempt_.answer_begun = true;

@@ -1,10 +1,10 @@
 #include "proxy/router.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/check.h"
 #include "http/request.h"
+#include "http/scan.h"
 
 namespace weir::proxy {
 namespace {
@@ -82,11 +82,14 @@ std::uint32_t Split::pick(std::uint32_t random) const {
       ->backend;
 }
 
-bool Route::takes_host(std::string_view lower_host) const {
+bool Route::takes_host(std::string_view host) const {
   if (hosts_exact.empty() && hosts_suffix.empty()) return true;
-  const auto equal = [&](const std::string& host) { return host == lower_host; };
+  const auto equal = [&](const std::string& exact) {
+    return http::scan::equals_lower(host, exact);
+  };
   const auto below = [&](const std::string& suffix) {
-    return lower_host.size() > suffix.size() && lower_host.ends_with(suffix);
+    return host.size() > suffix.size() &&
+           http::scan::equals_lower(host.substr(host.size() - suffix.size()), suffix);
   };
   return std::any_of(hosts_exact.begin(), hosts_exact.end(), equal) ||
          std::any_of(hosts_suffix.begin(), hosts_suffix.end(), below);
@@ -125,17 +128,11 @@ Router::Router(const config::Config& config, const std::vector<std::string>& lis
 
 const Route* Router::match(std::uint32_t listener, std::string_view host, std::string_view path,
                            std::string_view method) const {
-  std::array<char, http::kHostBytesMax> lower;
-  CHECK(host.size() <= lower.size());
-  std::transform(host.begin(), host.end(), lower.begin(), [](char byte) {
-    return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + ('a' - 'A')) : byte;
-  });
-  std::string_view lower_host(lower.data(), host.size());
-  if (lower_host.ends_with('.')) lower_host.remove_suffix(1);
+  if (host.ends_with('.')) host.remove_suffix(1);
   for (const std::uint32_t index : by_listener_[listener]) {
     const Route& route = routes_[index];
     if (!route.connect.empty()) continue;
-    if (route.takes_path(path) && route.takes_method(method) && route.takes_host(lower_host)) {
+    if (route.takes_path(path) && route.takes_method(method) && route.takes_host(host)) {
       return &route;
     }
   }
@@ -154,9 +151,9 @@ const Route* Router::match_connect(std::uint32_t listener, const http::HeadParse
   return nullptr;
 }
 
-const Route* Router::match_name(std::uint32_t listener, std::string_view lower_name) const {
+const Route* Router::match_name(std::uint32_t listener, std::string_view name) const {
   for (const std::uint32_t index : by_listener_[listener]) {
-    if (routes_[index].takes_host(lower_name)) return &routes_[index];
+    if (routes_[index].takes_host(name)) return &routes_[index];
   }
   return nullptr;
 }

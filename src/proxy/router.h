@@ -51,8 +51,8 @@ struct Route {
   std::vector<std::string> upgrade;  // Protocols a client may switch to.
   std::vector<std::string> connect;  // "host:port" of CONNECT; not empty: takes nothing else.
 
-  // Of a request, or of a TLS connection. Without any it takes all.
-  [[nodiscard]] bool takes_host(std::string_view lower_host) const;
+  // Of a request, or of a TLS connection, in any case. Without any it takes all.
+  [[nodiscard]] bool takes_host(std::string_view host) const;
   // Prefixes match on segment borders: "/api" takes "/api" and "/api/x", not "/apis".
   [[nodiscard]] bool takes_path(std::string_view request_path) const;
   [[nodiscard]] bool takes_method(std::string_view method) const;
@@ -64,16 +64,15 @@ class Router {
   // `listeners`: names by listener index. The configuration is valid: every name exists.
   Router(const config::Config& config, const std::vector<std::string>& listeners);
 
-  // Null when no route matches. `host` without port, at most 255 bytes, any case; `path` without
-  // the query.
+  // Null when no route matches. `host` without port, in any case; `path` without the query.
   [[nodiscard]] const Route* match(std::uint32_t listener, std::string_view host,
                                    std::string_view path, std::string_view method) const;
 
   // For a CONNECT.
   [[nodiscard]] const Route* match_connect(std::uint32_t listener, const http::HeadParser& head,
                                            const http::RequestInfo& request) const;
-  // For a connection of a TCP listener. `lower_name`: from its ClientHello, or empty.
-  [[nodiscard]] const Route* match_name(std::uint32_t listener, std::string_view lower_name) const;
+  // For a connection of a TCP listener. `name`: from its ClientHello, or empty.
+  [[nodiscard]] const Route* match_name(std::uint32_t listener, std::string_view name) const;
   // The TCP listener has routes for names.
   [[nodiscard]] bool by_name(std::uint32_t listener) const { return by_name_[listener]; }
 
