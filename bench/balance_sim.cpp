@@ -9,9 +9,12 @@
 #include <string_view>
 
 #include "balance/peak_ewma.h"
+#include "base/histogram.h"
 #include "base/prng.h"
 #include "health/ejection_floor.h"
+#include "health/outliers.h"
 #include "health/passive.h"
+#include "health/silence.h"
 
 namespace balance_sim {
 namespace {
@@ -31,7 +34,11 @@ constexpr std::uint64_t kPauseEveryUs = 10'000'000;
 constexpr std::uint64_t kReportEveryUs = 5'000'000;
 constexpr std::uint64_t kKeys = 10'000;
 constexpr weir::health::PassiveSettings kPassive;
+constexpr weir::health::OutlierSettings kOutliers;
+constexpr weir::health::SilenceSettings kSilence;
 constexpr std::uint32_t kEjectedPercentMax = 50;
+constexpr std::uint64_t kLookEveryUs = 250'000;
+constexpr std::uint64_t kLooksPerWindow = 40;
 
 double exponential(Prng& prng, double mean) {
   return -std::log((static_cast<double>(prng() >> 12) + 0.5) * 0x1p-52) * mean;
@@ -87,14 +94,37 @@ class Server {
   std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> free_at_us_;
 };
 
+// What a server has done until some moment.
+struct Counts {
+  std::uint64_t requests = 0;
+  std::uint64_t answers = 0;
+  std::uint64_t errors = 0;
+  weir::HistogramCounts latencies;
+};
+
 // What the proxy knows of a server.
 struct Knowledge {
+  [[nodiscard]] Counts counts() const {
+    Counts now = so_far;
+    now.latencies.add(latencies);
+    return now;
+  }
+
   std::uint32_t in_flight = 0;
   std::uint64_t out_until_us = 0;  // Ejection::after_timeout.
   std::atomic<std::uint64_t> passive{0};
   std::atomic<std::uint64_t> latency{0};
   std::array<weir::balance::Unfinished, kWorkers> unfinished;
   weir::balance::ReportedLoad load;
+
+  // For the verdicts of the control thread, as control/backend_watch.h has it.
+  Counts so_far;  // But for the latencies:
+  weir::Histogram latencies;
+  Counts window;  // When the window began,
+  Counts before;  // and the one before it.
+  weir::health::Silence silence;
+  std::uint64_t unanswered = 0;  // Since the last answer.
+  std::uint64_t answered_ms = 0;
 };
 using Known = std::array<Knowledge, kServers>;
 
@@ -153,6 +183,10 @@ class Simulation {
     for (;;) {
       now_us_ += exponential(arrivals_, 1 / per_us);
       if (now_us() >= until_us) break;
+      for (; next_look_us_ <= now_us(); next_look_us_ += kLookEveryUs) {
+        finish_until(next_look_us_);
+        if (contestant_.ejection == Ejection::weir) look();
+      }
       finish_until(now_us());
       if (now_us() >= next_report_us_) report();
       send();
@@ -175,6 +209,8 @@ class Simulation {
     request.outcome = servers_[request.server].accept(now_us(), work_us);
     ++about.in_flight;
     ++about.load.sent_since;
+    ++about.so_far.requests;
+    ++about.unanswered;
     about.unfinished[worker].add(now_us());
     ++sent_[request.server];
     under_way_.push(request);
@@ -212,14 +248,74 @@ class Simulation {
 
   void judge(const Request& request, Knowledge& about) {
     const auto event = request.outcome.failed ? Passive::Event::erred : Passive::Event::answered;
+    const std::uint64_t now_ms = request.outcome.end_us / 1'000;
+    const bool room = weir::health::ejection_room(server_counts(), kEjectedPercentMax) > 0;
+    apply(about, event, now_ms, {.trial = request.trial, .may_eject = room});
+    ++about.so_far.answers;
+    about.so_far.errors += request.outcome.failed;
+    about.latencies.record(request.outcome.end_us - request.start_us);
+    about.unanswered = 0;
+    about.answered_ms = now_ms;
+  }
+
+  void apply(Knowledge& about, Passive::Event event, std::uint64_t now_ms,
+             weir::health::Reporter reporter) {
+    weir::health::apply(about.passive, event, now_ms, static_cast<std::uint32_t>(proxy_()),
+                        kPassive, reporter);
+  }
+
+  [[nodiscard]] weir::health::ServerCounts server_counts() const {
     const auto out = static_cast<std::uint32_t>(std::count_if(
         known_.begin(), known_.end(),
         [](const Knowledge& each) { return !weir::health::is_up(each.passive.load()); }));
-    const weir::health::ServerCounts counts{kServers, out, kServers - out};
-    weir::health::apply(about.passive, event, request.outcome.end_us / 1'000,
-                        static_cast<std::uint32_t>(proxy_()), kPassive,
-                        {.trial = request.trial,
-                         .may_eject = weir::health::ejection_room(counts, kEjectedPercentMax) > 0});
+    return {kServers, out, kServers - out};
+  }
+
+  // The control thread: silence at each look, the rest when a window ends.
+  void look() {
+    const std::uint64_t now_ms = next_look_us_ / 1'000;
+    bool any = false;
+    for (Knowledge& about : known_) {
+      about.silence.look(std::min<std::uint64_t>(about.unanswered, about.in_flight),
+                         about.answered_ms, now_ms, kSilence);
+      any = any || about.silence.is_long(now_ms, kSilence);
+    }
+    if (any) {
+      for (const auto& outlier :
+           weir::health::find_silent(listened(), now_ms, server_counts(), kSilence)) {
+        apply(known_[outlier.server], Passive::Event::fell_silent, now_ms, {.may_eject = true});
+      }
+    }
+    if (++looks_ % kLooksPerWindow == 0) end_window(now_ms);
+  }
+
+  [[nodiscard]] std::vector<weir::health::Listened> listened() const {
+    std::vector<weir::health::Listened> servers;
+    for (const Knowledge& about : known_) {
+      Counts late = about.counts();
+      late.latencies.subtract(about.before.latencies);
+      servers.push_back({weir::health::is_up(about.passive.load()), about.silence,
+                         late.requests - about.before.requests, late.answers - about.before.answers,
+                         late.latencies.count(), late.latencies.quantile_us(0.95)});
+    }
+    return servers;
+  }
+
+  void end_window(std::uint64_t now_ms) {
+    std::vector<weir::health::ServerWindow> windows;
+    for (Knowledge& about : known_) {
+      const Counts now = about.counts();
+      weir::HistogramCounts latencies = now.latencies;
+      latencies.subtract(about.window.latencies);
+      windows.push_back({weir::health::is_up(about.passive.load()),
+                         now.answers - about.window.answers, now.errors - about.window.errors,
+                         latencies.count(), latencies.quantile_us(0.5)});
+      if (!about.silence.is_row()) about.before = about.window;
+      about.window = now;
+    }
+    for (const auto& outlier : weir::health::find_outliers(windows, server_counts(), kOutliers)) {
+      apply(known_[outlier.server], Passive::Event::ejected, now_ms, {.may_eject = true});
+    }
   }
 
   void report() {
@@ -258,6 +354,8 @@ class Simulation {
   std::priority_queue<Request, std::vector<Request>, std::greater<>> under_way_;
   double now_us_ = 0;
   std::uint64_t next_report_us_ = 0;
+  std::uint64_t next_look_us_ = kLookEveryUs;
+  std::uint64_t looks_ = 0;
   std::vector<std::uint64_t> latencies_us_;
   std::array<std::uint64_t, kServers> sent_{};
   std::uint64_t errors_ = 0;

@@ -1,5 +1,6 @@
 // A backend of ten servers under Poisson arrivals, simulated without sockets: the product's own
-// balancing policies and passive ejection choose, everything around them is the model below.
+// balancing policies choose and its own verdicts eject (errors in a row, and what the control
+// thread makes of a window and of silence); everything around them is the model below.
 //
 // Servers: each works on four requests at a time, first come first served, exponential work with a
 // mean of 10 ms. One is ten times slower, one answers every request with an error after 1 ms
@@ -28,7 +29,7 @@ inline constexpr std::uint32_t kPausing = 8;
 enum class Ejection {
   none,           // HAProxy, Traefik, Caddy, unless configured.
   after_timeout,  // nginx: max_fails=1 fail_timeout=10s, answers of 500 do not count.
-  weir,           // health::Passive: five errors in a row; without the verdicts over a window.
+  weir,           // health::Passive, with the verdicts over windows and over silence.
 };
 
 struct Contestant {

@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if ((step & 8) != 0) {
       check_admission(word, now_ms, settings);
     } else {
-      const auto event = static_cast<Event>((step & 7) % 7);
+      const auto event = static_cast<Event>(step & 7);
       const Reporter reporter{.trial = (step & 32) != 0, .may_eject = (step & 64) != 0};
       const std::uint32_t random = input.byte() * 0x01010101U;
       check_change(health::apply(word, event, now_ms, random, settings, reporter), event, reporter,

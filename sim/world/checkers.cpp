@@ -278,7 +278,8 @@ void check_wait(Ledger& ledger, std::string_view line, const std::string& text) 
 }  // namespace
 
 void count_event(Ledger& ledger, std::string_view line) {
-  constexpr std::string_view kForAnswers[] = {"errors in a row", "answers were errors", "median"};
+  constexpr std::string_view kForAnswers[] = {"errors in a row", "answers were errors", "median",
+                                              "without an answer"};
   const std::size_t at = line.find(" is ejected for a while: ");
   if (at != std::string_view::npos) {
     const bool counts = std::ranges::any_of(kForAnswers, [&](std::string_view reason) {

@@ -108,6 +108,7 @@ void draw_failures(Prng& prng, config::Backend& into) {
   ejection.window = draw_ms(prng, 1'000, 5'000);
   ejection.time = draw_ms(prng, 100, 5'000);
   ejection.time_max = ejection.time * 4;
+  ejection.silence = ejection.time / 4;
   ejection.max_ejected_percent = between(prng, 0, 100);
 }
 

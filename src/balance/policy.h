@@ -67,11 +67,16 @@ class Attempt {
 
   [[nodiscard]] std::uint64_t key() const { return key_; }
 
+  // Nobody has been chosen for it yet. Later choices must not disturb the order of first ones.
+  [[nodiscard]] bool first() const { return first_; }
+  void note_choice() { first_ = false; }
+
   // Excludes `server` from further picks. False when kTriedMax are excluded already: the driver
   // then stops trying, which is also the most servers one request may bother.
   [[nodiscard]] bool exclude(std::uint32_t server) {
     if (count_ == kTriedMax) return false;
     tried_[count_++] = server;
+    first_ = false;
     return true;
   }
 
@@ -85,6 +90,7 @@ class Attempt {
  private:
   std::uint64_t key_ = 0;
   std::uint32_t count_ = 0;
+  bool first_ = true;
   std::array<std::uint32_t, kTriedMax> tried_;  // The first count_ are set.
 };
 

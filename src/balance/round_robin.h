@@ -2,7 +2,8 @@
 //
 // Servers of equal weight take turns by a cursor, in a few instructions however many there are.
 // With different weights the usable server that is due first is chosen (balance/turns.h), which
-// looks at every server once but asks the view only about those that would win.
+// looks at every server once but asks the view only about those that would win. Requests that are
+// tried again rotate by themselves: they go where the failure left room, and take nobody's turn.
 #pragma once
 
 #include <span>
@@ -15,8 +16,7 @@ namespace weir::balance {
 class RoundRobin {
  public:
   RoundRobin(std::span<const std::uint32_t> weights, std::uint64_t seed)
-      : turns_(weights, seed),
-        cursor_(weights.empty() ? 0 : static_cast<std::uint32_t>(seed % weights.size())) {
+      : firsts_(weights, seed), others_(weights, seed) {
     std::uint32_t shared = 0;
     for (const std::uint32_t weight : weights) {
       if (weight == 0) continue;
@@ -27,37 +27,48 @@ class RoundRobin {
 
   template <ServerView View>
   [[nodiscard]] Choice pick(const View& servers, const Attempt& attempt) {
-    return equal_weights_ ? pick_at_cursor(servers, attempt) : pick_due(servers, attempt);
+    Rotation& rotation = attempt.first() ? firsts_ : others_;
+    return equal_weights_ ? pick_at_cursor(rotation, servers, attempt)
+                          : pick_due(rotation.turns, servers, attempt);
   }
 
  private:
+  struct Rotation {
+    Rotation(std::span<const std::uint32_t> weights, std::uint64_t seed)
+        : turns(weights, seed),
+          cursor(weights.empty() ? 0 : static_cast<std::uint32_t>(seed % weights.size())) {}
+    Turns turns;
+    std::uint32_t cursor;  // Of equal weights.
+  };
+
   template <ServerView View>
-  Choice pick_at_cursor(const View& servers, const Attempt& attempt) {
-    for (std::uint32_t seen = 0; seen < turns_.count(); ++seen) {
-      const std::uint32_t server = cursor_;
-      cursor_ = server + 1 == turns_.count() ? 0 : server + 1;
-      if (turns_[server].weight == 0 || attempt.excludes(server)) continue;
+  static Choice pick_at_cursor(Rotation& rotation, const View& servers, const Attempt& attempt) {
+    const Turns& turns = rotation.turns;
+    for (std::uint32_t seen = 0; seen < turns.count(); ++seen) {
+      const std::uint32_t server = rotation.cursor;
+      rotation.cursor = server + 1 == turns.count() ? 0 : server + 1;
+      if (turns[server].weight == 0 || attempt.excludes(server)) continue;
       if (servers.usable(server)) return server;
     }
     return std::nullopt;
   }
 
   template <ServerView View>
-  Choice pick_due(const View& servers, const Attempt& attempt) {
+  static Choice pick_due(Turns& turns, const View& servers, const Attempt& attempt) {
     Choice best;
     std::int64_t best_due = Turns::kNever;
-    for (std::uint32_t server = 0; server < turns_.count(); ++server) {
-      if (turns_[server].due >= best_due) continue;
+    for (std::uint32_t server = 0; server < turns.count(); ++server) {
+      if (turns[server].due >= best_due) continue;
       if (attempt.excludes(server) || !servers.usable(server)) continue;
       best = server;
-      best_due = turns_[server].due;
+      best_due = turns[server].due;
     }
-    if (best) turns_.take(*best);
+    if (best) turns.take(*best);
     return best;
   }
 
-  Turns turns_;
-  std::uint32_t cursor_;
+  Rotation firsts_;
+  Rotation others_;
   bool equal_weights_ = true;
 };
 

@@ -17,6 +17,7 @@ class Counter {
   void subtract(std::uint64_t amount = 1) {
     value_.store(value_.load(std::memory_order_relaxed) - amount, std::memory_order_relaxed);
   }
+  void set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t read() const { return value_.load(std::memory_order_relaxed); }
 
  private:

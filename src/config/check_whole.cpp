@@ -159,6 +159,7 @@ void check_whole(Draft& draft, Report& report) {
   check_tcp_backends(draft, report);
   check_shadows(draft, report);
   check_unused(draft, report);
+  check_doubtful(draft, report);
 }
 
 }  // namespace weir::config

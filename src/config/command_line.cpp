@@ -127,8 +127,7 @@ std::optional<Problem> read_common(const Arguments& arguments, Config& config) {
     if (known == std::end(kBalances)) {
       std::vector<std::string_view> names;
       for (const auto& one : kBalances) names.push_back(one.text);
-      return Problem{"unknown --balance " + in_backticks(**balance),
-                     "choose one of " + joined(names)};
+      return not_among("--balance", **balance, names);
     }
     if (!hashed_part(known->value).empty()) {
       return Problem{"--balance " + std::string(known->text) + " needs a hash_key",
@@ -190,6 +189,11 @@ std::optional<Problem> read_mode(const Arguments& arguments, Config& config) {
   if (hashes_requests(backend.balance)) {
     return Problem{"--balance uri_hash looks at requests, and --mode tcp has none",
                    "write --balance ip_hash"};
+  }
+  for (const std::string& server : arguments.all("--to")) {
+    if (!lower(server).starts_with("http://")) continue;
+    return Problem{"--to " + printable(server) + " means HTTP, and --mode tcp relays any bytes",
+                   "leave out http:// or --mode tcp"};
   }
   config.listeners.front().mode = ListenerMode::tcp;
   config.listeners.front().backend = backend.name;

@@ -26,7 +26,7 @@ constexpr std::array kAllCodes = {
     Code::duplicate_server,  Code::nothing_to_do,     Code::too_many,
     Code::unreachable_route, Code::unused_backend,    Code::unrouted_listener,
     Code::no_weight,         Code::points_at_itself,  Code::trusts_everyone,
-    Code::unused_limit,
+    Code::unused_limit,      Code::doubtful,
 };
 
 }  // namespace

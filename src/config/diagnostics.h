@@ -59,6 +59,7 @@ enum class Code : std::uint16_t {
   points_at_itself = 105,
   trusts_everyone = 106,
   unused_limit = 107,
+  doubtful = 108,
 };
 
 [[nodiscard]] Severity severity_of(Code code);

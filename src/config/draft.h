@@ -67,5 +67,7 @@ void check_tcp_listeners(const Draft& draft, Report& report);
 void check_tcp_backends(const Draft& draft, Report& report);
 // Routes that nothing reaches; when there are no errors so far.
 void check_shadows(const Draft& draft, Report& report);
+// Settings that hardly do what was meant; when there are no errors so far.
+void check_doubtful(const Draft& draft, Report& report);
 
 }  // namespace weir::config

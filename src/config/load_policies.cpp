@@ -64,6 +64,7 @@ void load_ejection(const TableReader& backend, Ejection& out) {
   table->number_or_zero("latency_factor", 2, 1'000, out.latency_factor);
   table->number("min_requests", 1, kRequestsMax, out.min_requests);
   table->duration("window", out.window, Milliseconds{100});
+  table->duration("silence", out.silence, Milliseconds{0});
   table->duration("time", out.time);
   table->duration("time_max", out.time_max);
   order(*table, "time", "time_max", out.time, out.time_max);

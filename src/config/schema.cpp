@@ -55,9 +55,9 @@ constexpr auto kHealth =
     std::to_array<Words>({"enabled", "type", "method", "path", "host", "headers", "expect_status",
                           "expect_body", "send", "expect", "port", "interval", "fast_interval",
                           "timeout", "rise", "fall", "every_requests", "load_report"});
-constexpr auto kEjection =
-    std::to_array<Words>({"enabled", "consecutive_errors", "error_percent", "latency_factor",
-                          "min_requests", "window", "time", "time_max", "max_ejected_percent"});
+constexpr auto kEjection = std::to_array<Words>(
+    {"enabled", "consecutive_errors", "error_percent", "latency_factor", "min_requests", "window",
+     "silence", "time", "time_max", "max_ejected_percent"});
 constexpr auto kRetry = std::to_array<Words>(
     {"enabled", "max", "statuses", "backoff", "backoff_max", "budget_percent", "try_timeout"});
 constexpr auto kQueue =

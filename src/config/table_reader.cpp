@@ -49,6 +49,10 @@ std::string shortest_text(Milliseconds time) {
   return count % 1'000 == 0 ? std::to_string(count / 1'000) + "s" : std::to_string(count) + "ms";
 }
 
+bool is_bare_zero(const Value& value) {
+  return value.type == Value::Type::integer ? value.integer == 0 : value.text == "0";
+}
+
 }  // namespace
 
 std::string_view hashed_part(Balance balance) {
@@ -178,6 +182,8 @@ void TableReader::duration(std::string_view key, Milliseconds& out, Milliseconds
                            Milliseconds most) const {
   const Value* value = find(key);
   if (value == nullptr) return;
+  // The missing unit of a zero is not what is wrong with it.
+  if (least > Milliseconds{0} && is_bare_zero(*value)) return too_short(key, *value, least, most);
   if (value->type == Value::Type::integer && value->integer >= 0) {
     const std::string number = std::to_string(value->integer);
     report_.add(Code::bad_duration, value->span, "`" + number + "` has no unit",
@@ -193,15 +199,17 @@ void TableReader::duration(std::string_view key, Milliseconds& out, Milliseconds
     report_.add(Code::bad_duration, value->span, std::move(parsed.error()));
     return;
   }
-  if (*parsed < least) {
-    const std::string what = parsed->count() == 0
-                                 ? in_backticks(key) + " of zero would always be over"
-                                 : in_backticks(key) + " = " + value->text + " is too short";
-    report_.add(Code::bad_duration, value->span, what,
-                "use \"" + shortest_text(least) + "\" to \"" + shortest_text(most) + "\"");
-    return;
-  }
+  if (*parsed < least) return too_short(key, *value, least, most);
   out = *parsed;
+}
+
+void TableReader::too_short(std::string_view key, const Value& value, Milliseconds least,
+                            Milliseconds most) const {
+  const bool zero = value.text.find_first_of("123456789") == std::string::npos;
+  report_.add(Code::bad_duration, value.span,
+              in_backticks(key) +
+                  (zero ? " of zero would always be over" : " = " + value.text + " is too short"),
+              "use \"" + shortest_text(least) + "\" to \"" + shortest_text(most) + "\"");
 }
 
 void TableReader::seconds_or_zero(std::string_view key, std::chrono::seconds most,

@@ -100,6 +100,8 @@ class TableReader {
  private:
   void unknown_value(std::string_view key, const Value& value,
                      std::span<const std::string_view> texts) const;
+  void too_short(std::string_view key, const Value& value, Milliseconds least,
+                 Milliseconds most) const;
 
   const Value& table_;
   Span header_;

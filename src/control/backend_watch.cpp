@@ -11,6 +11,7 @@
 namespace weir::control {
 namespace {
 
+constexpr std::uint64_t kListenMs = 250;
 constexpr std::uint64_t kLookMs = 1'000;
 
 // Whether so few are healthy that the verdicts are more likely wrong than right. Each tier is
@@ -31,6 +32,39 @@ bool too_few_healthy(const upstream::GatePlan& plan, std::uint32_t panic_percent
 
 std::uint64_t ms(config::Milliseconds duration) {
   return static_cast<std::uint64_t>(duration.count());
+}
+
+// Counted over the workers that had an answer as lately as any: a row in another one may consist of
+// old requests that take their time.
+struct Unanswered {
+  std::uint64_t requests = 0;
+  std::uint64_t answered_ms = 0;  // When the last answer came; 0: never.
+};
+
+Unanswered unanswered_by(const upstream::ServerState& server) {
+  constexpr std::uint64_t kAsLatelyMs = 1'000;
+  Unanswered now;
+  for (unsigned worker = 0; worker < server.worker_count(); ++worker) {
+    now.answered_ms = std::max(now.answered_ms, server.counters(worker).answered_ms.read());
+  }
+  for (unsigned worker = 0; worker < server.worker_count(); ++worker) {
+    const upstream::ServerCounters& counters = server.counters(worker);
+    if (counters.answered_ms.read() + kAsLatelyMs < now.answered_ms) continue;
+    now.requests += counters.unanswered.read();
+  }
+  // Clients that left are in the row, and not under way any more.
+  now.requests =
+      std::min<std::uint64_t>(now.requests, server.in_flight.load(std::memory_order_relaxed));
+  return now;
+}
+
+health::SilenceSettings silence_settings(const config::Ejection& from) {
+  health::SilenceSettings settings;
+  settings.requests = from.consecutive_errors;
+  settings.after_ms = static_cast<std::uint32_t>(from.silence.count());
+  settings.min_requests = from.min_requests;
+  settings.max_ejected_percent = from.max_ejected_percent;
+  return settings;
 }
 
 health::Wish wish_of(config::ServerWish wish) {
@@ -63,13 +97,9 @@ void BackendWatch::watch(const config::Config& config, const proxy::Snapshot& sn
     }
     apply_wishes(from, *backend.plan);
     welcome(backend, known != backends_.end());
-    std::erase_if(backend.before, [&](const auto& entry) {
-      return std::ranges::none_of(backend.plan->gate.servers,
-                                  [&](const auto& server) { return server.state == entry.first; });
-    });
   }
   backends_ = std::move(watched);
-  loop_.set_deadline(*this, loop_.now_ms() + kLookMs);
+  loop_.set_deadline(*this, loop_.now_ms() + kListenMs);
 }
 
 // What the operator has written about each server, and the slow start of one that returns.
@@ -91,25 +121,34 @@ void BackendWatch::apply_wishes(const config::Backend& from, const upstream::Bac
 
 // A server that joins others which are at work warms up.
 void BackendWatch::welcome(Watched& backend, bool known) const {
-  std::unordered_set<const upstream::ServerState*> members;
+  std::unordered_map<const upstream::ServerState*, Member> members;
   for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
-    members.insert(server.state);
-    if (!known || backend.members.contains(server.state) || backend.plan->slow_start_ms == 0) {
+    const auto member = backend.members.find(server.state);
+    if (member != backend.members.end()) {
+      members.insert(std::move(*member));
       continue;
     }
+    members[server.state];
+    if (!known || backend.plan->slow_start_ms == 0) continue;
     server.state->up_since_ms.store(loop_.now_ms(), std::memory_order_relaxed);
   }
   backend.members = std::move(members);
 }
 
 void BackendWatch::expire() {
-  look();
-  loop_.set_deadline(*this, loop_.now_ms() + kLookMs);
+  if (loop_.now_ms() >= next_look_ms_) {
+    next_look_ms_ = loop_.now_ms() + kLookMs;
+    look();
+  } else {
+    for (auto& [name, backend] : backends_) look_for_silence(backend);
+  }
+  loop_.set_deadline(*this, loop_.now_ms() + kListenMs);
 }
 
 void BackendWatch::look() {
   for (auto& [name, backend] : backends_) {
     look_at(backend);
+    look_for_silence(backend);
     if (loop_.now_ms() < backend.window_ends_ms) continue;
     backend.window_ends_ms = loop_.now_ms() + ms(backend.ejection.window);
     look_for_outliers(backend);
@@ -143,13 +182,10 @@ void BackendWatch::end_slow_start(upstream::ServerState& server, std::uint64_t l
 }
 
 void BackendWatch::look_for_outliers(Watched& backend) {
-  const std::vector<upstream::GatePlan::Server>& servers = backend.plan->gate.servers;
   std::vector<health::ServerWindow> windows;
-  for (const upstream::GatePlan::Server& server : servers) {
-    windows.push_back(window_of(backend, *server.state));
-    windows.back().judged = server.weight > 0 &&
-                            upstream::is_healthy(*server.state, loop_.now_ms()) &&
-                            health::is_up(server.state->passive.load(std::memory_order_relaxed));
+  for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
+    windows.push_back(end_window(backend.members[server.state], *server.state));
+    windows.back().judged = is_judged(server);
   }
   if (!backend.ejection.enabled) return;
   const std::lock_guard lock(backend.plan->state->ejecting);
@@ -164,35 +200,83 @@ void BackendWatch::look_for_outliers(Watched& backend) {
   }
 }
 
-health::ServerWindow BackendWatch::window_of(Watched& backend,
-                                             const upstream::ServerState& server) const {
-  Before now;
+// What the servers have done of late is added up only where one of them has been silent for long.
+void BackendWatch::look_for_silence(Watched& backend) {
+  if (!backend.ejection.enabled) return;
+  const std::uint64_t now_ms = loop_.now_ms();
+  const health::SilenceSettings settings = silence_settings(backend.ejection);
+  bool any = false;
+  for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
+    health::Silence& silence = backend.members[server.state].silence;
+    const Unanswered now = unanswered_by(*server.state);
+    silence.look(now.requests, now.answered_ms, now_ms, settings);
+    any = any || (silence.is_long(now_ms, settings) && is_judged(server));
+  }
+  if (!any) return;
+  const std::lock_guard lock(backend.plan->state->ejecting);
+  const health::ServerCounts counts = upstream::count_servers(backend.plan->gate, now_ms);
+  if (health::ejection_room(counts, settings.max_ejected_percent) == 0) return;
+  for (const health::Outlier& outlier :
+       health::find_silent(listened(backend), now_ms, counts, settings)) {
+    eject(backend, outlier);
+  }
+}
+
+std::vector<health::Listened> BackendWatch::listened(const Watched& backend) const {
+  std::vector<health::Listened> servers;
+  for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
+    const Member& member = backend.members.at(server.state);
+    Counts of_late = counts_of(*server.state);
+    of_late.latencies.subtract(member.before.latencies);
+    servers.push_back({is_judged(server), member.silence, of_late.requests - member.before.requests,
+                       of_late.answers - member.before.answers, of_late.latencies.count(),
+                       of_late.latencies.quantile_us(0.95)});
+  }
+  return servers;
+}
+
+// Takes requests now.
+bool BackendWatch::is_judged(const upstream::GatePlan::Server& server) const {
+  return server.weight > 0 && upstream::is_healthy(*server.state, loop_.now_ms()) &&
+         health::is_up(server.state->passive.load(std::memory_order_relaxed));
+}
+
+BackendWatch::Counts BackendWatch::counts_of(const upstream::ServerState& server) {
+  Counts counts;
   for (unsigned worker = 0; worker < server.worker_count(); ++worker) {
     const upstream::ServerCounters& counters = server.counters(worker);
-    now.answers += counters.answers.read();
-    now.errors += counters.answers_bad.read();
-    now.latencies.add(counters.first_byte_us);
+    counts.requests += counters.requests.read();
+    counts.answers += counters.answers.read();
+    counts.errors += counters.answers_bad.read();
+    counts.latencies.add(counters.first_byte_us);
   }
-  Before& before = backend.before[&server];
+  return counts;
+}
+
+health::ServerWindow BackendWatch::end_window(Member& member, const upstream::ServerState& server) {
+  Counts now = counts_of(server);
   HistogramCounts latencies = now.latencies;
-  latencies.subtract(before.latencies);
+  latencies.subtract(member.window.latencies);
   health::ServerWindow window;
-  window.answers = now.answers - before.answers;
-  window.errors = now.errors - before.errors;
+  window.answers = now.answers - member.window.answers;
+  window.errors = now.errors - member.window.errors;
   window.latencies = latencies.count();
   window.median_us = latencies.quantile_us(0.5);
-  before = std::move(now);
+  Counts began = std::exchange(member.window, std::move(now));
+  if (!member.silence.is_row()) member.before = std::move(began);
   return window;
 }
 
 void BackendWatch::eject(const Watched& backend, const health::Outlier& outlier) {
+  using Event = health::Passive::Event;
+  using Reason = health::Outlier::Reason;
   upstream::ServerState& server = *backend.plan->gate.servers[outlier.server].state;
   const health::PassiveChange change = health::apply(
-      server.passive, health::Passive::Event::ejected, loop_.now_ms(),
-      static_cast<std::uint32_t>(random_() >> 32), backend.plan->passive, {false, true});
+      server.passive, outlier.reason == Reason::silence ? Event::fell_silent : Event::ejected,
+      loop_.now_ms(), static_cast<std::uint32_t>(random_() >> 32), backend.plan->passive,
+      {false, true});
   if (change.after.state() == change.before.state()) return;
-  ++(outlier.reason == health::Outlier::Reason::latency ? counters_.ejected_latency
-                                                        : counters_.ejected_error_rate);
+  server.outlier_ejections[static_cast<std::size_t>(outlier.reason)].add();
   os::trace_transition(os::Machine::passive, change.before.state(), change.after.state());
   say_("server " + server.backend() + "/" + server.name() +
        " is ejected for a while: " + health::describe(outlier));

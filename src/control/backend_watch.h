@@ -1,6 +1,7 @@
-// BackendWatch: what only shows when the workers' counts are looked at together, once a second:
-// servers that err or are slow beside the others of their backend, and backends with so few
-// healthy servers that all are used.
+// BackendWatch: what only shows when the workers' counts are looked at together: servers that err,
+// are slow or fall silent beside the others of their backend, and backends with so few healthy
+// servers that all are used. It looks once a second; for silence four times, so that a server that
+// hangs is left alone within 1.5 s.
 //
 // Control thread. The data path pays nothing for it: the numbers are the workers' own counters,
 // taken as the difference between two looks.
@@ -12,20 +13,18 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/histogram.h"
 #include "config/config.h"
 #include "health/outliers.h"
+#include "health/silence.h"
 #include "loop/loop.h"
 #include "proxy/snapshot.h"
 
 namespace weir::control {
 
 struct BackendWatchCounters {
-  std::uint64_t ejected_error_rate = 0;
-  std::uint64_t ejected_latency = 0;
   std::uint64_t panics = 0;  // Times a backend had too few healthy servers.
 };
 
@@ -43,19 +42,24 @@ class BackendWatch final : private loop::Source {
   [[nodiscard]] const BackendWatchCounters& counters() const { return counters_; }
 
  private:
-  // The counts of a server when the window began.
-  struct Before {
+  // What a server has done until some moment.
+  struct Counts {
+    std::uint64_t requests = 0;
     std::uint64_t answers = 0;
     std::uint64_t errors = 0;
     HistogramCounts latencies;
+  };
+  struct Member {
+    Counts window;  // When the window began,
+    Counts before;  // and the one before it; or before a row of unanswered requests.
+    health::Silence silence;
   };
   struct Watched {
     const upstream::BackendPlan* plan = nullptr;
     config::Ejection ejection;
     std::uint32_t panic_percent = 0;
     std::uint64_t window_ends_ms = 0;
-    std::unordered_map<const upstream::ServerState*, Before> before;
-    std::unordered_set<const upstream::ServerState*> members;
+    std::unordered_map<const upstream::ServerState*, Member> members;
   };
 
   void run() override {}
@@ -65,14 +69,19 @@ class BackendWatch final : private loop::Source {
   void look_at(Watched& backend);
   void end_slow_start(upstream::ServerState& server, std::uint64_t lasts_ms) const;
   void look_for_outliers(Watched& backend);
-  [[nodiscard]] health::ServerWindow window_of(Watched& backend,
-                                               const upstream::ServerState& server) const;
+  void look_for_silence(Watched& backend);
+  [[nodiscard]] std::vector<health::Listened> listened(const Watched& backend) const;
+  [[nodiscard]] bool is_judged(const upstream::GatePlan::Server& server) const;
+  [[nodiscard]] static Counts counts_of(const upstream::ServerState& server);
+  [[nodiscard]] static health::ServerWindow end_window(Member& member,
+                                                       const upstream::ServerState& server);
   void eject(const Watched& backend, const health::Outlier& outlier);
 
   loop::Loop& loop_;
   std::function<void(const std::string&)> say_;
   Prng random_;
   std::map<std::string, Watched> backends_;
+  std::uint64_t next_look_ms_ = 0;
   BackendWatchCounters counters_;
 };
 

@@ -358,6 +358,8 @@ std::string render_metrics(const MetricsInput& input) {
   render_servers(out, input.servers);
   render_value(out, "weir_health_checks_in_flight", kGauge, "Health checks under way.",
                input.checks_under_way);
+  render_value(out, "weir_health_checks_waiting", kGauge,
+               "Health checks that are due and wait for others to end.", input.checks_waiting);
   render_backends(out, input.backends, input.now_ms);
   render_watch(out, input.watch);
   render_limits(out, input.limits);

@@ -55,6 +55,7 @@ struct MetricsInput {
   std::span<const proxy::RateLimiter* const> limits{};
   std::uint64_t now_ms = 0;  // By the clock of the loops.
   std::size_t checks_under_way = 0;
+  std::size_t checks_waiting = 0;
   BackendWatchCounters watch{};
   NameMetrics names{};
   const loop::LoopCounters* control_loop = nullptr;  // May be null.

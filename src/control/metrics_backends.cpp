@@ -153,10 +153,6 @@ void render_backends(std::string& out, std::span<const upstream::BackendPlan> in
 }
 
 void render_watch(std::string& out, const BackendWatchCounters& watch) {
-  Family ejections(out, "weir_outlier_ejections_total", kCounter,
-                   "Servers ejected for what they did beside the others of their backend.");
-  ejections.sample("reason=\"error_rate\"", watch.ejected_error_rate);
-  ejections.sample("reason=\"latency\"", watch.ejected_latency);
   Family(out, "weir_backend_panics_total", kCounter,
          "Times so few servers of a backend were healthy that all were used.")
       .sample("", watch.panics);

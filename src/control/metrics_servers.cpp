@@ -129,6 +129,18 @@ void render_counters(std::string& out, Servers servers) {
   }
 }
 
+void render_outliers(std::string& out, Servers servers) {
+  using Reason = health::Outlier::Reason;
+  Family family(out, "weir_outlier_ejections_total", kCounter,
+                "Times the server was ejected for what it did beside the others of its backend.");
+  for (const LabelledServer& server : servers) {
+    for (const Reason reason : {Reason::error_rate, Reason::latency, Reason::silence}) {
+      family.sample(server.labels + ",reason=\"" + std::string(to_string(reason)) + "\"",
+                    server.state().outlier_ejections[static_cast<std::size_t>(reason)].read());
+    }
+  }
+}
+
 void render_first_byte(std::string& out, Servers servers) {
   Family family(out, "weir_server_first_byte_seconds", kHistogram,
                 "Start of the attempt, connecting included, to the server's response head.");
@@ -228,6 +240,7 @@ void render_servers(std::string& out, std::span<const ServerMetrics> input) {
   render_condition(out, servers);
   render_gauges(out, servers);
   render_counters(out, servers);
+  render_outliers(out, servers);
   render_first_byte(out, servers);
   render_checks(out, checked);
   render_reports(out, reporting);

@@ -136,6 +136,12 @@ void Prober::drop(ServerCheck& check) {
 
 // --- Looking -------------------------------------------------------------------------------------
 
+std::size_t Prober::waiting() {
+  std::size_t count = 0;
+  due_.for_each([&](ServerCheck&) { ++count; });
+  return count;
+}
+
 const CheckHistory* Prober::history(const upstream::ServerState& server) const {
   const auto known = checks_.find(&server);
   return known == checks_.end() ? nullptr : &known->second->history();

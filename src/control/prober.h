@@ -58,6 +58,8 @@ class Prober final : public upstream::ProbeCallee,
   [[nodiscard]] std::optional<std::uint64_t> next_check_ms(
       const upstream::ServerState& server) const;
   [[nodiscard]] std::size_t under_way() const { return flying_.size(); }
+  // Checks that are due and wait because kProbesMax are under way, or for memory.
+  [[nodiscard]] std::size_t waiting();
   [[nodiscard]] std::size_t servers() const { return checks_.size(); }
 
  private:

@@ -282,6 +282,7 @@ std::string Program::metrics() const {
   input.limits = limits;
   input.now_ms = loop_.now_ms();
   input.checks_under_way = prober_->under_way();
+  input.checks_waiting = prober_->waiting();
   input.watch = backend_watch_->counters();
   input.names = names_->metrics();
   input.control_loop = &loop_.counters();

@@ -138,6 +138,7 @@ void compare_ejection(const config::Ejection& before, const config::Ejection& af
   changes.compare("latency_factor", before.latency_factor, after.latency_factor);
   changes.compare("min_requests", before.min_requests, after.min_requests);
   changes.compare("window", before.window, after.window);
+  changes.compare("silence", before.silence, after.silence);
   changes.compare("time", before.time, after.time);
   changes.compare("time_max", before.time_max, after.time_max);
   changes.compare("max_ejected_percent", before.max_ejected_percent, after.max_ejected_percent);

@@ -29,7 +29,7 @@ class Judge {
     for (std::uint32_t server = 0; server < windows_.size(); ++server) {
       judged += windows_[server].judged;
       if (errs(windows_[server])) {
-        found.push_back({server, Outlier::Reason::error_rate, windows_[server], 0});
+        found.push_back({server, Outlier::Reason::error_rate, windows_[server]});
       }
     }
     if (found.size() == judged) found.clear();
@@ -98,17 +98,24 @@ std::string_view to_string(Outlier::Reason reason) {
   switch (reason) {
     case Outlier::Reason::error_rate: return "error_rate";
     case Outlier::Reason::latency: return "latency";
+    case Outlier::Reason::silence: return "silence";
   }
   return "?";
 }
 
 std::string describe(const Outlier& outlier) {
   const ServerWindow& window = outlier.window;
-  if (outlier.reason == Outlier::Reason::error_rate) {
-    return fmt::format("{} of {} answers were errors", window.errors, window.answers);
+  switch (outlier.reason) {
+    case Outlier::Reason::error_rate:
+      return fmt::format("{} of {} answers were errors", window.errors, window.answers);
+    case Outlier::Reason::latency:
+      return fmt::format("median {}, backend's {}", duration(window.median_us),
+                         duration(outlier.others_median_us));
+    case Outlier::Reason::silence:
+      return fmt::format("{} requests without an answer for {}", outlier.unanswered,
+                         duration(outlier.silent_ms * 1'000));
   }
-  return fmt::format("median {}, backend's {}", duration(window.median_us),
-                     duration(outlier.others_median_us));
+  return "?";
 }
 
 }  // namespace weir::health

@@ -10,6 +10,7 @@
 // server, hence one with errors in half of its answers or more is no measure for others.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -41,11 +42,16 @@ struct Outlier {
   enum class Reason : std::uint8_t {
     error_rate,
     latency,
+    silence,  // health/silence.h
   };
+  static constexpr std::size_t kReasons = 3;
+
   std::uint32_t server = 0;  // Index in the windows.
   Reason reason = Reason::error_rate;
   ServerWindow window;
   std::uint64_t others_median_us = 0;  // Of `latency`: what it was compared with.
+  std::uint64_t unanswered = 0;        // Of `silence`: requests that wait,
+  std::uint64_t silent_ms = 0;         // and for how long at least.
 };
 
 // Whom to eject, no more than the floor allows, the worst first: error rates, then latencies.
@@ -55,7 +61,8 @@ struct Outlier {
 
 [[nodiscard]] std::string_view to_string(Outlier::Reason reason);
 
-// For the log: "120 of 200 answers were errors", "median 812 ms, backend's 41 ms".
+// For the log: "120 of 200 answers were errors", "median 812 ms, backend's 41 ms",
+// "12 requests without an answer for 1250 ms".
 [[nodiscard]] std::string describe(const Outlier& outlier);
 
 }  // namespace weir::health

@@ -70,8 +70,11 @@ void Passive::step(Event event, std::uint64_t now_ms, std::uint32_t random,
     case Event::answered: return step_answered(now_ms, settings, reporter);
     case Event::erred: return step_erred(now_ms, random, settings, reporter);
     case Event::ejected:
+    case Event::fell_silent:
       if (state_ != State::up || !reporter.may_eject) return;
-      return eject_for_answers(now_ms, random, settings);
+      return eject_for_answers(now_ms, random,
+                               event == Event::ejected ? settings.ejection_ms : settings.backoff_ms,
+                               settings);
   }
 }
 
@@ -79,7 +82,7 @@ void Passive::step_failed(std::uint64_t now_ms, std::uint32_t random,
                           const PassiveSettings& settings, Reporter reporter) {
   if (state_ == State::ejected) return;
   if (cause_ == Cause::answers) {
-    if (reporter.trial) eject_for_answers(now_ms, random, settings);
+    if (reporter.trial) eject_for_answers(now_ms, random, settings.ejection_ms, settings);
     return;
   }
   const int threshold = std::max<int>(settings.failures_to_avoid, 1);
@@ -103,21 +106,21 @@ void Passive::step_answered(std::uint64_t now_ms, const PassiveSettings& setting
 void Passive::step_erred(std::uint64_t now_ms, std::uint32_t random,
                          const PassiveSettings& settings, Reporter reporter) {
   if (state_ == State::trial && reporter.trial) {
-    if (cause_ == Cause::answers) return eject_for_answers(now_ms, random, settings);
+    if (cause_ == Cause::answers)
+      return eject_for_answers(now_ms, random, settings.ejection_ms, settings);
     // A kept connection served the trial: about connecting it has told nothing.
     return enter(State::ejected, now_ms);
   }
   if (state_ != State::up || settings.consecutive_errors == 0) return;
   errors_ = one_more(errors_);
   if (errors_ < settings.consecutive_errors || !reporter.may_eject) return;
-  eject_for_answers(now_ms, random, settings);
+  eject_for_answers(now_ms, random, settings.ejection_ms, settings);
 }
 
-void Passive::eject_for_answers(std::uint64_t now_ms, std::uint32_t random,
+void Passive::eject_for_answers(std::uint64_t now_ms, std::uint32_t random, std::uint32_t first_ms,
                                 const PassiveSettings& settings) {
   if (state_ == State::up) forget_after_good_time(now_ms, settings);
-  const std::uint64_t wait =
-      wait_ms(settings.ejection_ms, settings.ejection_ms_max, ejections_, random);
+  const std::uint64_t wait = wait_ms(first_ms, settings.ejection_ms_max, ejections_, random);
   ejections_ = one_more(ejections_, kEjectionsMax);
   failures_ = 0;
   cause_ = Cause::answers;

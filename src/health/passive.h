@@ -15,12 +15,14 @@
 //
 // Two causes, told apart while a server is out. For `connecting` any connection made, or any
 // answer, brings it back at once. For `answers` (errors in a row, or the control thread's verdict
-// over a window, health/outliers.h) a connection proves nothing, and neither does the answer to an
-// older request that was still under way: only the outcome of the trial itself counts, and the
-// reporter says so. Waits double: for connecting with each failed trial, from backoff_ms; for
-// answers with each ejection, from ejection_ms, also over returns, until the server was good for
-// as long as ejection_ms_max. Only ejection for answers asks `may_eject`, the floor
-// (health/ejection_floor.h): a server that cannot be reached is no use to anybody.
+// over a window, health/outliers.h, or over what is under way, health/silence.h) a connection
+// proves nothing, and neither does the answer to an older request that was still under way: only
+// the outcome of the trial itself counts, and the reporter says so. Waits double: for connecting
+// with each failed trial, from backoff_ms; for answers with each ejection, from ejection_ms (from
+// backoff_ms for a server that fell silent, which a single answer shows to be back), also over
+// returns, until the server was good for as long as ejection_ms_max. Only ejection for answers asks
+// `may_eject`, the floor (health/ejection_floor.h): a server that cannot be reached is no use to
+// anybody.
 //
 // Ejection is a preference, never a reason to refuse a client. The driver picks among the
 // servers that takes_requests() allows; when that gives none it picks again among those it has
@@ -58,8 +60,9 @@ struct PassiveSettings {
 
 // What only the caller knows of an event.
 struct Reporter {
-  bool trial = false;      // It is about the request that admit() made the trial.
-  bool may_eject = false;  // The floor allows one more ejection. Asked for erred and ejected.
+  bool trial = false;  // It is about the request that admit() made the trial.
+  // The floor allows one more ejection. Asked for erred, ejected, fell_silent.
+  bool may_eject = false;
 };
 
 class Passive {
@@ -74,13 +77,14 @@ class Passive {
     answers,     // It answered with errors, or too late.
   };
   enum class Event : std::uint8_t {
-    attempted,  // A request is about to be sent to the server.
-    succeeded,  // A connection was made.
-    failed,     // The server refused, or the connect timed out. Not: a lack of local resources.
-    abandoned,  // The trial ended without an answer, e.g. the client left. Only of the trial.
-    answered,   // A good answer.
-    erred,      // A 5xx, or a reset or timeout after the connection was made.
-    ejected,    // The control thread's verdict over a window.
+    attempted,    // A request is about to be sent to the server.
+    succeeded,    // A connection was made.
+    failed,       // The server refused, or the connect timed out. Not: a lack of local resources.
+    abandoned,    // The trial ended without an answer, e.g. the client left. Only of the trial.
+    answered,     // A good answer.
+    erred,        // A 5xx, or a reset or timeout after the connection was made.
+    ejected,      // The control thread's verdict over a window.
+    fell_silent,  // The control thread's verdict over what is under way (health/silence.h).
   };
 
   Passive() = default;
@@ -107,7 +111,7 @@ class Passive {
   void step_answered(std::uint64_t now_ms, const PassiveSettings& settings, Reporter reporter);
   void step_erred(std::uint64_t now_ms, std::uint32_t random, const PassiveSettings& settings,
                   Reporter reporter);
-  void eject_for_answers(std::uint64_t now_ms, std::uint32_t random,
+  void eject_for_answers(std::uint64_t now_ms, std::uint32_t random, std::uint32_t first_ms,
                          const PassiveSettings& settings);
   void forget_after_good_time(std::uint64_t now_ms, const PassiveSettings& settings);
   void come_back(std::uint64_t now_ms);

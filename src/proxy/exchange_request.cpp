@@ -213,6 +213,7 @@ Exchange::Progress Exchange::send_request() {
   switch (status) {
     case BodyFlow::Status::complete:
       request_sent_us_ = now_us();
+      if (!attempt_.reported) attempt_.pick->pool->counters().unanswered.add();
       core_.enter(RequestState::complete);
       mirror_request();
       if (!request_flow_.repeatable()) server.out.release();

@@ -26,6 +26,8 @@ void note_answer(Worker& worker, upstream::Backend& backend, upstream::Pick& pic
   upstream::ServerCounters& counters = pick.pool->counters();
   counters.answers.add();
   if (bad) counters.answers_bad.add();
+  counters.unanswered.set(0);
+  counters.answered_ms.set(worker.loop().now_ms());
   backend.observe(pick, worker.loop().now_ns() / 1000, bad);
 }
 

@@ -7,6 +7,12 @@
 namespace weir::upstream {
 
 ServerChoice::Outcome ServerChoice::find(bool retry, std::optional<Pick>& pick) {
+  const Outcome outcome = choose(retry, pick);
+  if (outcome == Outcome::chosen) tried.note_choice();
+  return outcome;
+}
+
+ServerChoice::Outcome ServerChoice::choose(bool retry, std::optional<Pick>& pick) {
   if (dropped_) {
     return *dropped_ == DropReason::displaced ? Outcome::displaced : Outcome::standing_queue;
   }

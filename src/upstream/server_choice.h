@@ -57,6 +57,7 @@ class ServerChoice final : public TicketOwner {
   void dropped(DropReason reason) override;
 
  private:
+  [[nodiscard]] Outcome choose(bool retry, std::optional<Pick>& pick);
   [[nodiscard]] Outcome enter_queue(bool retry, std::optional<Pick>& pick);
   [[nodiscard]] std::uint64_t now_us() const { return loop_.now_ns() / 1000; }
 

@@ -6,6 +6,7 @@
 // slot of the counters, nothing else.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "base/counter.h"
 #include "base/histogram.h"
+#include "health/outliers.h"
 #include "loop/mailbox.h"
 #include "os/address.h"
 
@@ -35,6 +37,9 @@ struct alignas(64) ServerCounters {
   Counter ejections;        // For errors in a row, and for connections that failed.
   Counter breaker_hit;      // Times it was passed over for its pending connections or retries.
   Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.
+  // For health/silence.h, not on the page of metrics:
+  Counter unanswered;   // Requests sent whole since the last answer,
+  Counter answered_ms;  // which came then; 0: never.
 };
 
 class ServerState;
@@ -93,6 +98,8 @@ class ServerState {
   // thread.
   std::atomic<std::uint8_t> administrative{0};
   std::atomic<std::uint8_t> agent{0};
+  // Ejections for what the control thread has seen, by health::Outlier::Reason. Control thread.
+  std::array<Counter, health::Outlier::kReasons> outlier_ejections;
   // When the slow start began, milliseconds; 0: none under way.
   std::atomic<std::uint64_t> up_since_ms{0};
   // A packed balance::PeakEwma. Workers.

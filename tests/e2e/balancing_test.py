@@ -38,6 +38,25 @@ class Balancing(Case):
         text = "".join(self.client(weir).get().body.decode() for _ in range(30))
         self.assertEqual(collections.Counter(text), {"A": 10, "B": 10, "C": 10})
 
+    def test_a_retry_takes_nobodys_turn(self):
+        """Requests that C resets are tried again elsewhere, and the first tries go round as if
+        nothing had happened: C gets exactly its third of them."""
+        seen = []
+
+        def script(connection):
+            request = connection.request()
+            seen.append(request.target)
+            connection.reset()
+
+        weir = self.weir(*self.servers[:2], self.origin(script),
+                         backend={"balance": "round_robin", "retry": {"budget_percent": 100},
+                                  "ejection": {"enabled": False}})
+        client = self.client(weir)
+        answers = [client.get(f"/{number}").body for number in range(60)]
+        self.assertEqual(set(answers), {b"A", b"B"})
+        numbers = [int(target[1:]) for target in seen]
+        self.assertEqual(numbers, list(range(numbers[0], 60, 3)))
+
     def weighted(self, weights, balance="round_robin"):
         servers = [{"address": server, "weight": weight}
                    for server, weight in zip(self.servers, weights)]

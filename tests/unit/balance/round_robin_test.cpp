@@ -182,6 +182,23 @@ TEST(RoundRobin, ARetryGoesElsewhere) {
   }
 }
 
+// The order of first choices is the same whatever is tried again in between.
+TEST(RoundRobin, ARetryTakesNobodysTurn) {
+  for (const Weights& weights : kWeightSets) {
+    RoundRobin calm(weights, 3);
+    RoundRobin busy(weights, 3);
+    const FakeServers servers(weights.size());
+    Attempt again;
+    again.note_choice();
+    for (std::uint32_t i = 0; i < sum(weights) * 2; ++i) {
+      const Choice chosen = busy.pick(servers, Attempt{});
+      ASSERT_EQ(chosen, calm.pick(servers, Attempt{}));
+      (void)busy.pick(servers, excluding({*chosen}));
+      if (i % 3 == 0) (void)busy.pick(servers, again);
+    }
+  }
+}
+
 // Server 0 refuses and every request it refused goes elsewhere at once: the retries are shared
 // by the others in proportion.
 TEST(RoundRobin, RetriesAreSharedByTheOthers) {

@@ -151,9 +151,17 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
   EXPECT_EQ(refusal({"--server-limit", "0", "8080", "9001"}),
             "weir: --server-limit 0 is out of range; use 1 to 1000000");
   EXPECT_EQ(
-      refusal({"--balance", "rr", "8080", "9001"}),
-      "weir: unknown --balance `rr`; choose one of round_robin, least_connections, p2c, "
+      refusal({"--balance", "best", "8080", "9001"}),
+      "weir: unknown --balance `best`; choose one of round_robin, least_connections, p2c, "
       "ewma, least_load, random, first, ip_hash, uri_hash, header_hash, cookie_hash, query_hash");
+  for (const auto& [theirs, ours] :
+       {std::pair{"rr", "round_robin"}, std::pair{"roundrobin", "round_robin"},
+        std::pair{"leastconn", "least_connections"}, std::pair{"least_conn", "least_connections"},
+        std::pair{"least_lod", "least_load"}}) {
+    EXPECT_EQ(
+        refusal({"--balance", theirs, "8080", "9001"}),
+        "weir: unknown --balance `" + std::string(theirs) + "`; did you mean \"" + ours + "\"?");
+  }
   EXPECT_EQ(refusal({"--bind", "1.2.3", "8080", "9001"}),
             "weir: --bind: `1.2.3` is not an IPv4 address; write four numbers from 0 to 255");
   EXPECT_EQ(refusal({"--access-log", "", "8080", "9001"}),
@@ -285,6 +293,9 @@ TEST(Proxy, RefusesWhatIsNoMode) {
   EXPECT_EQ(refusal({"proxy", "--mode", "tcp", "--from", "80", "--to", "1", "--balance=uri_hash"}),
             "weir: --balance uri_hash looks at requests, and --mode tcp has none; write --balance "
             "ip_hash");
+  EXPECT_EQ(refusal({"proxy", "--mode", "tcp", "--from", "80", "--to", "1", "--to", "HTTP://h"}),
+            "weir: --to HTTP://h means HTTP, and --mode tcp relays any bytes; leave out "
+            "http:// or --mode tcp");
   EXPECT_THAT(refusal({"--mode", "tcp", "80", "9001"}), HasSubstr("write weir proxy --mode tcp"));
 }
 

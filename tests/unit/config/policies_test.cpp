@@ -98,9 +98,12 @@ TEST(Policies, EveryBalance) {
       {"query_hash", Balance::query_hash},
   };
   for (const auto& [name, balance] : all) {
-    const bool keyed = balance >= Balance::header_hash;
-    EXPECT_EQ(with("balance = \"" + name + "\"\n" + (keyed ? "hash_key = \"k\"\n" : "")).balance,
-              balance);
+    std::string more;
+    if (balance >= Balance::header_hash) more = "hash_key = \"k\"\n";
+    if (balance == Balance::least_load) {
+      more = "[backend.app.health]\npath = \"/\"\nload_report = true\n";
+    }
+    EXPECT_EQ(with("balance = \"" + name + "\"\n" + more).balance, balance);
   }
 }
 
@@ -187,6 +190,21 @@ TEST(Policies, DefaultsYieldToWhatIsWritten) {
   EXPECT_EQ(with("retry = { backoff = \"1s\" }\n").retry.backoff_max, Milliseconds{1'000});
 }
 
+// They are one server, and the rest of so long a list of mistakes is not shown.
+TEST(Policies, AThousandServersAtOneAddressAreRefused) {
+  std::string text = "[listener.web]\nbind = \"8080\"\n[backend.app]\nservers = [";
+  for (int i = 0; i < 1'000; ++i) {
+    text += "{ name = \"s" + std::to_string(i) + "\", address = \"127.0.0.1:9001\" },\n";
+  }
+  const auto loaded = load_text(text + "]\n", "weir.toml");
+  ASSERT_FALSE(loaded);
+  ASSERT_EQ(loaded.error().size(), 500u);
+  for (std::size_t i = 0; i < 499; ++i) {
+    ASSERT_EQ(loaded.error()[i].code, Code::duplicate_server) << i;
+  }
+  EXPECT_EQ(loaded.error().back().code, Code::too_many);
+}
+
 TEST(Policies, EveryKeyOfEjectionRetryQueueAndSticky) {
   const Backend backend = with(R"([backend.app.ejection]
 enabled = false
@@ -195,6 +213,7 @@ error_percent = 0
 latency_factor = 0
 min_requests = 1
 window = "1s"
+silence = "0s"
 time = "2s"
 time_max = "3s"
 max_ejected_percent = 0
@@ -218,8 +237,16 @@ secret = "0123456789abcdef"
 secure = true
 max_age = "8760h"
 )");
-  const Ejection ejection = {
-      false, 0, 0, 0, 1, Milliseconds{1'000}, Milliseconds{2'000}, Milliseconds{3'000}, 0};
+  const Ejection ejection = {false,
+                             0,
+                             0,
+                             0,
+                             1,
+                             Milliseconds{1'000},
+                             Milliseconds{0},
+                             Milliseconds{2'000},
+                             Milliseconds{3'000},
+                             0};
   EXPECT_EQ(backend.ejection, ejection);
   const RetryPolicy retry = {
       false, 0, {503, 504}, Milliseconds{0}, Milliseconds{1'000}, 0, Milliseconds{2'000}};

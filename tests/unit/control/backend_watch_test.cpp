@@ -16,6 +16,7 @@ namespace weir::control {
 namespace {
 
 using health::Passive;
+using Reason = health::Outlier::Reason;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -72,6 +73,27 @@ class BackendWatchTest : public testing::Test {
     }
     return found;
   }
+  [[nodiscard]] std::uint64_t ejections(std::size_t index, Reason reason) {
+    return server(index).outlier_ejections[static_cast<std::size_t>(reason)].read();
+  }
+  // Answered last at this time, and has so many unanswered requests of one worker since.
+  void waits(std::size_t index, unsigned requests, std::uint64_t answered_ms, unsigned worker = 0) {
+    upstream::ServerCounters& counters = server(index).counters(worker);
+    server(index).in_flight.fetch_add(requests -
+                                      static_cast<std::uint32_t>(counters.unanswered.read()));
+    counters.unanswered.set(requests);
+    counters.answered_ms.set(answered_ms);
+  }
+  // Backends whose servers answer in a millisecond, and where 20 ms are a long silence.
+  void make_for_silence(std::size_t count) {
+    make(count, config::Milliseconds{3'600'000});
+    backend().ejection.silence = config::Milliseconds{20};
+    watch_config();
+    for (std::size_t i = 0; i < count; ++i) answers(i, 20, 0);
+  }
+  void look_until_ms(std::uint64_t time_ms) {
+    while (loop.now_ms() < time_ms) look();
+  }
   void take_down(std::size_t index, bool down = true) {
     server(index).active =
         static_cast<std::uint8_t>(down ? health::Active::State::down : health::Active::State::up);
@@ -103,8 +125,9 @@ TEST_F(BackendWatchTest, AServerThatErrsMoreThanTheOthersIsEjected) {
   look();
   EXPECT_THAT(ejected(), ElementsAre(1));
   EXPECT_EQ(Passive::unpack(server(1).passive.load()).cause(), Passive::Cause::answers);
-  EXPECT_EQ(watch.counters().ejected_error_rate, 1u);
-  EXPECT_EQ(watch.counters().ejected_latency, 0u);
+  EXPECT_EQ(ejections(1, Reason::error_rate), 1u);
+  EXPECT_EQ(ejections(1, Reason::latency), 0u);
+  EXPECT_EQ(ejections(0, Reason::error_rate), 0u);
   EXPECT_THAT(said, ElementsAre("server app/s1 is ejected for a while: "
                                 "5 of 10 answers were errors"));
 }
@@ -116,8 +139,8 @@ TEST_F(BackendWatchTest, AServerThatIsSlowBesideTheOthersIsEjected) {
   answers(2, 20, 0, 200'000);
   look();
   EXPECT_THAT(ejected(), ElementsAre(2));
-  EXPECT_EQ(watch.counters().ejected_latency, 1u);
-  EXPECT_EQ(watch.counters().ejected_error_rate, 0u);
+  EXPECT_EQ(ejections(2, Reason::latency), 1u);
+  EXPECT_EQ(ejections(2, Reason::error_rate), 0u);
   ASSERT_EQ(said.size(), 1u);
   EXPECT_THAT(said[0], HasSubstr("server app/s2 is ejected for a while: median "));
 }
@@ -210,6 +233,77 @@ TEST_F(BackendWatchTest, ServersOutOfServiceAreNotJudged) {
   server(1).administrative = static_cast<std::uint8_t>(health::Wish::drain);
   answers(2, 20, 0);
   look();
+  EXPECT_THAT(ejected(), IsEmpty());
+}
+
+// --- Silence -------------------------------------------------------------------------------------
+
+TEST_F(BackendWatchTest, AServerThatAnswersNothingIsEjected) {
+  make_for_silence(3);
+  const std::uint64_t begun_ms = loop.now_ms();
+  waits(1, 3, begun_ms, 0);
+  waits(1, 2, begun_ms - 1, 1);
+  look();
+  EXPECT_THAT(ejected(), IsEmpty()) << "five wait, but not for long";
+  look_until_ms(begun_ms + 40);
+  EXPECT_THAT(ejected(), ElementsAre(1));
+  EXPECT_EQ(ejections(1, Reason::silence), 1u);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_THAT(said[0], HasSubstr("server app/s1 is ejected for a while: 5 requests without an "
+                                 "answer for "));
+}
+
+TEST_F(BackendWatchTest, AServerThatAnswersOneWorkerIsNotSilent) {
+  make_for_silence(2);
+  const std::uint64_t begun_ms = loop.now_ms();
+  waits(1, 5, begun_ms, 0);
+  while (loop.now_ms() < begun_ms + 60) {
+    look();
+    waits(1, 0, loop.now_ms(), 1);
+  }
+  EXPECT_THAT(ejected(), IsEmpty());
+}
+
+TEST_F(BackendWatchTest, ARowInAWorkerThatHadNoAnswerOfLateDoesNotCount) {
+  make_for_silence(2);
+  const std::uint64_t begun_ms = loop.now_ms();
+  waits(1, 5, begun_ms - 2'000, 0);
+  waits(1, 4, begun_ms, 1);
+  look_until_ms(begun_ms + 60);
+  EXPECT_THAT(ejected(), IsEmpty());
+}
+
+TEST_F(BackendWatchTest, ClientsThatLeftProveNothing) {
+  make_for_silence(2);
+  const std::uint64_t begun_ms = loop.now_ms();
+  waits(1, 5, begun_ms);
+  server(1).in_flight = 4;
+  look_until_ms(begun_ms + 60);
+  EXPECT_THAT(ejected(), IsEmpty());
+}
+
+// Else a hang that begins with a window would be over before anything is known of the server.
+TEST_F(BackendWatchTest, WhatAServerUsuallyTakesIsKnownWhenItsWindowEnds) {
+  make(2);
+  backend().ejection.silence = config::Milliseconds{20};
+  watch_config();
+  for (std::size_t i = 0; i < 2; ++i) answers(i, 20, 0);
+  const std::uint64_t begun_ms = loop.now_ms();
+  waits(1, 5, begun_ms);
+  while (loop.now_ms() < begun_ms + 60) {
+    answers(0, 20, 0);
+    look();
+  }
+  EXPECT_THAT(ejected(), ElementsAre(1));
+}
+
+TEST_F(BackendWatchTest, SilenceIsNoReasonWhereItIsSwitchedOff) {
+  make_for_silence(2);
+  backend().ejection.silence = config::Milliseconds{0};
+  watch_config();
+  const std::uint64_t begun_ms = loop.now_ms();
+  waits(1, 50, begun_ms);
+  look_until_ms(begun_ms + 60);
   EXPECT_THAT(ejected(), IsEmpty());
 }
 

@@ -66,6 +66,7 @@ class Metrics : public testing::Test {
                            .limits = limits_,
                            .now_ms = 1'000,
                            .checks_under_way = 3,
+                           .checks_waiting = 5,
                            .watch = watch_,
                            .names = names_,
                            .control_loop = &control_loop_,
@@ -231,6 +232,7 @@ TEST_F(Metrics, HealthChecksByResult) {
   checks_.last_latency_us = 1'002'003;
   EXPECT_EQ(value(duration), "1.002003");
   EXPECT_EQ(value("weir_health_checks_in_flight"), "3");
+  EXPECT_EQ(value("weir_health_checks_waiting"), "5");
 }
 
 TEST_F(Metrics, LoadReports) {
@@ -356,7 +358,8 @@ TEST_F(Metrics, EveryCounterIsOnThePage) {
   mark_all(&b_.counters(1), offsetof(upstream::ServerCounters, first_byte_us));
   mark_all(const_cast<upstream::GateCounters*>(&app_.gate.counters()),
            offsetof(upstream::GateCounters, wait_us));
-  watch_ = {mark(), mark(), mark()};
+  for (Counter& ejections : b_.outlier_ejections) mark(ejections);
+  watch_ = {mark()};
   for (std::uint64_t& lookups : names_.lookups) lookups = mark();
   names_.failures = mark();
   names_.recoveries = mark();
@@ -371,13 +374,14 @@ TEST_F(Metrics, EveryCounterIsOnThePage) {
   }
   EXPECT_EQ(missing, 3u) << "only the two words `none` and the admin pages' rate limit, which they "
                             "do not have, are left out";
-  // Nothing but the histograms, and padding, comes after what was walked.
+  // Nothing but the histograms, and padding, comes after what was walked; and of a server what
+  // tells of its silence.
   EXPECT_EQ(sizeof(proxy::WorkerCounters),
             offsetof(proxy::WorkerCounters, request_us) + sizeof(Histogram));
   EXPECT_EQ(sizeof(upstream::GateCounters),
             offsetof(upstream::GateCounters, wait_us) + sizeof(Histogram));
   EXPECT_LT(sizeof(upstream::ServerCounters) - offsetof(upstream::ServerCounters, first_byte_us) -
-                sizeof(Histogram),
+                sizeof(Histogram) - 2 * sizeof(Counter),
             alignof(upstream::ServerCounters));
 }
 

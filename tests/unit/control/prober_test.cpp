@@ -224,9 +224,11 @@ TEST_F(ProberTest, TheEndOfAProbeMakesRoomForTheNext) {
     const auto last_ms = prober_->next_check_ms(*servers.back().state);
     return prober_->under_way() == Prober::kProbesMax && last_ms < loop_.now_ms();
   }));
+  EXPECT_EQ(prober_->waiting(), 1u);
   EXPECT_THAT(said_, IsEmpty());
   mute.fd.reset();  // Resets what it never accepted.
   EXPECT_TRUE(loop_.turn_until([&] { return said_.size() == servers.size(); }));
+  EXPECT_EQ(prober_->waiting(), 0u);
 }
 
 // --- Reloads -------------------------------------------------------------------------------------

@@ -40,6 +40,25 @@ void begin_trial(Word& word, std::uint64_t now_ms) {
   ASSERT_EQ(admit(word.bits, now_ms, kSettings), Admission::trial);
 }
 
+// A single answer shows that a silent server is back, so the first trial is early.
+TEST(PassiveAnswers, ASilentServerIsTriedSoon) {
+  Word word;
+  EXPECT_EQ(word.apply(Event::fell_silent, kNow, {}).after.state(), State::up) << "the floor";
+  std::uint64_t now = kNow;
+  for (const std::uint64_t wait_ms : {1'000, 2'000, 4'000}) {
+    word.apply(Event::fell_silent, now);
+    EXPECT_EQ(word.now().state(), State::ejected);
+    EXPECT_EQ(word.now().cause(), Cause::answers);
+    EXPECT_EQ(word.now().until_ms(), now + wait_ms);
+    now += wait_ms;
+    ASSERT_EQ(admit(word.bits, now, kSettings), Admission::trial);
+    word.apply(Event::succeeded, now);
+    EXPECT_EQ(word.now().state(), State::trial) << "the kernel accepts for a stopped server";
+    word.apply(Event::answered, now, kTrial);
+    EXPECT_EQ(word.now().state(), State::up);
+  }
+}
+
 TEST(PassiveAnswers, ErrorsInARowEject) {
   Word word;
   for (int i = 1; i < 5; ++i) {
@@ -317,7 +336,7 @@ TEST(PassiveAnswers, RandomHistoriesKeepTheFloorAndOneTrial) {
         ++trials;
         continue;
       }
-      const Event event = static_cast<Event>(1 + prng.bounded(6));
+      const Event event = static_cast<Event>(1 + prng.bounded(7));
       const bool of_trial = has_trial[server] && prng.bounded(2) == 0;
       if (event == Event::abandoned && !of_trial) continue;
       const Reporter reporter{.trial = of_trial, .may_eject = ejection_room(counts, percent) > 0};

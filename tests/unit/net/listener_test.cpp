@@ -107,6 +107,33 @@ TEST_F(ListenerTest, AcceptsABoundedBatchPerTurnAndIsToldOfTheRest) {
   EXPECT_EQ(taker.peers.front().port, os::bound_port(clients.front()));
 }
 
+// New connections wait in the backlog, one is taken per turn, and those that are here get theirs.
+TEST_F(ListenerTest, ASaturatedLoopTakesOneConnectionPerTurnAndLosesNone) {
+  ASSERT_TRUE(listener->start());
+  loop::test::Probe busy(loop::SourceKind::none);
+  busy.on_run = [&] {
+    const std::uint64_t until_ns = os::monotonic_ns() + 15'000'000;
+    while (os::monotonic_ns() < until_ns) continue;
+    loop.schedule(busy);
+  };
+  loop.schedule(busy);
+  while (!loop.saturated()) loop.turn();
+  EXPECT_EQ(counters.accepts_deferred.read(), 0u) << "nobody waits";
+  connect(40);
+  const int runs = busy.runs;
+  for (std::size_t turn = 1; turn <= 8; ++turn) {
+    loop.turn();
+    EXPECT_EQ(taker.taken.size(), turn);
+  }
+  EXPECT_EQ(busy.runs, runs + 8);
+  EXPECT_EQ(counters.accepts_deferred.read(), 8u);
+  busy.on_run = nullptr;
+  while (loop.saturated()) loop.turn_now();
+  loop.turn_now(2);
+  EXPECT_EQ(taker.taken.size(), 40u);
+  EXPECT_EQ(counters.accepted.read(), 40u);
+}
+
 TEST_F(ListenerTest, PausesWhenFullAndGoesOnWhenRoomIsMade) {
   taker.most = 2;
   ASSERT_TRUE(listener->start());
