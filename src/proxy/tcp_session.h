@@ -102,7 +102,7 @@ class TcpSession final : public Session {
   Attempt attempt_;
   ProxyError last_failure_ = ProxyError::no_healthy_server;
   std::uint32_t attempts_ = 0;
-  bool silent_ = false;  // Is relaying, and no byte has moved.
+  bool silent_ = false;               // Is relaying, and no byte has moved.
   std::uint32_t silent_servers_ = 0;  // That let the time for connecting pass.
   std::uint64_t retry_at_ms_ = 0;     // Short of a descriptor: not before this time.
   std::uint64_t descriptors_waited_ms_ = 0;
