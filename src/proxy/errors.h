@@ -49,8 +49,7 @@ enum class ProxyError : std::uint8_t {
   tunnel_idle_timeout,
   made_room,
 };
-inline constexpr std::size_t kProxyErrorCount =
-    static_cast<std::size_t>(ProxyError::made_room) + 1;
+inline constexpr std::size_t kProxyErrorCount = static_cast<std::size_t>(ProxyError::made_room) + 1;
 
 // All words: first those of http::ParseError, then those of ProxyError.
 inline constexpr std::size_t kErrorWordCount = http::kParseErrorCount + kProxyErrorCount;
