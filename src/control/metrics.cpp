@@ -215,6 +215,11 @@ void render_loops(std::string& out, const MetricsInput& input) {
     if (input.control_loop == nullptr) continue;
     family.sample("worker=\"control\"", (input.control_loop->*row.counter).read());
   }
+  Family requests(out, "weir_worker_requests_total", kCounter, "Request heads received.");
+  for (std::size_t i = 0; i < input.workers.size(); ++i) {
+    requests.sample(make_labels({{"worker", std::to_string(i)}}),
+                    input.workers[i].counters->requests.read());
+  }
 }
 
 void render_buffers(std::string& out, Workers workers) {

@@ -128,7 +128,7 @@ void Worker::add_listener(std::uint32_t listener, os::Fd socket, bool shared_soc
 
 void Worker::turn() {
   loop_.turn();
-  if (!room_requests_.empty()) tell_idle();
+  if (!room_requests_.empty() && setup_.workers->size() > 1) tell_idle();
   retire_old_snapshots();
   if (setup_.access_log != nullptr) setup_.access_log->notify();
   if (setup_.event_log != nullptr) setup_.event_log->notify();
