@@ -55,6 +55,21 @@ bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
   return everywhere || (some && !plan.retry.enabled && !plan.tiered);
 }
 
+std::string servers_of(const BackendPlan& plan, std::uint64_t now_ms) {
+  std::string text;
+  for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
+    const ServerState& server = *plan.gate.servers[i].state;
+    const auto passive = health::Passive::unpack(server.passive.load());
+    text += "; " + server.name() + ": " + std::to_string(server.in_flight.load()) +
+            " in flight, room " + std::to_string(upstream::Gate::has_room(plan.gate, i)) +
+            ", standing " +
+            std::to_string(
+                static_cast<int>(upstream::standing_of(server, now_ms, plan.gate.fail_open))) +
+            ", passive " + std::to_string(static_cast<int>(passive.state()));
+  }
+  return text;
+}
+
 }  // namespace
 
 void UpstreamChecks::published(const config::Config& config) {
@@ -146,7 +161,8 @@ void UpstreamChecks::check_hand_over(const config::Backend& backend, const Backe
   const std::uint64_t most_ns = kHandOverMax * (1 + gate.waiting());
   check(!idle || now_ns - since_ns <= most_ns, "a free slot goes to who waits",
         plan.name + ": " + std::to_string(gate.waiting()) + " wait, for " +
-            std::to_string((now_ns - std::min(now_ns, since_ns)) / 1'000'000) + " ms");
+            std::to_string((now_ns - std::min(now_ns, since_ns)) / 1'000'000) + " ms" +
+            servers_of(plan, now_ns / 1'000'000));
 }
 
 // The last server that can be used is never ejected for its answers: if another one was ejected for

@@ -26,8 +26,12 @@ void HttpSession::run() {
   switch (state_) {
     case State::greeting: greeting_step(); break;
     case State::idle:
-      if (in.empty() && !ready.may_receive()) return;  // An OUT edge, most likely.
-      exchange_begin();
+      if (!in.empty() || ready.may_receive()) {
+        exchange_begin();
+      } else {
+        // An OUT edge, most likely. Or drain() has asked the socket of one that never ran.
+        (void)ensure_watched();
+      }
       break;
     case State::exchanging: exchange_outcome(exchange_->step()); break;
     case State::lingering:

@@ -195,9 +195,10 @@ class ServerLimit(NamedCase):
         """A full server is a busy one, not a dead one."""
         servers = self.named("A")
         weir = self.classic(*servers, options=["--server-limit", 1, "-R", 1])
-        clients = self.hold(weir, 3)
+        clients = self.hold(weir, 1)
         self.held(servers, 1)
         checks = servers[0].checks
         wait_until(lambda: servers[0].checks > checks, 20, "a check of the full server")
+        clients += self.hold(weir, 2)  # Not before: nobody waits for longer than 5 s.
         self.finish(servers, clients)
         self.assertNotIn("is down", weir.err)

@@ -100,6 +100,20 @@ TEST_F(WorkerTest, DrainClosesTheIdleAndFinishesTheBusy) {
               os::connect_outcome(late.fd) == os::IoStatus::refused);
 }
 
+// The drain asks the socket whether something has come, before the session has looked itself.
+TEST_F(WorkerTest, DrainHearsAClientThatHasJustBeenAccepted) {
+  const auto client = rig.client();
+  ASSERT_TRUE(rig.turn_until([&] { return rig.listener().counters[0].accepted.read() > 0; }));
+  rig.worker().drain();
+  rig.turn();
+  client->send(kGet);
+  const auto server = rig.accepted(origin);
+  ASSERT_NE(server, nullptr);
+  ASSERT_TRUE(rig.receives(*server, "\r\n\r\n"));
+  server->send(kAnswer);
+  ASSERT_TRUE(rig.receives(*client, "\r\n\r\nok"));
+}
+
 // A listener that pauses at its limit is closed by the drain; the clients that leave afterwards
 // must not wake it.
 TEST(Worker, DrainAtTheConnectionLimitEndsWell) {
