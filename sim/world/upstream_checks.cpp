@@ -31,8 +31,9 @@ std::uint32_t limit_of(const config::Backend& backend, const config::Server& ser
   return server.limit.value_or(backend.server_limit.value_or(0));
 }
 
-// Whether anybody who waits must be able to go somewhere. Who has failed at a server does not
-// return to it, so when requests are tried again, only room everywhere is sure to be room for all.
+// Whether anybody who waits must be able to go somewhere. Who has failed at a server, be it only to
+// connect, does not return to it: only room everywhere is sure to be room for all. Of room at some
+// of them the gate itself is asked for whom it would be.
 bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
   const std::uint32_t limit_of_all = plan.gate.limit_of_all;
   if (limit_of_all != 0 && plan.state->gate.in_flight() >= limit_of_all) return false;
@@ -52,7 +53,8 @@ bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
     some = some || (room && usable);
     everywhere = everywhere && room && standing != upstream::Standing::out;
   }
-  return everywhere || (some && !plan.retry.enabled && !plan.tiered);
+  return everywhere ||
+         (some && !plan.retry.enabled && !plan.tiered && plan.state->gate.could_serve(now_ms));
 }
 
 std::string servers_of(const BackendPlan& plan, std::uint64_t now_ms) {

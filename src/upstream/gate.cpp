@@ -158,6 +158,11 @@ Ticket* Gate::newest_below(unsigned priority) {
   return newest;
 }
 
+bool Gate::could_serve(std::uint64_t now_ms) {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  return lock.owns_lock() && next_match(now_ms).ticket != nullptr;
+}
+
 // --- Who is next, and where ---------------------------------------------------------------------
 
 // Gives slots to waiters while one of them can use one. `arriving` sees for itself.

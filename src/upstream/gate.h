@@ -178,6 +178,9 @@ class Gate {
   // Under way by plans that limit the backend as a whole.
   [[nodiscard]] std::uint32_t in_flight() const { return total_.load(std::memory_order_relaxed); }
   [[nodiscard]] const GateCounters& counters() const { return counters_; }
+  // Whether somebody waits who could be served: seldom, and never for long. False, too, while
+  // another thread has the mutex. For checks.
+  [[nodiscard]] bool could_serve(std::uint64_t now_ms);
 
  private:
   using Line = IntrusiveList<Ticket, TicketTag>;
