@@ -89,7 +89,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   CHECK(!got->has_content_length || got->content_length == info->content_length);
   check_fields(again.parser(), *got, options);
 
-  if (!got->switches && (options.close || options.keep_alive)) return 0;
+  // Lines of weir's own come last, and once more when they are read.
+  if (!got->switches && (options.close || options.keep_alive || got->status == 426)) return 0;
   CHECK(write(again.parser(), *got, options) == out || options.via, "another one when read again");
   return 0;
 }
