@@ -91,8 +91,12 @@ void Client::release_body() {
 
 void Client::sent_all() {
   // The last answer may come before the last byte of its request was sent.
-  if (done() && script_.ending == ClientScript::Ending::finish) {
-    kernel().after(0, [this] { leave(); });
+  if (done()) {
+    if (script_.ending == ClientScript::Ending::finish) {
+      kernel().after(0, [this] { leave(); });
+    } else {
+      finished_ = true;
+    }
   }
   const bool all = next_ == script_.requests.size() && body_.done();
   if (!all || script_.ending != ClientScript::Ending::half_close || fin_sent_) return;
