@@ -12,7 +12,7 @@ namespace {
 // Of a worker, without slabs and buffers: its copies of backends and servers, queues, tables, and a
 // chunk for what came and went within one turn.
 constexpr std::size_t kWorkerBytes = 128 * 1024;
-// Blocks that come and go within one turn.
+// Blocks that come and go within one turn: these, and one of each session.
 constexpr std::size_t kBlocksPerTurn = 32;
 // Of the whole process: the simulated network with the bytes under way, the scripts, weir.
 constexpr std::size_t kProcessBytes = 256 * 1024 * 1024;
@@ -50,7 +50,7 @@ void MemoryChecks::after_turn(proxy::Worker& worker) {
   std::size_t blocks = peaks_.size() * kBlocksPerTurn;
   for (const Peak& each : peaks_) {
     most += each.slab_bytes();
-    blocks += each.blocks;
+    blocks += each.blocks + each.sessions;
   }
   const Heap held = heap();
   check(held.weir_bytes <= most, "memory stays bounded",
