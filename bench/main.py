@@ -26,6 +26,12 @@ TRIGGER_PAGE = rig.ROOT / "docs" / "trigger_modes.md"
 # Suites with programs and options of their own: `tools/bench NAME --help`.
 OTHERS = {"bulk": ("bulk.py", "bulk"), "tcp": ("bulk.py", "tcp"), "fairness": ("fairness.py",),
           "attacks": ("attacks.py",), "wrk": ("second_opinion.py",)}
+# What the pictures show, of suites that have one.
+PICTURES = {"targets": "CPU time of a request, as a multiple of the bare relay's",
+            "small": "CPU time of a small request",
+            "close": "CPU time of a small request on a connection of its own",
+            "uploads": "CPU time of an upload",
+            "trigger": "CPU time of a request by trigger mode"}
 OWN = ("targets", *loads.SUITES, "idle", "workers")
 
 
@@ -73,9 +79,11 @@ def run_suite(name: str, options: argparse.Namespace, folder: pathlib.Path) -> N
         return
     report.write_results(RESULTS, name, text.split("\n", 1)[0], found)
     page = TRIGGER_PAGE if name == "trigger" else PAGE
+    if figure and name in PICTURES:
+        picture = page.parent / f"performance-{name}.svg"
+        picture.write_text(figure)
+        text += f"\n![{PICTURES[name]}]({picture.name})\n"
     report.write_page(page, f"bench {name}", text)
-    if figure:
-        (page.parent / f"performance-{name}.svg").write_text(figure)
 
 
 def run_other(name: str, options: argparse.Namespace) -> bool:
