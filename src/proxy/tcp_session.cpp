@@ -152,8 +152,8 @@ TcpSession::Progress TcpSession::hello_step() {
   const bool broken = status == Status::malformed || status == Status::too_large;
   if (broken) error_ = ProxyError::bad_client_hello;
   const Route* route = worker().router().match_name(listener(), server_name_.view());
-  if (route == nullptr &&
-      in.empty()) {  // It never said anything: a check whether the port is open.
+  // Who leaves without a word has looked whether the port is open.
+  if (route == nullptr && in.empty()) {
     close(CloseReason::client_gone);
     return Progress::moved;
   }

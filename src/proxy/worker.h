@@ -200,7 +200,8 @@ class Worker {
   Mirrors mirrors_{*this};
   // Every open session is in one of these lists. Busy ones have a request that somebody works on.
   // The others can make room, by listener: those that linger, and those that wait for a request or
-  // for the rest of its head, in steady use until then or not; the longest first.
+  // for the rest of its head, in steady use until then or not, and TCP connections in which no byte
+  // has moved; the longest first.
   using SessionList = IntrusiveList<Session, SessionTag>;
   struct Spare {
     SessionList lingering;
