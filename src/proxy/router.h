@@ -1,8 +1,9 @@
 // Router: which route takes a request. The first in written order whose every part matches.
 //
-// Immutable, part of a snapshot. Hosts compare without case and without a final dot (RFC 9110
-// 4.2.3); methods and paths compare with case. The path is matched as it was sent: percent-escapes
-// and dot segments are not interpreted, because it is forwarded as it was sent.
+// Immutable, part of a snapshot; a RouteIndex for each listener finds the route. Hosts compare
+// without case and without a final dot (RFC 9110 4.2.3); methods and paths compare with case. The
+// path is matched as it was sent: percent-escapes and dot segments are not interpreted, because it
+// is forwarded as it was sent.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 
 #include "config/config.h"
 #include "http/request.h"
+#include "proxy/route_index.h"
 
 namespace weir::proxy {
 
@@ -37,25 +39,15 @@ struct MirrorPlan {
   std::uint32_t percent = 0;  // Of the requests; 0: no mirror.
 };
 
+// Where a route leads.
 struct Route {
   std::string label;  // For logs: "line 12" of the file, or "route 1" without a file.
   Split backends;
   MirrorPlan mirror;
-  std::vector<std::uint32_t> limits;      // By index in the snapshot.
-  std::uint8_t priority = 1;              // In a backend's queue.
-  std::vector<std::string> hosts_exact;   // Lower case.
-  std::vector<std::string> hosts_suffix;  // ".example.com" for *.example.com.
-  std::string path;
-  bool path_exact = false;
-  std::vector<std::string> methods;
-  std::vector<std::string> upgrade;  // Protocols a client may switch to.
-  std::vector<std::string> connect;  // "host:port" of CONNECT; not empty: takes nothing else.
-
-  // Of a request, or of a TLS connection, in any case. Without any it takes all.
-  [[nodiscard]] bool takes_host(std::string_view host) const;
-  // Prefixes match on segment borders: "/api" takes "/api" and "/api/x", not "/apis".
-  [[nodiscard]] bool takes_path(std::string_view request_path) const;
-  [[nodiscard]] bool takes_method(std::string_view method) const;
+  std::vector<std::uint32_t> limits;  // By index in the snapshot.
+  std::uint8_t priority = 1;          // In a backend's queue.
+  std::vector<std::string> upgrade;   // Protocols a client may switch to.
+  std::vector<std::string> connect;   // "host:port" of CONNECT; not empty: takes nothing else.
 };
 
 class Router {
@@ -64,22 +56,31 @@ class Router {
   // `listeners`: names by listener index. The configuration is valid: every name exists.
   Router(const config::Config& config, const std::vector<std::string>& listeners);
 
-  // Null when no route matches. `host` without port, in any case; `path` without the query.
+  // Null when no route matches. `host` without port, in any case; `path` without the query, or "*".
   [[nodiscard]] const Route* match(std::uint32_t listener, std::string_view host,
                                    std::string_view path, std::string_view method) const;
 
-  // For a CONNECT.
+  // For a CONNECT. Routes for CONNECT are tried one by one: there are few.
   [[nodiscard]] const Route* match_connect(std::uint32_t listener, const http::HeadParser& head,
                                            const http::RequestInfo& request) const;
   // For a connection of a TCP listener. `name`: from its ClientHello, or empty.
   [[nodiscard]] const Route* match_name(std::uint32_t listener, std::string_view name) const;
   // The TCP listener has routes for names.
-  [[nodiscard]] bool by_name(std::uint32_t listener) const { return by_name_[listener]; }
+  [[nodiscard]] bool by_name(std::uint32_t listener) const { return listeners_[listener].by_name; }
 
  private:
+  struct Listener {
+    std::uint32_t index = 0;  // Into indexes_; listeners with the same routes share one.
+    std::vector<std::uint32_t> connects;  // Routes for CONNECT, in written order.
+    bool by_name = false;
+  };
+
+  [[nodiscard]] const Route* find(std::uint32_t listener, std::string_view host,
+                                  std::string_view path, std::string_view method) const;
+
   std::vector<Route> routes_;
-  std::vector<std::vector<std::uint32_t>> by_listener_;  // Indices into routes_, in written order.
-  std::vector<bool> by_name_;                            // By listener.
+  std::vector<RouteIndex> indexes_;
+  std::vector<Listener> listeners_;
 };
 
 }  // namespace weir::proxy
