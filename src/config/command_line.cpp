@@ -55,6 +55,7 @@ constexpr OptionName kBind = {"--bind"};
 constexpr OptionName kMode = {"--mode"};
 constexpr OptionName kServerLimit = {"--server-limit"};
 constexpr OptionName kPort = {"--port"};
+constexpr OptionName kTrigger = {"--trigger"};
 constexpr OptionName kBalance = {"--balance"};
 constexpr OptionName kAccessLog = {"--access-log"};
 constexpr OptionName kAdmin = {"--admin"};
@@ -67,11 +68,12 @@ constexpr auto kClassicOptions = std::to_array<OptionName>({kWorkers,
                                                             kServerLimit,
                                                             kAccessLog,
                                                             kAdmin,
+                                                            kTrigger,
                                                             {"--version", 'V', false}});
 constexpr auto kProxyOptions = std::to_array<OptionName>(
-    {{"--from"}, {"--to"}, kMode, kWorkers, kBalance, kAccessLog, kAdmin});
+    {{"--from"}, {"--to"}, kMode, kWorkers, kBalance, kAccessLog, kAdmin, kTrigger});
 constexpr auto kDemoOptions =
-    std::to_array<OptionName>({kPort, kWorkers, kBalance, kAccessLog, kAdmin});
+    std::to_array<OptionName>({kPort, kWorkers, kBalance, kAccessLog, kAdmin, kTrigger});
 constexpr auto kRunOptions = std::to_array<OptionName>({kConfig});
 constexpr auto kValidateOptions = std::to_array<OptionName>(
     {kConfig, {"--json", 0, false}, {"--strict", 0, false}, {"--test", 't', false}});
@@ -114,26 +116,40 @@ Result<std::optional<std::uint32_t>, Problem> number(const Arguments& arguments,
   return value;
 }
 
-// What the forms without a file have in common: --workers, --balance, --access-log, --admin.
+// An option whose values are words.
+template <typename T, std::size_t kCount>
+Result<std::optional<T>, Problem> choice(const Arguments& arguments, const OptionName& option,
+                                         const Choice<T> (&known)[kCount]) {
+  const auto text = once(arguments, option);
+  if (!text) return Err(text.error());
+  if (!*text) return std::nullopt;
+  std::vector<std::string_view> names;
+  for (const Choice<T>& one : known) {
+    if (one.text == **text) return one.value;
+    names.push_back(one.text);
+  }
+  return Err(not_among(option.name, **text, names));
+}
+
+// What the forms without a file have in common: --workers, --trigger, --balance, --access-log,
+// --admin.
 std::optional<Problem> read_common(const Arguments& arguments, Config& config) {
   const auto workers = number(arguments, kWorkers, kWorkersMax);
   if (!workers) return workers.error();
   if (*workers) config.runtime.workers = **workers;
 
-  const auto balance = once(arguments, kBalance);
+  const auto trigger = choice(arguments, kTrigger, kTriggers);
+  if (!trigger) return trigger.error();
+  config.runtime.trigger = trigger->value_or(config.runtime.trigger);
+
+  const auto balance = choice(arguments, kBalance, kBalances);
   if (!balance) return balance.error();
   if (*balance) {
-    const auto known = std::ranges::find(kBalances, **balance, &Choice<Balance>::text);
-    if (known == std::end(kBalances)) {
-      std::vector<std::string_view> names;
-      for (const auto& one : kBalances) names.push_back(one.text);
-      return not_among("--balance", **balance, names);
-    }
-    if (!hashed_part(known->value).empty()) {
-      return Problem{"--balance " + std::string(known->text) + " needs a hash_key",
+    if (!hashed_part(**balance).empty()) {
+      return Problem{"--balance " + arguments.all(kBalance.name).front() + " needs a hash_key",
                      "write a file for weir run -c FILE"};
     }
-    config.backends.front().balance = known->value;
+    config.backends.front().balance = **balance;
   }
 
   const auto log = once(arguments, kAccessLog);
@@ -179,12 +195,9 @@ std::optional<Problem> add_servers(Words texts, Backend& backend) {
 
 // What `--mode tcp` makes of the skeleton: the listener names the backend, and there is no route.
 std::optional<Problem> read_mode(const Arguments& arguments, Config& config) {
-  const auto text = once(arguments, kMode);
-  if (!text) return text.error();
-  if (!*text || **text == "http") return std::nullopt;
-  if (**text != "tcp") {
-    return Problem{"unknown --mode " + in_backticks(**text), "choose one of http, tcp"};
-  }
+  const auto mode = choice(arguments, kMode, kModes);
+  if (!mode) return mode.error();
+  if (mode->value_or(ListenerMode::http) == ListenerMode::http) return std::nullopt;
   const Backend& backend = config.backends.front();
   if (hashes_requests(backend.balance)) {
     return Problem{"--balance uri_hash looks at requests, and --mode tcp has none",

@@ -34,6 +34,7 @@ OPTIONS of weir PORT SERVER...
       --server-limit N   most requests at one time per server; more wait
       --access-log PATH  log requests as JSON lines; - is standard output
       --admin ADDRESS    /healthz, /readyz and /metrics on this address
+      --trigger NAME     how epoll tells: edge (default), level or oneshot
   -h, --help             this text
 
 ADDRESSES
@@ -71,6 +72,7 @@ Spreads the requests that arrive at --from over the servers at --to; with
                       least_load, random, first, ip_hash or uri_hash
   --access-log PATH   log requests as JSON lines; - is standard output
   --admin ADDRESS     /healthz, /readyz and /metrics on this address
+  --trigger NAME      how epoll tells: edge (default), level or oneshot
 
 EXAMPLES
   weir proxy --from :8080 --to 127.0.0.1:9001
@@ -120,6 +122,7 @@ requests over them and shows live counters.
                       least_load, random, first, ip_hash or uri_hash
   --access-log PATH   log requests as JSON lines; - is standard output
   --admin ADDRESS     /healthz, /readyz and /metrics on this address
+  --trigger NAME      how epoll tells: edge (default), level or oneshot
 
 EXAMPLES
   weir demo

@@ -17,12 +17,6 @@ namespace {
 
 constexpr std::uint32_t kWorkersMax = 256;
 
-constexpr Choice<Trigger> kTriggers[] = {
-    {"edge", Trigger::edge},
-    {"level", Trigger::level},
-    {"oneshot", Trigger::oneshot},
-};
-
 // [runtime] and its like are one table; anything else under the name is reported.
 bool is_plain_table(const Member& member, Report& report) {
   if (member.value.type == Value::Type::table) return true;

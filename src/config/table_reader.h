@@ -131,6 +131,12 @@ inline constexpr Choice<Balance> kBalances[] = {
     {"query_hash", Balance::query_hash},
 };
 
+inline constexpr Choice<Trigger> kTriggers[] = {
+    {"edge", Trigger::edge},
+    {"level", Trigger::level},
+    {"oneshot", Trigger::oneshot},
+};
+
 inline constexpr Choice<ListenerMode> kModes[] = {
     {"http", ListenerMode::http},
     {"tcp", ListenerMode::tcp},

@@ -94,6 +94,8 @@ class BadInput(CommandLine):
         self.check([*proxy, "--mode", "tcp", "--mode", "http"], USAGE, "twice")
         self.check([*proxy, "--mode", "tcp", "--balance", "uri_hash"], USAGE, "ip_hash")
         self.check(["--mode", "tcp", port, "9001"], USAGE, "weir proxy --mode tcp")
+        self.check([*proxy, "--trigger", "poll"], USAGE, "choose one of edge, level, oneshot")
+        self.check(["--trigger", "", port, "9001"], USAGE, "--trigger is empty")
         self.check(["version", "extra"], USAGE)
         self.check(["nonsense"], USAGE)
         self.check(["rum", "-c", "x.toml"], USAGE, "`rum` is neither.* did you mean `run`")

@@ -1,8 +1,28 @@
 """`trigger = "edge" | "level" | "oneshot"`: one behaviour, whatever epoll is asked to do."""
 
+import contextlib
+import glob
+import os
 import random
+import re
+import select
 
-from harness import Case, Truncated, response
+from harness import Case, Truncated, response, wait_until
+
+
+def modes_of_sockets(pid):
+    """How the sockets of a process are watched by its epoll instances."""
+    modes = set()
+    for path in glob.glob(f"/proc/{pid}/fdinfo/*"):
+        with contextlib.suppress(FileNotFoundError):  # Closed meanwhile.
+            with open(path, encoding="ascii") as file:
+                watched = re.findall(r"tfd:\s+(\d+) events:\s+([0-9a-f]+)", file.read())
+            for descriptor, events in watched:
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}").startswith("socket:"):
+                    bits = int(events, 16)
+                    modes.add("edge" if bits & select.EPOLLET else
+                              "oneshot" if bits & select.EPOLLONESHOT else "level")
+    return modes
 
 
 class Triggers(Case):
@@ -39,6 +59,16 @@ class Triggers(Case):
         quiet = self.client(weir)
         self.assertEqual(quiet.get().body, b"empty")
         self.assertLess(weir.cpu_share(0.2), 0.1, "an event is reported again and again")
+
+    def test_the_option(self):
+        """Without a file, `--trigger` chooses; the kernel tells how connections are watched."""
+        for trigger in ("edge", "level", "oneshot"):
+            with self.subTest(trigger=trigger):
+                weir = self.plain(self.origin(self.echo), options=["--trigger", trigger])
+                client = self.client(weir)
+                self.assertEqual(client.get().body, b"empty")
+                wait_until(lambda: modes_of_sockets(weir.pid) == {"level", trigger},
+                           what=f"listener level, connections {trigger}")
 
     def test_edge(self):
         self.everything("edge")

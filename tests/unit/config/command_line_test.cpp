@@ -247,6 +247,24 @@ TEST(Proxy, HasTheDefaultsOfAFile) {
   EXPECT_EQ(must_parse({"demo"}).config.backends[0].balance, Balance::p2c);
 }
 
+TEST(Trigger, IsAnOptionOfEveryFormWithoutAFile) {
+  EXPECT_EQ(must_parse({"8080", "9001"}).config.runtime.trigger, Trigger::edge);
+  for (auto form : std::vector<std::vector<const char*>>{
+           {"8080", "9001"}, {"proxy", "--from", ":80", "--to", "9001"}, {"demo"}}) {
+    form.insert(form.end(), {"--trigger", "level"});
+    EXPECT_EQ(must_parse(form).config.runtime.trigger, Trigger::level);
+    form.back() = "oneshot";
+    EXPECT_EQ(must_parse(form).config.runtime.trigger, Trigger::oneshot);
+    form.back() = "poll";
+    EXPECT_EQ(refusal(form), "weir: unknown --trigger `poll`; choose one of edge, level, oneshot");
+    form.back() = "egde";
+    EXPECT_EQ(refusal(form), "weir: unknown --trigger `egde`; did you mean \"edge\"?");
+    form.insert(form.end(), {"--trigger", "edge"});
+    EXPECT_EQ(refusal(form), "weir: --trigger is given twice; keep one");
+  }
+  EXPECT_THAT(refusal({"run", "--trigger", "level"}), HasSubstr("unknown option `--trigger`"));
+}
+
 TEST(Proxy, SaysWhatIsMissing) {
   EXPECT_EQ(refusal({"proxy"}), "weir: no --from given; say where to listen, e.g. --from :8080");
   EXPECT_EQ(refusal({"proxy", "--from", ":80"}),
