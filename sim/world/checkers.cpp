@@ -13,6 +13,10 @@ namespace {
 
 using Break = AnswerScript::Break;
 
+// What a request may take to arrive, or the news that nobody hears it, retransmissions included.
+// Less than weir waits for who has come before a drain.
+constexpr std::uint64_t kCrossingMax = kSecond / 2;
+
 std::string name_of(const Request& request) { return "request " + to_text(request.script.id); }
 
 // The connection was not made for this request alone, so these are weir's to drop.
@@ -228,7 +232,7 @@ void check_answer_head(Ledger& ledger, const Request& request, const MessageHead
 void check_unfinished(const Ledger& ledger, const Request& request, bool by_reset,
                       std::uint64_t now_ns) {
   const Weather& weather = ledger.weather;
-  if (weather.resets || weather.stopping || weather.no_memory || weather.late) return;
+  if (weather.resets || weather.stopped || weather.no_memory || weather.late) return;
   const std::string name = name_of(request) + (by_reset ? ", ended by reset" : ", ended by FIN") +
                            ", " + std::to_string((now_ns - request.begun_ns) / kMillisecond) +
                            " ms after it was begun";
@@ -245,7 +249,7 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
   // Who has not asked completely may have to make room.
   if ((weather.crowded || weather.no_descriptors) && request.attempts.empty()) return;
   // The request crossed with the end of an idle connection, or was not complete.
-  const bool crossed = now_ns - request.begun_ns < kSecond || client.sending.slow();
+  const bool crossed = now_ns - request.begun_ns < kCrossingMax || client.sending.slow();
   check(lost || crossed, "one answer per request", name);
 }
 

@@ -46,7 +46,7 @@ void Client::failed(os::IoStatus why) {
   kernel().after(kSecond, [this] { connect(); });
 }
 
-void Client::connected() { send_more(); }
+void Client::connected() { pause(script_.hesitation_ns); }
 
 // --- Sending -------------------------------------------------------------------------------------
 
@@ -219,8 +219,8 @@ void Client::wind_up() {
     leave();
   } else if (done()) {
     finished_ = true;
-  } else if (script_.think_ns > 0 && unanswered_.empty() && body_.done()) {
-    think();
+  } else if (unanswered_.empty() && body_.done()) {
+    pause(script_.think_ns);
   } else {
     send_more();
   }
@@ -230,9 +230,11 @@ bool Client::done() const {
   return next_ == script_.requests.size() && unanswered_.empty() && body_.done() && all_taken();
 }
 
-void Client::think() {
+// Before the next request.
+void Client::pause(std::uint64_t ns) {
+  if (ns == 0) return send_more();
   thinking_ = true;
-  kernel().after(script_.think_ns, [this] {
+  kernel().after(ns, [this] {
     thinking_ = false;
     send_more();
   });

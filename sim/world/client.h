@@ -48,7 +48,7 @@ class Client final : public Talker {
   void leave();
   // Every request was sent and answered.
   [[nodiscard]] bool done() const;
-  void think();
+  void pause(std::uint64_t ns);
   [[nodiscard]] bool may_begin() const;
   [[nodiscard]] Request& request(std::uint32_t index) {
     return *ledger_.find({script_.number, index});

@@ -56,6 +56,7 @@ struct Weather {
   bool no_memory = false;
   bool servers_leave = false;  // Servers refuse, are silent, or close idle connections.
   bool stopping = false;       // Draining or stopping has begun.
+  bool stopped = false;        // Without waiting for anybody, or not any longer.
   // What a configuration has asked for until now.
   bool limits = false;  // Requests may wait for a slot.
   bool rates = false;   // Requests may be too many.

@@ -123,6 +123,8 @@ Manners draw_manners(std::uint64_t seed) {
   if (percent(prng, 50)) manners.slow_percent = static_cast<std::uint32_t>(spread(prng, 60));
   manners.body_bytes_max = percent(prng, 5) ? 3'000'000 : 1024 + spread(prng, 300'000);
   if (percent(prng, 30)) manners.mirrors = static_cast<std::uint32_t>(1 + prng.bounded(2));
+  // What fits a block is copied.
+  if (manners.mirrors > 0 && percent(prng, 50)) manners.body_bytes_max = 16'000;
   return manners;
 }
 
@@ -151,6 +153,9 @@ ClientScript draw_client(std::uint64_t seed, std::uint32_t number, const Manners
     client.requests.push_back(draw_request(prng, {number, i}, manners, client.sending));
     if (client.requests.back().last()) break;
   }
+  // Some connect before they know what to ask.
+  Prng hesitating(mix(mix(seed, 12), number));
+  if (percent(hesitating, 20)) client.hesitation_ns = spread(hesitating, kSecond / 2);
   draw_ending(prng, client, manners);
   if (!manners.plain && percent(prng, 4)) make_lost(client);
   return client;

@@ -119,8 +119,9 @@ struct ClientScript {
   std::uint32_t number = 0;
   std::vector<RequestScript> requests;
   std::uint64_t start_ns = 0;
-  std::uint64_t think_ns = 0;   // Between an answer and the next request.
-  std::uint32_t pipelined = 1;  // Requests that may be unanswered.
+  std::uint64_t hesitation_ns = 0;  // Between connecting and the first request.
+  std::uint64_t think_ns = 0;       // Between an answer and the next request.
+  std::uint32_t pipelined = 1;      // Requests that may be unanswered.
   Pace sending;
   Pace reading;
   Ending ending = Ending::finish;

@@ -36,6 +36,7 @@ class Server::Peer final : public Talker {
       : Talker(server.kernel_, {}, {}), server_(server), ledger_(server.ledger_) {
     endpoint_ = std::move(endpoint);
     endpoint_.attach(*this);
+    if (reads_nothing()) deafen();
     kernel().after(0, [this] { read_more(); });
   }
   [[nodiscard]] bool open() const { return endpoint_.valid(); }
@@ -75,6 +76,7 @@ class Server::Peer final : public Talker {
   void next_request();
   void close();
   void break_off();
+  [[nodiscard]] bool reads_nothing() const;
   [[nodiscard]] Attempt& attempt() { return ledger_.attempt(*serial_); }
   [[nodiscard]] std::string describe() const;
 
@@ -137,10 +139,12 @@ void Server::Peer::head_complete() {
   made.server = server_.number_;
   made.answer = draw_answer(server_.seed_, request.script,
                             made.copy ? kOfCopy : request.attempts.size(), server_.manners_);
-  // Nobody waits for the answer to a copy: many come before the request is complete.
+  // Nobody waits for the answer to a copy: many come before the request is complete, and it may
+  // never be.
   if (made.copy && made.answer.seed % 2 == 0) {
     made.answer.early = true;
     made.answer.delay_ns = 0;
+    if (made.answer.seed % 8 == 0 && !server_.manners_.plain) deafen();
   }
   serial_ = ledger_.add_attempt(made);
   if (!made.copy) request.attempts.push_back(*serial_);
@@ -341,6 +345,13 @@ void Server::Peer::close() {
 // The attempt under way fails by the server's doing.
 void Server::Peer::break_off() {
   if (serial_) attempt().broken = true;
+}
+
+// Copies fit a block and seldom fill a socket, so it takes a server that reads nothing at all to
+// see what becomes of one that cannot be sent.
+bool Server::Peer::reads_nothing() const {
+  Prng prng(mix(mix(server_.seed_, 11), endpoint_.connection()));
+  return server_.mirror_ && !server_.manners_.plain && prng.bounded(4) == 0;
 }
 
 // weir has closed, or the network did.

@@ -81,6 +81,11 @@ World::World(std::uint64_t seed, const Limits& limits)
     ++report_.edges[machine][from][to];
   };
   kernel_.on_misuse = [](const std::string& why) { fail("the rules of os.h are kept", why); };
+  // What fits a block fits most sockets, and would never have to wait.
+  Prng small(mix(seed, 14));
+  if (small.bounded(8) != 0) return;
+  kernel_.conditions().receive_window_bytes = {256, 2'304};
+  kernel_.conditions().send_buffer_bytes = {512, 4'608};
 }
 
 World::~World() = default;
@@ -276,14 +281,16 @@ void World::leave_early() {
   kernel_.trace("weir is told to leave");
   left_early_ = true;
   ledger_.weather.stopping = true;
-  if (prng_.bounded(3) == 0) {
-    subject_->stop();
-    return;
-  }
+  if (prng_.bounded(3) == 0) return stop();
   subject_->drain();
   kernel_.after(kGrace, [this] {
-    if (subject_ != nullptr && !subject_->ended()) subject_->stop();
+    if (subject_ != nullptr && !subject_->ended()) stop();
   });
+}
+
+void World::stop() {
+  ledger_.weather.stopped = true;
+  subject_->stop();
 }
 
 // --- The end -------------------------------------------------------------------------------------

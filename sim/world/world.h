@@ -48,6 +48,7 @@ class World {
   void server_trouble();
   void descriptor_trouble();
   void leave_early();
+  void stop();
 
   void settle();
   void probe();
