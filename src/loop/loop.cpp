@@ -41,6 +41,7 @@ void Loop::wait_and_latch() {
   int timeout_ms = wait_timeout_ms();
   const bool sleeping = timeout_ms != 0;
   if (sleeping && !mailbox_.sleep_begin()) timeout_ms = 0;
+  if (measures_busy_) counters_.busy_ns.add(os::monotonic_ns() - now_ns_);
   const std::size_t count = poller_.wait(events_, timeout_ms);
   if (sleeping) mailbox_.sleep_end();
   const std::uint64_t before_ns = now_ns_;

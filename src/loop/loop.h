@@ -31,6 +31,7 @@ struct LoopCounters {
   Counter events;
   Counter stale_events;  // Events whose source was gone already.
   Counter steps;
+  Counter busy_ns;  // Not spent waiting, up to the last wait; only if asked for.
 };
 
 class Loop {
@@ -46,6 +47,9 @@ class Loop {
   [[nodiscard]] std::uint64_t now_ns() const { return now_ns_; }
   // Turns have taken so long lately that whoever gets the next event waits noticeably for its turn.
   [[nodiscard]] bool saturated() const { return lag_ns_ > kSaturatedNs; }
+
+  // From now on counts busy_ns, which takes one more look at the clock per turn.
+  void measure_busy() { measures_busy_ = true; }
 
   // Adds a connected or connecting socket, told by edges (or as the trigger mode says). False when
   // the kernel has no room; the source is then unchanged.
@@ -122,6 +126,7 @@ class Loop {
   RunQueue retired_;
   Mailbox mailbox_;
   bool timers_pending_ = false;
+  bool measures_busy_ = false;
   LoopCounters counters_;
   std::array<os::Event, kEventsPerTurn> events_;
 };

@@ -66,6 +66,9 @@ class Mailbox {
   }
   void sleep_end() { sleeping_.store(false, std::memory_order_relaxed); }
 
+  // Any thread: the owner blocks, or is about to; may have changed by now.
+  [[nodiscard]] bool asleep() const { return sleeping_.load(std::memory_order_relaxed); }
+
   // The descriptor that becomes readable on a post while sleeping.
   [[nodiscard]] const os::Fd& wakeup() const { return wakeup_; }
 
