@@ -215,11 +215,6 @@ void render_loops(std::string& out, const MetricsInput& input) {
     if (input.control_loop == nullptr) continue;
     family.sample("worker=\"control\"", (input.control_loop->*row.counter).read());
   }
-  Family requests(out, "weir_worker_requests_total", kCounter, "Request heads received.");
-  for (std::size_t i = 0; i < input.workers.size(); ++i) {
-    requests.sample(make_labels({{"worker", std::to_string(i)}}),
-                    input.workers[i].counters->requests.read());
-  }
 }
 
 void render_buffers(std::string& out, Workers workers) {
@@ -261,6 +256,29 @@ void render_pipes(std::string& out, Workers workers) {
       family.sample(make_labels({{"worker", std::to_string(i)}}),
                     (workers[i].pipes->*row.counter).read());
     }
+  }
+}
+
+void render_balance(std::string& out, Workers workers) {
+  Family requests(out, "weir_worker_requests_total", kCounter, "Request heads received.");
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    requests.sample(make_labels({{"worker", std::to_string(i)}}),
+                    workers[i].counters->requests.read());
+  }
+  Family busy(out, "weir_worker_busy_seconds_total", kCounter,
+              "Time not spent waiting for events; not measured with one worker.");
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    busy.seconds(make_labels({{"worker", std::to_string(i)}}),
+                 workers[i].loop->busy_ns.read() / 1000);
+  }
+  Family moved(out, "weir_connections_handed_over_total", kCounter,
+               "Clients that a worker gave to one with less to do.");
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    const std::string worker = std::to_string(i);
+    moved.sample(make_labels({{"worker", worker}, {"client", "new"}}),
+                 workers[i].counters->fresh_handed_over.read());
+    moved.sample(make_labels({{"worker", worker}, {"client", "served"}}),
+                 workers[i].counters->clients_handed_over.read());
   }
 }
 
@@ -357,6 +375,7 @@ std::string render_metrics(const MetricsInput& input) {
   render_config(out, input.config);
   render_http(out, input);
   render_loops(out, input);
+  render_balance(out, input.workers);
   render_buffers(out, input.workers);
   render_pipes(out, input.workers);
   render_listeners(out, input);

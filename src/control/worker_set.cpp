@@ -47,6 +47,7 @@ Result<std::unique_ptr<WorkerSet>, std::string> WorkerSet::create(
     setup.trigger = options.trigger;
     setup.seed = seed;
     setup.pipes_max = set->pipes_max(options);
+    setup.work = options.work;
     setup.control = &control;
     setup.access_log = logs.access_ring(i);
     setup.event_log = logs.event_ring(i);

@@ -25,6 +25,7 @@ class WorkerSet {
     unsigned workers = 1;
     loop::Trigger trigger = loop::Trigger::edge;
     std::uint64_t descriptor_limit = 1024;
+    proxy::WorkTuning work{};
   };
   // Binds every address and makes the workers; nothing runs yet. `all_stopped` is called on the
   // control thread when the last worker has ended. The error is a sentence that says what to do.

@@ -45,6 +45,9 @@ struct WorkerCounters {
   Counter requests_in_flight;  // From the end of a head to the end of the exchange.
   std::array<Counter, kErrorWordCount> errors;
   std::array<Counter, kCloseReasonCount> closes;
+  // Given to another worker, by the one that gave.
+  Counter fresh_handed_over;    // Connections that were just accepted.
+  Counter clients_handed_over;  // Clients between two requests.
   Counter relays;       // TCP connections that got a server, and requests that became a tunnel.
   Counter relays_open;  // Of them, now.
   net::TrafficCounters downstream;

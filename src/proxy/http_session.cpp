@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "proxy/access_log.h"
 #include "proxy/exchange.h"
+#include "proxy/hand_over.h"
 #include "proxy/worker.h"
 
 namespace weir::proxy {
@@ -13,7 +14,14 @@ namespace weir::proxy {
 HttpSession::HttpSession(Worker& worker, std::uint32_t listener, os::Fd socket,
                          const os::Peer& peer)
     : Session(worker, listener, std::move(socket), peer),
-      state_(to_be_greeted() ? State::greeting : State::idle) {}
+      state_(to_be_greeted() ? State::greeting : State::idle),
+      here_since_ms_(static_cast<std::uint32_t>(now_ms())) {}
+
+HttpSession::HttpSession(Worker& worker, MovingClient& client)
+    : Session(worker, client),
+      state_(State::idle),
+      served_(true),
+      here_since_ms_(static_cast<std::uint32_t>(now_ms())) {}
 
 void HttpSession::enter(State next) {
   CHECK(kHttpSessionNext[static_cast<std::size_t>(state_)][static_cast<std::size_t>(next)],
@@ -120,6 +128,8 @@ void HttpSession::exchange_finished() {
   exchange_destroy();
   switch (fate) {
     case ClientFate::keep:
+      if (in_steady_use()) worker().hand_over().note_steady(idle_since_ms());
+      if (worker().hand_over().gives_clients() && handed_over()) return;
       served_ = true;
       begin_idle();
       worker().session_idle(*this);
@@ -132,6 +142,17 @@ void HttpSession::exchange_finished() {
       close_begin(reason);
       return;
   }
+}
+
+// To a worker with less to do, if it can and has been here for long enough.
+bool HttpSession::handed_over() {
+  HandOver& hand_over = worker().hand_over();
+  const std::uint32_t here_ms = static_cast<std::uint32_t>(now_ms()) - here_since_ms_;
+  if (!may_leave() || here_ms < hand_over.stay_ms() || !hand_over.begin_client()) return false;
+  hand_over.send(leave());
+  enter(State::closed);
+  worker().session_left(*this);
+  return true;
 }
 
 // What is here already is served after the others had their turn.

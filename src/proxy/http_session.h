@@ -23,10 +23,11 @@ class HttpSession final : public Session {
     idle,        // Between requests. No buffer, no exchange. Deadline: client_idle.
     exchanging,  // exchange_ is set and arms the deadline.
     lingering,   // FIN was sent; what the client still sends is dropped. Deadline: kLingerMs.
-    closed,      // Retired; reaped at the end of the turn.
+    closed,      // Retired, or with another worker now; reaped at the end of the turn.
   };
 
   HttpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer);
+  HttpSession(Worker& worker, MovingClient& client);
 
   // For the exchange: its request begins now, or is refused.
   void head_arrived();
@@ -51,6 +52,7 @@ class HttpSession final : public Session {
   void exchange_outcome(Exchange::Outcome outcome);
   void exchange_finished();
   void exchange_destroy();
+  [[nodiscard]] bool handed_over();
   void wait_idle();
   void serve_next();
   void close_begin(CloseReason reason);
@@ -62,7 +64,8 @@ class HttpSession final : public Session {
   Exchange* exchange_ = nullptr;
   CloseReason close_reason_ = CloseReason::client_finished;
   State state_;
-  bool served_ = false;  // At least one exchange has ended.
+  bool served_ = false;          // At least one exchange has ended.
+  std::uint32_t here_since_ms_;  // With this worker; goes round.
 };
 
 // What an idle keep-alive client costs in user space, besides its entry in the handle table.

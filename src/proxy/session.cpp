@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/access_log.h"
+#include "proxy/hand_over.h"
 #include "proxy/networks.h"
 #include "proxy/worker.h"
 #include "wire/proxy_protocol.h"
@@ -51,6 +52,13 @@ Session::Session(Worker& worker, std::uint32_t listener, os::Fd socket, const os
       to_be_greeted_(!plan().accept_proxy.empty()) {
   fd = std::move(socket);
   ready.reset(loop::Readiness::kUnknown);
+}
+
+Session::Session(Worker& worker, MovingClient& client)
+    : Session(worker, client.listener, std::move(client.fd), client.peer) {
+  to_be_greeted_ = false;
+  steady_ = true;
+  introduction_ = std::move(client.introduction);
 }
 
 const ListenerPlan& Session::plan() const { return worker_.listener_plan(listener_); }
@@ -175,6 +183,13 @@ Session::Greeting Session::introduced(const wire::ProxyHeader& header, std::size
   in.consume(size);
   if (in.empty()) in.release();
   return worker_.refuses_connection(listener_, peer_) ? Greeting::over_limit : Greeting::complete;
+}
+
+// Out of epoll here before it can get into another worker's.
+MovingClient Session::leave() {
+  loop().unwatch(*this);
+  in.release();
+  return {std::move(fd), peer_, listener_, true, std::move(introduction_)};
 }
 
 upstream::ConnectionOwner& Session::connection_owner() {

@@ -24,6 +24,7 @@ namespace weir::proxy {
 class Worker;
 struct ListenerPlan;
 struct LoggedOutcome;
+struct MovingClient;
 struct SessionTag;
 
 // What the PROXY header of a connection said besides who the client is.
@@ -35,8 +36,11 @@ struct Introduction {
 class Session : public net::Connection, public ListLink<SessionTag> {
  public:
   Session(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer);
+  // A client that another worker has served until now.
+  Session(Worker& worker, MovingClient& client);
 
-  // Right after accept: tries to read at once, since the first bytes are often there already.
+  // Right after accept or adoption: tries to read at once, since the first bytes are often there
+  // already.
   void start() { loop().schedule(*this); }
   // The worker leaves: closes now when nothing is under way, else when that has ended.
   virtual void drain() = 0;
@@ -94,6 +98,11 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   [[nodiscard]] std::uint64_t now_us() const { return loop().now_ns() / 1000; }
   void begin_idle() { idle_since_ms_ = loop().now_ms(); }
   void set_steady(bool steady) { steady_ = steady; }
+
+  // Between two requests: nothing ties the client to this worker.
+  [[nodiscard]] bool may_leave() const { return steady_ && in.empty() && !connection_owner_; }
+  // What another worker needs to go on. Retire then.
+  [[nodiscard]] MovingClient leave();
 
   // RFC 9112 9.6: closing with unread bytes resets the connection, and the client may lose what it
   // was sent last. So: FIN, read on for a while, close. False: the session was closed on the way.

@@ -56,7 +56,7 @@ struct Worker::ListenerSlot final : net::Acceptor {
     return true;
   }
 
-  void nobody_accepted() override { state.connections.fetch_sub(1, std::memory_order_relaxed); }
+  void nobody_accepted() override { worker.give_place_back(index); }
 
   void accepted(os::Fd fd, const os::Peer& peer) override {
     // One who sends a PROXY header speaks for somebody else, who is looked at then.
@@ -65,18 +65,14 @@ struct Worker::ListenerSlot final : net::Acceptor {
       os::close_with_reset(fd);
       return nobody_accepted();
     }
-    Session* session = create_session(std::move(fd), peer);
-    if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
-    worker.spare_sessions_[index].others.push_back(*session);
-    ++worker.sessions_open_;
-    session->start();
-  }
-
-  Session* create_session(os::Fd fd, const os::Peer& peer) {
-    if (worker.listener_plan(index).mode == config::ListenerMode::tcp) {
-      return worker.tcp_sessions_.create(worker, index, std::move(fd), peer);
+    HandOver& hand_over = worker.hand_over_;
+    hand_over.note_fresh();
+    if (hand_over.gives_fresh() && hand_over.begin_fresh()) {
+      return hand_over.send({std::move(fd), peer, index});
     }
-    return worker.http_sessions_.create(worker, index, std::move(fd), peer);
+    Session* session = worker.create_session(index, std::move(fd), peer);
+    if (session == nullptr) return nobody_accepted();  // The descriptor is closed on the way.
+    worker.admit(*session);
   }
 
   bool descriptors_exhausted() override {
@@ -109,6 +105,7 @@ Worker::Worker(const WorkerSetup& setup)
       prng_(setup.seed + setup.index),
       tickets_(loop_.mailbox()),
       upstreams_(loop_, buffers_, counters_.upstream, setup.index),
+      hand_over_(*this, setup.workers, setup.work),
       spare_sessions_(setup.listeners.size()) {
   if (setup.workers == nullptr) return;
   for (std::uint32_t i = 0; i < setup.listeners.size(); ++i) {
@@ -129,10 +126,12 @@ void Worker::add_listener(std::uint32_t listener, os::Fd socket, bool shared_soc
 void Worker::turn() {
   loop_.turn();
   if (!room_requests_.empty() && setup_.workers->size() > 1) tell_idle();
+  hand_over_.turn_ended(loop_.now_ms());
   retire_old_snapshots();
   if (setup_.access_log != nullptr) setup_.access_log->notify();
   if (setup_.event_log != nullptr) setup_.event_log->notify();
-  if (state_ == State::draining && sessions_open_ == 0 && !listening()) stop();
+  if (state_ != State::draining || sessions_open_ > 0 || listening()) return;
+  if (!hand_over_.expects()) stop();
 }
 
 bool Worker::listening() const {
@@ -151,6 +150,7 @@ void Worker::take_snapshot(Snapshot& snapshot) {
   current_ = uses_.back().get();
   upstreams_.keep_only(snapshot.servers(), false);
   if (!first) return;
+  hand_over_.open();
   for (const auto& slot : listeners_) (void)slot->listener.start();
 }
 
@@ -237,6 +237,7 @@ void Worker::enter(State next) {
 void Worker::drain() {
   if (state_ != State::serving) return;
   enter(State::draining);
+  hand_over_.close();
   for (const auto& slot : listeners_) slot->listener.drain();
   for_each_session([](Session& session) { session.drain(); });
   mirrors_.abandon_all();
@@ -245,6 +246,7 @@ void Worker::drain() {
 void Worker::stop() {
   if (state_ == State::stopped) return;
   enter(State::stopped);
+  hand_over_.close();
   for (const auto& slot : listeners_) {
     if (!slot->listener.retired()) slot->listener.drain_and_close();
   }
@@ -354,11 +356,45 @@ void Worker::session_busy(Session& session) {
 }
 
 void Worker::session_ended(Session& session) {
+  session_left(session);
+  give_place_back(session.listener());
+  resume_listeners();
+}
+
+void Worker::session_left(Session& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
   --sessions_open_;
   loop_.retire(session);
-  setup_.listeners[session.listener()]->connections.fetch_sub(1, std::memory_order_relaxed);
-  resume_listeners();
+}
+
+void Worker::give_place_back(std::uint32_t listener) {
+  setup_.listeners[listener]->connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+Session* Worker::create_session(std::uint32_t listener, os::Fd fd, const os::Peer& peer) {
+  if (listener_plan(listener).mode == config::ListenerMode::tcp) {
+    return tcp_sessions_.create(*this, listener, std::move(fd), peer);
+  }
+  return http_sessions_.create(*this, listener, std::move(fd), peer);
+}
+
+void Worker::admit(Session& session) {
+  ++sessions_open_;
+  session_idle(session);
+  session.start();
+}
+
+// Its place among the listener's connections came with it.
+void Worker::adopt(MovingClient& client) {
+  Session* session = client.served
+                         ? http_sessions_.create(*this, client)
+                         : create_session(client.listener, std::move(client.fd), client.peer);
+  if (session == nullptr) {
+    counters_.closes[static_cast<std::size_t>(CloseReason::no_memory)].add();
+    return give_place_back(client.listener);
+  }
+  admit(*session);
+  if (state_ == State::stopped) session->abort(CloseReason::draining);
 }
 
 std::string_view Worker::date() {

@@ -25,6 +25,7 @@
 #include "proxy/access_log.h"
 #include "proxy/counters.h"
 #include "proxy/exchange.h"
+#include "proxy/hand_over.h"
 #include "proxy/http_session.h"
 #include "proxy/mirrors.h"
 #include "proxy/room_request.h"
@@ -42,6 +43,7 @@ struct WorkerSetup {
   loop::Trigger trigger = loop::Trigger::edge;
   std::uint64_t seed = 0;
   std::size_t pipes_max = net::PipePool::kPipesMax;
+  WorkTuning work;
   loop::Mailbox* control = nullptr;
   LogRing* access_log = nullptr;  // Null when no access log is wanted.
   LogRing* event_log = nullptr;
@@ -81,7 +83,7 @@ class Worker {
   // --- The worker's thread -----------------------------------------------------------------------
 
   void turn();
-  [[nodiscard]] bool running() const { return state_ != State::stopped; }
+  [[nodiscard]] bool running() const { return state_ != State::stopped || hand_over_.expects(); }
 
   // Messages of the control thread, delivered in the publish phase.
   void take_snapshot(Snapshot& snapshot);
@@ -146,6 +148,10 @@ class Worker {
   void session_busy(Session& session);
   void session_lingers(Session& session);
   void session_ended(Session& session);  // Retired; its slot is freed by reap.
+  void session_left(Session& session);   // The same, but its client is with another worker.
+  // Takes over a client that another worker has given.
+  void adopt(MovingClient& client);
+  [[nodiscard]] HandOver& hand_over() { return hand_over_; }
   void destroy_session(HttpSession& session) { http_sessions_.destroy(session); }
   void destroy_session(TcpSession& session) { tcp_sessions_.destroy(session); }
 
@@ -179,6 +185,9 @@ class Worker {
   void for_each_session(Visit visit);
   [[nodiscard]] std::uint64_t idle_since_ms(std::uint32_t listener);
   void tell_idle();
+  [[nodiscard]] Session* create_session(std::uint32_t listener, os::Fd fd, const os::Peer& peer);
+  void admit(Session& session);
+  void give_place_back(std::uint32_t listener);
   void resume_listeners();
   [[nodiscard]] bool listening() const;
   void retire_old_snapshots();
@@ -198,6 +207,7 @@ class Worker {
   Slab<TcpSession> tcp_sessions_;
   Slab<Exchange, 16> exchanges_;
   Mirrors mirrors_{*this};
+  HandOver hand_over_;
   // Every open session is in one of these lists. Busy ones have a request that somebody works on.
   // The others can make room, by listener: those that linger, and those that wait for a request or
   // for the rest of its head, in steady use until then or not, and TCP connections in which no byte

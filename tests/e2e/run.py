@@ -25,7 +25,8 @@ FILE_SECONDS = 150
 # Files in which several workers and the control thread meet; what ThreadSanitizer should see.
 MULTI_WORKER = (
     "access_log_test", "admin_test", "drain_test", "max_connections_test", "reload_test",
-    "queue_test", "server_failure_test", "server_states_test", "traffic_test", "workers_test",
+    "hand_over_test", "queue_test", "server_failure_test", "server_states_test", "traffic_test",
+    "workers_test",
 )
 RUNNING: set[subprocess.Popen] = set()
 # The longest first, so that no long file runs alone at the end.
