@@ -280,6 +280,10 @@ bool epoll_add(const Fd& epoll, const Fd& fd, std::uint64_t data, std::uint8_t b
   const bool added =
       !sim::chance().happens(Fault::no_memory) && instance.add(watched, fd.get(), data, bits, mode);
   call.end(data, added);
+  const auto& on_second_watch = sim::Kernel::current().on_second_watch;
+  if (watched.watches.size() > 1 && mode != Mode::exclusive_level && on_second_watch) {
+    on_second_watch(watched.describe());
+  }
   return added;
 }
 

@@ -111,6 +111,9 @@ class Kernel {
   // Called with a sentence before the kernel aborts because the program broke a rule of os.h (a
   // closed descriptor was used). Its trace is in last_lines().
   std::function<void(const std::string& why)> on_misuse;
+  // Called when a second epoll instance watches an open file, and not as one of those that share
+  // it. The kernel allows that.
+  std::function<void(const std::string& file)> on_second_watch;
 
   [[nodiscard]] Parts& parts() { return *parts_; }
 

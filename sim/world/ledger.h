@@ -77,9 +77,11 @@ struct Totals {
   std::uint64_t bytes_up = 0;
   std::uint64_t bytes_down = 0;
   std::uint64_t repeated = 0;
-  std::uint64_t crowded = 0;  // Connections closed to make room.
-  std::uint64_t queued = 0;   // Requests that got their slot after a wait.
-  std::uint64_t refused = 0;  // By a queue or a rate.
+  std::uint64_t crowded = 0;        // Connections closed to make room.
+  std::uint64_t fresh_moved = 0;    // New connections that another worker was given.
+  std::uint64_t clients_moved = 0;  // The same between two requests.
+  std::uint64_t queued = 0;         // Requests that got their slot after a wait.
+  std::uint64_t refused = 0;        // By a queue or a rate.
   std::uint64_t probes = 0;
   std::uint64_t ejections = 0;  // For answers.
   std::uint64_t downs = 0;      // Verdicts of health checks.

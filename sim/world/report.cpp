@@ -111,6 +111,8 @@ void Report::add(const Report& other) {
   totals.bytes_down += other.totals.bytes_down;
   totals.repeated += other.totals.repeated;
   totals.crowded += other.totals.crowded;
+  totals.fresh_moved += other.totals.fresh_moved;
+  totals.clients_moved += other.totals.clients_moved;
   totals.queued += other.totals.queued;
   totals.refused += other.totals.refused;
   totals.probes += other.totals.probes;
@@ -144,14 +146,15 @@ std::string Report::text() const {
     out += " " + number(i) + "xx " + number(totals.by_class[i]);
   }
   out += "; connections " + number(totals.connections) + ", closed to make room " +
-         number(totals.crowded) + "; workers " + number(workers) + "; reloads " + number(reloads) +
-         "; body bytes up " + number(totals.bytes_up) + ", down " + number(totals.bytes_down) +
-         "\n  waited for a slot " + number(totals.queued) + ", refused by queues and rates " +
-         number(totals.refused) + "; health checks " + number(totals.probes) + ", servers down " +
-         number(totals.downs) + ", ejected for answers " + number(totals.ejections) +
-         "; copies to mirrors " + number(totals.copies) + "\n  relays " + number(totals.relays) +
-         ", with a server " + number(totals.relayed) + ", bytes " + number(totals.relayed_bytes) +
-         "\n  faults";
+         number(totals.crowded) + ", handed over " + number(totals.fresh_moved) + " new and " +
+         number(totals.clients_moved) + " served; workers " + number(workers) + "; reloads " +
+         number(reloads) + "; body bytes up " + number(totals.bytes_up) + ", down " +
+         number(totals.bytes_down) + "\n  waited for a slot " + number(totals.queued) +
+         ", refused by queues and rates " + number(totals.refused) + "; health checks " +
+         number(totals.probes) + ", servers down " + number(totals.downs) +
+         ", ejected for answers " + number(totals.ejections) + "; copies to mirrors " +
+         number(totals.copies) + "\n  relays " + number(totals.relays) + ", with a server " +
+         number(totals.relayed) + ", bytes " + number(totals.relayed_bytes) + "\n  faults";
   for (std::size_t i = 0; i < kFaultCount; ++i) {
     if (injected[i] == 0) continue;
     out += " " + std::string(to_string(static_cast<Fault>(i))) + " " + number(injected[i]);
@@ -183,6 +186,8 @@ std::string below_floor(const Report& report) {
   }
   if (totals.repeated == 0) return "no request was sent again";
   if (totals.crowded == 0) return "no client had to make room";
+  if (totals.fresh_moved == 0) return "no new connection was handed over";
+  if (totals.clients_moved == 0) return "no client was handed over between two requests";
   if (totals.queued == 0) return "no request waited for a slot";
   if (totals.refused == 0) return "no queue and no rate refused anything";
   if (totals.ejections == 0) return "no server was ejected for its answers";

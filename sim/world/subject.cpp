@@ -23,7 +23,7 @@ constexpr std::size_t kBlocksPerMirror = 1;  // Until it has a connection.
 }  // namespace
 
 Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
-                 loop::Trigger trigger)
+                 loop::Trigger trigger, const proxy::WorkTuning& work)
     : kernel_(kernel),
       memory_(workers),
       publisher_(workers, [this] { serves_ = true; }),
@@ -35,11 +35,12 @@ Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
           },
           os::random_seed()),
       backend_watch_(
-          loop_, [this](const std::string& line) { said_ += line + "\n"; }, os::random_seed()) {
+          loop_, [this](const std::string& line) { said_ += line + "\n"; }, os::random_seed()),
+      stirs_(workers > 1 && work.interval_ms > 0) {
   auto logs = control::LogWriter::open("-", workers);
   check(logs.has_value(), "weir starts", logs ? "" : logs.error());
   logs_ = std::move(*logs);
-  control::WorkerSet::Options options{workers, trigger, 4096};
+  control::WorkerSet::Options options{workers, trigger, 4096, work};
   auto set = control::WorkerSet::create(config.listeners, options, *logs_, loop_.mailbox(),
                                         [this] { all_stopped_ = true; });
   check(set.has_value(), "weir starts", set ? "" : set.error());
@@ -51,6 +52,7 @@ Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
   for (std::size_t i = 0; i < workers; ++i) {
     kernel.spawn("worker " + std::to_string(i), [this, i] { run_worker(i); });
   }
+  if (stirs_) prng_ = Prng(os::random_seed());  // Last: nobody else gets another seed for it.
 }
 
 Subject::~Subject() = default;
@@ -73,11 +75,22 @@ void Subject::run_worker(std::size_t index) {
       const Account account(Account::Of::weir);
       worker.turn();
     }
+    if (stirs_ && worker.running() && !worker.draining()) stir(worker);
     check_queue(worker, queue);
     check_turn(worker);
     check_upstream();
   }
   workers_->ended(index);
+}
+
+// As if there was less to do elsewhere.
+void Subject::stir(proxy::Worker& worker) {
+  constexpr std::uint64_t kOneTurnIn = 20;
+  if (prng_.bounded(kOneTurnIn) > 0) return;
+  const std::size_t count = workers().size();
+  const std::size_t other = worker.index() + 1 + prng_.bounded(count - 1);
+  const auto clients = static_cast<std::uint32_t>(prng_.bounded(4));
+  worker.hand_over().give({other % count, clients, prng_.bounded(4) == 0 ? 1U : 0U});
 }
 
 // --- Errands to the control thread ---------------------------------------------------------------

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/prng.h"
 #include "config/config.h"
 #include "control/backend_watch.h"
 #include "control/log_writer.h"
@@ -28,7 +29,8 @@ namespace weir::sim {
 
 class Subject final {
  public:
-  Subject(Kernel& kernel, const config::Config& config, unsigned workers, loop::Trigger trigger);
+  Subject(Kernel& kernel, const config::Config& config, unsigned workers, loop::Trigger trigger,
+          const proxy::WorkTuning& work);
   ~Subject();
 
   // From outside: these things happen on the control thread, a little later.
@@ -73,6 +75,7 @@ class Subject final {
   void publish(const config::Config& config);
   void run_control();
   void run_worker(std::size_t index);
+  void stir(proxy::Worker& worker);
   void check_upstream();
   void check_turn(proxy::Worker& worker);
   static void check_queue(proxy::Worker& worker, Queue& queue);
@@ -90,6 +93,8 @@ class Subject final {
   std::optional<UpstreamChecks> checks_;
   Errand errand_;
   std::string said_;  // By the control thread.
+  bool stirs_;        // Clients are handed over, and more than the work asks for.
+  Prng prng_{0};
   bool late_ = false;
   bool serves_ = false;
   bool all_stopped_ = false;

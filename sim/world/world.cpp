@@ -68,6 +68,14 @@ void note_rules(Weather& weather, const config::Config& config) {
   }
 }
 
+// Time hardly passes in a turn, so that no worker of a simulation works much: here the least work
+// counts, over times in which a client asks more than once.
+proxy::WorkTuning draw_work(std::uint64_t seed) {
+  Prng prng(mix(seed, 11));
+  const std::uint64_t interval_ms = prng.bounded(4) == 0 ? 0 : 20 + spread(prng, 2'000);
+  return {interval_ms, 0, 0, prng.bounded(2) == 0 ? 0U : 500U};
+}
+
 }  // namespace
 
 World::World(std::uint64_t seed, const Limits& limits)
@@ -81,6 +89,7 @@ World::World(std::uint64_t seed, const Limits& limits)
     ++report_.edges[machine][from][to];
   };
   kernel_.on_misuse = [](const std::string& why) { fail("the rules of os.h are kept", why); };
+  kernel_.on_second_watch = [](const std::string& file) { fail("one worker has a client", file); };
   // What fits a block fits most sockets, and would never have to wait.
   Prng small(mix(seed, 14));
   if (small.bounded(8) != 0) return;
@@ -131,8 +140,9 @@ void World::live() {
   const auto trigger = static_cast<loop::Trigger>(prng_.bounded(8) < 6 ? 0 : prng_.bounded(3));
   report_.workers = limits_.workers.value_or(workers);
   note_rules(ledger_.weather, config_);
-  subject_ = std::make_unique<Subject>(kernel_, relays_.add_to(config_),
-                                       static_cast<unsigned>(report_.workers), trigger);
+  subject_ =
+      std::make_unique<Subject>(kernel_, relays_.add_to(config_),
+                                static_cast<unsigned>(report_.workers), trigger, draw_work(seed_));
   ledger_.most_at_once = [this](std::uint32_t server) {
     return subject_->upstream().most_at_once(server_text(server));
   };
@@ -416,6 +426,8 @@ void World::check_counters() {
     ledger_.totals.crowded +=
         counters.closes[static_cast<std::size_t>(proxy::CloseReason::crowded)].read();
     for (const Counter& counter : counters.responses) responses += counter.read();
+    ledger_.totals.fresh_moved += counters.fresh_handed_over.read();
+    ledger_.totals.clients_moved += counters.clients_handed_over.read();
     requests += counters.requests.read();
     copies += counters.mirrored.read();
     dropped += counters.log_lines_dropped.read();
