@@ -70,6 +70,8 @@ SUITES = {
                          title="a connection for each request, 64 at a time"),
                       closed(16, path=f"/{1 << 20}")._replace(title="1 MiB bodies to 16 clients")),
                      ("weir edge", "weir level", "weir oneshot"), counts_calls=True),
+    # Of two builds: bench/pgo.py starts them.
+    "pgo": Suite("Small requests by build", (closed(64), fixed(RATE)), ("weir pgo", "weir")),
     "baseline": Suite("The baseline's load, and each one's own limit",
                       (Scene("1552 a second on 100 connections",
                              {"connections": 100, "rate": 1552}), closed(100)), PEERS),
@@ -115,6 +117,22 @@ def system_calls(proxy: plain.Proxy, load: dict[str, object],
             if name != "total"}
 
 
+def measure_rounds(suite: Suite, proxies: list[plain.Proxy],
+                   options: argparse.Namespace) -> Results:
+    """Round after round, every proxy in every scene."""
+    results: Results = {scene.title: {proxy.name: [] for proxy in proxies}
+                        for scene in suite.scenes}
+    for proxy in proxies:  # Caches and pools are warm from here on.
+        measure(proxy, {**suite.scenes[-1].load, "seconds": 1}, options)
+    for number in range(options.rounds):
+        for scene in suite.scenes:
+            first = number % len(proxies)
+            for proxy in proxies[first:] + proxies[:first]:
+                results[scene.title][proxy.name].append(measure(proxy, scene.load, options))
+        print(f"round {number + 1} of {options.rounds}: {suite.about}", file=sys.stderr)
+    return results
+
+
 def run(suite: Suite, options: argparse.Namespace, folder: pathlib.Path) -> dict:
     """{"scenes": Results, "calls": by scene and proxy}."""
     names = [name for name in suite.proxies if not options.only or name in options.only]
@@ -124,15 +142,7 @@ def run(suite: Suite, options: argparse.Namespace, folder: pathlib.Path) -> dict
         options = argparse.Namespace(**{**vars(options), "cpus": (cpus, cpus)})
     origin = rig.start_origin(options.cpus[1], "--addresses", str(suite.shape.servers))
     proxies = [plain.start(name, suite.shape, options, folder, origin) for name in names]
-    results: Results = {scene.title: {name: [] for name in names} for scene in suite.scenes}
-    for proxy in proxies:  # Caches and pools are warm from here on.
-        measure(proxy, {**suite.scenes[-1].load, "seconds": 1}, options)
-    for number in range(options.rounds):
-        for scene in suite.scenes:
-            first = number % len(proxies)
-            for proxy in proxies[first:] + proxies[:first]:
-                results[scene.title][proxy.name].append(measure(proxy, scene.load, options))
-        print(f"round {number + 1} of {options.rounds}: {suite.about}", file=sys.stderr)
+    results = measure_rounds(suite, proxies, options)
     calls = {scene.title: {proxy.name: system_calls(proxy, scene.load, options)
                            for proxy in proxies} for scene in suite.scenes
              } if suite.counts_calls and shutil.which("strace") else {}

@@ -15,6 +15,7 @@ import tempfile
 
 import idle
 import loads
+import pgo
 import plain
 import report
 import rig
@@ -31,6 +32,7 @@ PICTURES = {"targets": "CPU time of a request, as a multiple of the bare relay's
             "small": "CPU time of a small request",
             "close": "CPU time of a small request on a connection of its own",
             "uploads": "CPU time of an upload",
+            "pgo": "CPU time of a small request by build",
             "trigger": "CPU time of a request by trigger mode"}
 OWN = ("targets", *loads.SUITES, "idle", "workers")
 
@@ -72,7 +74,8 @@ def run_suite(name: str, options: argparse.Namespace, folder: pathlib.Path) -> N
         found = workers.run(options, folder, workers.every_case(options))
         text = workers.page_text(found, options)
     else:
-        found = loads.run(loads.SUITES[name], options, folder)
+        suite = loads.SUITES[name]
+        found = (pgo.run if name == "pgo" else loads.run)(suite, options, folder)
         text, figure = loads.page_text(name, found, options), loads.plot(name, found)
     print(f"\n{name}\n\n{text}", end="", flush=True)
     if options.dry_run:
