@@ -34,9 +34,11 @@ loop::Loop& HandOver::loop() const { return worker_.loop(); }
 std::uint32_t HandOver::load(std::uint64_t now_ms) const {
   if ((expected_.load(std::memory_order_relaxed) & kClosed) != 0) return kAway;
   const std::uint64_t published = published_.load(std::memory_order_relaxed);
-  const auto age_ms = static_cast<std::int32_t>(static_cast<std::uint32_t>(now_ms) -
-                                                static_cast<std::uint32_t>(published));
-  if (age_ms <= static_cast<std::int64_t>(2 * tuning_.interval_ms)) {
+  // Its clock may be a turn ahead of ours.
+  constexpr std::uint32_t kAheadMs = 60'000;
+  const std::uint32_t age_ms =
+      static_cast<std::uint32_t>(now_ms) - static_cast<std::uint32_t>(published) + kAheadMs;
+  if (age_ms <= kAheadMs + 2 * tuning_.interval_ms) {
     return static_cast<std::uint32_t>(published >> 32);
   }
   return loop().mailbox().asleep() ? 0 : kAllWork;
@@ -54,9 +56,8 @@ void HandOver::open() {
   if (workers_ == nullptr || workers_->size() < 2 || tuning_.interval_ms == 0) return;
   work_.resize(workers_->size());
   loop().measure_busy();
-  looked_ms_ = loop().now_ms();
   looked_ns_ = loop().now_ns();
-  next_look_ms_ = looked_ms_ + tuning_.interval_ms;
+  next_look_ms_ = loop().now_ms() + tuning_.interval_ms;
   publish(0);
   expected_.fetch_and(~kClosed, std::memory_order_release);
 }
@@ -74,13 +75,13 @@ void HandOver::look() {
   publish(own);
   const WorkCauses causes = std::exchange(causes_, {});
   shift_ = {};
+  ++looks_;
   if (!std::exchange(gave_, false) && own >= tuning_.least) {
     for (std::size_t i = 0; i < work_.size(); ++i) {
       work_[i] = i == worker_.index() ? own : (*workers_)[i]->hand_over().load(now_ms);
     }
     give(even_out(work_, worker_.index(), causes, tuning_));
   }
-  looked_ms_ = now_ms;
   next_look_ms_ = now_ms + tuning_.interval_ms;
 }
 

@@ -18,6 +18,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "loop/loop.h"
@@ -67,9 +68,9 @@ class HandOver {
     if (now_ms >= next_look_ms_) look();
   }
   void note_fresh() { ++causes_.fresh; }
-  // A client in steady use has its answer; the one before ended at `idle_since_ms`.
-  void note_steady(std::uint64_t idle_since_ms) {
-    if (idle_since_ms < looked_ms_) ++causes_.clients;
+  // A client in steady use has its answer. `counted`: the client's own, for each to count once.
+  void note_steady(std::uint8_t& counted) {
+    if (std::exchange(counted, looks_) != looks_) ++causes_.clients;
   }
   [[nodiscard]] std::uint32_t stay_ms() const { return tuning_.stay_ms; }
   [[nodiscard]] bool gives_fresh() const { return shift_.fresh != 0; }
@@ -98,8 +99,8 @@ class HandOver {
   WorkCauses causes_;                // Since the last look.
   WorkShift shift_;                  // Still to be given.
   bool gave_ = false;                // Since the last look.
+  std::uint8_t looks_ = 1;           // Goes round.
   std::uint64_t next_look_ms_ = UINT64_MAX;
-  std::uint64_t looked_ms_ = 0;
   std::uint64_t looked_ns_ = 0;
   std::uint64_t busy_before_ns_ = 0;
   // What the others look at. The work in the upper half, when it was published in the lower one.

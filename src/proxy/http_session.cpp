@@ -128,7 +128,7 @@ void HttpSession::exchange_finished() {
   exchange_destroy();
   switch (fate) {
     case ClientFate::keep:
-      if (in_steady_use()) worker().hand_over().note_steady(idle_since_ms());
+      if (in_steady_use()) worker().hand_over().note_steady(counted_);
       if (worker().hand_over().gives_clients() && handed_over()) return;
       served_ = true;
       begin_idle();

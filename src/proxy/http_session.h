@@ -65,6 +65,7 @@ class HttpSession final : public Session {
   CloseReason close_reason_ = CloseReason::client_finished;
   State state_;
   bool served_ = false;          // At least one exchange has ended.
+  std::uint8_t counted_ = 0;     // For HandOver::note_steady().
   std::uint32_t here_since_ms_;  // With this worker; goes round.
 };
 

@@ -12,7 +12,7 @@
 //
 // What a look-up costs depends on the patterns that the request's own host and path run into, not
 // on the number of routes, nor on the length of the path: every step is to a node that a route
-// made. Nothing is allocated. Only routes with the same host, path and ending are tried one by one.
+// made. Nothing is allocated. Only routes with the same host and path are tried one by one.
 #pragma once
 
 #include <cstdint>

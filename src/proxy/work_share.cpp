@@ -43,8 +43,13 @@ WorkShift even_out(std::span<const std::uint32_t> work, std::size_t self, const 
   // A share of the clients, taken to be alike. Of five against three it is one, measured anything
   // but exactly; of four against three, half a one, it is none: the same again, the other way
   // round.
-  const std::uint64_t clients = (4 * excess * causes.clients / own + 1) / 4;
-  const std::uint64_t fresh = excess * causes.fresh / own;
+  std::uint64_t clients = (4 * excess * causes.clients / own + 1) / 4;
+  // Few clients on one of many workers: the mean is next to nothing, and whoever gets one has more
+  // than that. One at a time then.
+  const bool above_mean = 4 * (own - others.mean) * causes.clients >= 3 * own;
+  const bool makes_an_end = 4 * (own - least) * causes.clients >= 7 * own;
+  if (clients == 0 && above_mean && makes_an_end) clients = 1;
+  const std::uint64_t fresh = (excess * causes.fresh + own - 1) / own;
   return {others.least_busy, static_cast<std::uint32_t>(std::min(clients, kClientsMost)),
           static_cast<std::uint32_t>(std::min(fresh, kFreshMost))};
 }

@@ -2,9 +2,9 @@
 //
 // Work is the share of time that a worker does not spend waiting, in millionths. A worker gives
 // only what makes it and the other one more alike: as much of its own as lies above the mean of
-// all, and no more than the other one lies below it. So two who give to the same one do not drown
-// it, when all are busy or all are idle nothing moves, and a client moves only if the two workers
-// are nearer to each other afterwards.
+// all, and no more than the other one lies below it, or one client. So two who give to the same one
+// do not drown it, when all are busy or all are idle nothing moves, and a client moves only if the
+// two workers are nearer to each other afterwards.
 #pragma once
 
 #include <cstddef>

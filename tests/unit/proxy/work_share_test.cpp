@@ -52,6 +52,24 @@ TEST(WorkShare, AClientMovesOnlyWhereItMakesAnEnd) {
   EXPECT_EQ(shift({90, 0}, {1, 0}).clients, 0u) << "a single one would only change places";
 }
 
+TEST(WorkShare, FewClientsOfOneOfManyWorkersSpread) {
+  for (const std::size_t workers : {4u, 8u, 16u}) {
+    for (const std::uint32_t clients : {2u, 3u, 4u}) {
+      std::vector<std::uint32_t> work(workers, 0);
+      work[0] = 100;
+      EXPECT_EQ(shift(work, {clients, 0}).clients, 1u) << clients << " of " << workers;
+    }
+  }
+  EXPECT_EQ(shift({80, 80, 80, 80, 80, 80, 80, 80, 0}, {2, 0}).clients, 0u) << "all give to one";
+}
+
+TEST(WorkShare, FewNewConnectionsSpread) {
+  std::vector<std::uint32_t> work(16, 0);
+  work[0] = 100;
+  EXPECT_EQ(shift(work, {0, 10}).fresh, 1u);
+  EXPECT_EQ(shift(work, {0, 0}).fresh, 0u);
+}
+
 TEST(WorkShare, WhoIsAwayGetsNothingAndCountsForNothing) {
   EXPECT_EQ(shift({80, kAway}, {16, 0}).clients, 0u);
   const WorkShift to_the_third = shift({80, kAway, 0}, {16, 0});
@@ -76,17 +94,17 @@ TEST(WorkShare, OneLookMovesABoundedNumber) {
 // than the mean, and then nothing moves any more.
 TEST(WorkShare, ComesToRestEven) {
   constexpr std::uint32_t kClients = 16;
-  for (std::size_t workers = 2; workers <= 4; ++workers) {
+  for (const std::size_t workers : {2u, 3u, 4u, 8u, 16u}) {
     std::vector<std::uint32_t> clients(workers, 0);
     clients[0] = kClients;
-    for (int look = 0; look < 20; ++look) {
+    for (int look = 0; look < 40; ++look) {
       for (std::size_t self = 0; self < workers; ++self) {
         std::vector<std::uint32_t> work;
         for (const std::uint32_t each : clients) work.push_back(each * kAllWork / kClients);
         const WorkShift moved = even_out(work, self, {clients[self], 0}, kTuning);
         clients[self] -= moved.clients;
         clients[moved.to] += moved.clients;
-        EXPECT_TRUE(look <= 10 || moved.clients == 0) << "it does not come to rest";
+        EXPECT_TRUE(look <= 30 || moved.clients == 0) << "it does not come to rest";
       }
     }
     EXPECT_LE(*std::max_element(clients.begin(), clients.end()) * workers, kClients * 5 / 4);
