@@ -326,6 +326,18 @@ TEST_F(Metrics, PipesAreCounted) {
   EXPECT_EQ(value("weir_worker_pipes_refused_total{worker=\"1\"}"), "3");
 }
 
+TEST_F(Metrics, WorkIsInSecondsAndWhoWasHandedOverByKind) {
+  loops_[1].busy_ns.add(2'500'000'999);
+  counters_[0].fresh_handed_over.add(3);
+  counters_[1].clients_handed_over.add(4);
+  EXPECT_EQ(value("weir_worker_busy_seconds_total{worker=\"0\"}"), "0.000000");
+  EXPECT_EQ(value("weir_worker_busy_seconds_total{worker=\"1\"}"), "2.500000");
+  const std::string moved = "weir_connections_handed_over_total";
+  EXPECT_EQ(value(moved + "{worker=\"0\",client=\"new\"}"), "3");
+  EXPECT_EQ(value(moved + "{worker=\"0\",client=\"served\"}"), "0");
+  EXPECT_EQ(value(moved + "{worker=\"1\",client=\"served\"}"), "4");
+}
+
 TEST_F(Metrics, HistogramsAreInSecondsAndCumulative) {
   for (const std::uint64_t us : {50u, 90u, 700u, 3'000'000u, 20'000'000u}) {
     counters_[us % 200 == 0].request_us.record(us);
@@ -372,8 +384,9 @@ TEST_F(Metrics, EveryCounterIsOnThePage) {
   for (const std::uint64_t mark : marks_) {
     if (page.find(" " + std::to_string(mark) + "\n") == std::string::npos) ++missing;
   }
-  EXPECT_EQ(missing, 3u) << "only the two words `none` and the admin pages' rate limit, which they "
-                            "do not have, are left out";
+  EXPECT_EQ(missing, 5u) << "only the two words `none`, the admin pages' rate limit, which they do "
+                            "not have, and the times of two loops, which are in seconds, are left "
+                            "out";
   // Nothing but the histograms, and padding, comes after what was walked; and of a server what
   // tells of its silence.
   EXPECT_EQ(sizeof(proxy::WorkerCounters),
