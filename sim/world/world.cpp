@@ -90,9 +90,11 @@ World::World(std::uint64_t seed, const Limits& limits)
   };
   kernel_.on_misuse = [](const std::string& why) { fail("the rules of os.h are kept", why); };
   kernel_.on_second_watch = [](const std::string& file) { fail("one worker has a client", file); };
-  // What fits a block fits most sockets, and would never have to wait.
+  // What fits a block fits most sockets, and would never have to wait. Nor for minutes: the network
+  // is faster then.
   Prng small(mix(seed, 14));
   if (small.bounded(8) != 0) return;
+  kernel_.conditions().latency_ns.high = 5 * kMillisecond;
   kernel_.conditions().receive_window_bytes = {256, 2'304};
   kernel_.conditions().send_buffer_bytes = {512, 4'608};
 }
