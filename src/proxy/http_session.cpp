@@ -70,6 +70,7 @@ void HttpSession::greeting_step() {
     case Greeting::untrusted: refuse(ProxyError::untrusted_proxy_header); return;
     case Greeting::over_limit: refuse(ProxyError::rate_limited); return;
     case Greeting::left: close_begin(CloseReason::client_finished); return;
+    case Greeting::broken: close_begin(CloseReason::client_gone); return;
     case Greeting::no_memory: close_begin(CloseReason::no_memory); return;
   }
 }

@@ -141,7 +141,8 @@ Session::Greeting Session::greet() {
       case os::IoStatus::done: break;
       case os::IoStatus::again: return Greeting::waiting;
       case os::IoStatus::no_memory: return Greeting::no_memory;
-      default: return Greeting::left;
+      case os::IoStatus::end: return Greeting::left;
+      default: return Greeting::broken;
     }
   }
   return Greeting::complete;

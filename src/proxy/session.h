@@ -73,7 +73,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
     bad,         // It must be there and is not, or is not valid.
     untrusted,   // It is there, from one who may not send it.
     over_limit,  // The client it names has reached a limit for new connections.
-    left,        // The client has closed.
+    left,        // The client has closed in order.
+    broken,      // The connection is broken; receiving again would find an end.
     no_memory,
   };
   // Whether the connection begins with a PROXY header, or must not: greet() finds out.

@@ -118,7 +118,8 @@ TcpSession::Progress TcpSession::greeting_step() {
     case Greeting::bad: refuse(ProxyError::bad_proxy_header); return Progress::moved;
     case Greeting::untrusted: refuse(ProxyError::untrusted_proxy_header); return Progress::moved;
     case Greeting::over_limit: refuse(ProxyError::rate_limited); return Progress::moved;
-    case Greeting::left: close(CloseReason::client_gone); return Progress::moved;
+    case Greeting::left:
+    case Greeting::broken: close(CloseReason::client_gone); return Progress::moved;
     case Greeting::no_memory: close(CloseReason::no_memory); return Progress::moved;
   }
   if (worker().router().by_name(listener())) {
@@ -308,13 +309,18 @@ void TcpSession::not_pending() {
 
 // --- The relay -----------------------------------------------------------------------------------
 
-// Somebody who may not send a PROXY header might begin with one. True: that was it.
+// Somebody who may not send a PROXY header might begin with one. True: that was it, or the client
+// was reset meanwhile.
 bool TcpSession::suspected() {
   if (!to_be_greeted()) return false;
   const bool silent = in.empty();
   const Greeting greeting = greet();
   if (greeting == Greeting::left) stop_greeting();
   if (silent && !in.empty()) begin_idle();  // It has as long as if it had come just now.
+  if (greeting == Greeting::broken) {
+    client_broken();
+    return true;
+  }
   if (greeting != Greeting::untrusted) return false;
   refuse(ProxyError::untrusted_proxy_header);
   return true;
@@ -333,10 +339,7 @@ TcpSession::Progress TcpSession::relay_step() {
     case Relay::Outcome::wait: return Progress::blocked;
     case Relay::Outcome::again: return Progress::budget;
     case Relay::Outcome::finished: close(CloseReason::relay_finished); break;
-    case Relay::Outcome::client_broken:
-      os::close_with_reset(attempt_.connection->fd);
-      close(CloseReason::client_gone);
-      break;
+    case Relay::Outcome::client_broken: client_broken(); break;
     case Relay::Outcome::server_broken:
       conclude(health::Passive::Event::erred);
       os::close_with_reset(fd);
@@ -352,6 +355,12 @@ TcpSession::Progress TcpSession::relay_step() {
 }
 
 // --- The end -------------------------------------------------------------------------------------
+
+// A reset is passed on as one.
+void TcpSession::client_broken() {
+  if (attempt_.connection != nullptr) os::close_with_reset(attempt_.connection->fd);
+  close(CloseReason::client_gone);
+}
 
 void TcpSession::drain() {
   if (state_ != State::greeting && state_ != State::hello) return;

@@ -83,6 +83,7 @@ class TcpSession final : public Session {
   void not_pending();
 
   [[nodiscard]] bool suspected();
+  void client_broken();
   [[nodiscard]] Progress relay_step();
 
   [[nodiscard]] std::uint64_t deadline_ms() const;

@@ -193,6 +193,19 @@ class Ends(RelayCase):
         self.assertTrue(server.connections[0].saw_reset)
         self.assertEqual((self.line()["rx"], self.line()["tx"]), (1, 1))
 
+    def test_client_that_has_said_nothing_resets(self):
+        """One who is still suspected of a PROXY header that it may not send."""
+        def script(connection):
+            connection.send(b"hello")
+            swallow(connection)
+
+        server = self.origin(script)
+        client = self.client(self.tcp(server, listener={"accept_proxy": ["10.0.0.0/8"]}))
+        self.assertEqual(client.reader.exact(5), b"hello")
+        client.reset()
+        self.ended(server.connections[0])
+        self.assertTrue(server.connections[0].saw_reset)
+
     def test_client_resets_behind_bytes(self):
         """The server gets them first, then the reset."""
         go = threading.Event()
