@@ -10,6 +10,7 @@ group becomes a child of this process (subreaper) and is killed after the step.
 """
 
 import argparse
+import concurrent.futures
 import ctypes
 import fcntl
 import os
@@ -174,16 +175,27 @@ class Flavour:
         return layers
 
     def step_unit(self, log: Log) -> Outcome:
-        passed = failed = 0
-        for layer in self.layers():
-            binary = str(self.folder / f"unit_{layer}")
-            success, output = log.capture([*self.prefix, binary], 300, self.env)
-            good, bad = count_gtest(output)
-            if not success and bad == 0:
-                log.write(f"*** unit_{layer} failed outside of its tests\n")
-                bad = 1
-            passed, failed = passed + good, failed + bad
-        return self.with_reports(log, passed, failed)
+        shards = os.cpu_count() or 1
+        jobs = [(layer, shard) for layer in self.layers() for shard in range(shards)]
+        with concurrent.futures.ThreadPoolExecutor(shards) as pool:
+            outcomes = list(pool.map(lambda job: self.run_shard(log, *job, shards), jobs))
+        return self.with_reports(log, sum(outcome.passed for outcome in outcomes),
+                                 sum(outcome.failed for outcome in outcomes))
+
+    def run_shard(self, step_log: Log, layer: str, shard: int, shards: int) -> Outcome:
+        """Every so manieth test of a layer, with a log of its own until it has ended."""
+        log = Log(f"{step_log.name}-{layer}-{shard}")
+        env = {**self.env, "GTEST_TOTAL_SHARDS": str(shards), "GTEST_SHARD_INDEX": str(shard)}
+        binary = str(self.folder / f"unit_{layer}")
+        success, output = log.capture([*self.prefix, binary], 300, env)
+        passed, failed = count_gtest(output)
+        if not success and failed == 0:
+            log.write(f"*** unit_{layer} failed outside of its tests\n")
+            failed = 1
+        log.file.close()
+        step_log.write(log.path.read_text(errors="replace"))
+        log.path.unlink()
+        return Outcome(passed, failed)
 
     def step_e2e(self, log: Log) -> Outcome:
         # More than there are processors: most of them wait, most of the time.

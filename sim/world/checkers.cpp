@@ -266,8 +266,7 @@ void check_reset(const Ledger& ledger, const Request& request, std::uint64_t now
 
 namespace {
 
-// Each attempt may have waited for its slot, none of them longer than queues may let it. Those that
-// fail for want of a descriptor or a local address are not told, and wait again.
+// Each attempt may have waited for its slot, none of them longer than queues may let it.
 void check_wait(Ledger& ledger, std::string_view line, const std::string& text) {
   const std::string_view seconds = value_of(line, "t_queue");
   const std::string_view word = value_of(line, "error");
@@ -275,9 +274,8 @@ void check_wait(Ledger& ledger, std::string_view line, const std::string& text) 
   if (seconds.empty()) return;
   ++ledger.totals.queued;
   const auto waited_s = number_from_text(seconds.substr(0, seconds.find('.'))).value_or(UINT64_MAX);
-  const bool untold = ledger.weather.connects_fail || ledger.weather.no_descriptors;
-  const std::uint64_t told = number_from_text(value_of(line, "attempts")).value_or(0) + 1;
-  const std::uint64_t most_s = (untold ? 2 : 1) * told * (kQueueTimeoutMs / 1'000 + 1);
+  const std::uint64_t attempts = number_from_text(value_of(line, "attempts")).value_or(0) + 1;
+  const std::uint64_t most_s = attempts * (kQueueTimeoutMs / 1'000 + 1);
   check(waited_s <= most_s || ledger.weather.late, "nobody waits too long", text);
 }
 

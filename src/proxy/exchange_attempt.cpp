@@ -185,7 +185,8 @@ void Exchange::attempt_connect_failed(os::IoStatus status) {
   last_failure_ = connect_error(status);
   const std::uint32_t server = attempt_.pick->server;
   if (is_local(last_failure_)) {
-    --attempts_;  // No server was asked.
+    --attempts_;
+    choice_.not_asked();
     attempt_end();
     if (worker_.make_room(client_.listener())) return;
     if (descriptors_waited_ms_ >= kDescriptorWaitMs) return answer_no_server();

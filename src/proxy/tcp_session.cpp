@@ -268,7 +268,8 @@ void TcpSession::connected() {
 void TcpSession::connect_failed(os::IoStatus status) {
   last_failure_ = connect_error(status);
   if (is_local(last_failure_)) {
-    --attempts_;  // No server was asked.
+    --attempts_;
+    choice_.not_asked();
     attempt_end();
     if (worker().make_room(listener())) return;
     if (descriptors_waited_ms_ >= kDescriptorWaitMs) return give_up(last_failure_);

@@ -20,6 +20,7 @@ ServerChoice::Outcome ServerChoice::choose(bool retry, std::optional<Pick>& pick
     pick = std::exchange(granted_, std::nullopt);
     return Outcome::chosen;
   }
+  if (!std::exchange(goes_on_, false)) wait_us_ = 0;
   const Backend::Picked picked = backend_->pick(*plan_, {tried, bound, retry}, now_us());
   switch (picked.outcome) {
     case Backend::Outcome::picked: pick = picked.pick; return Outcome::chosen;
@@ -50,6 +51,7 @@ ServerChoice::Outcome ServerChoice::enter_queue(bool retry, std::optional<Pick>&
 void ServerChoice::granted(std::uint32_t server, std::uint64_t waited_us) {
   ticket_ = nullptr;
   waited_us_ += waited_us;
+  wait_us_ += waited_us;
   granted_ = backend_->adopt(*plan_, server, retry_, now_us());
   loop_.schedule(waiter_);
 }

@@ -5,6 +5,7 @@
 // waits. A slot that was handed over and not fetched goes back with leave().
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -48,8 +49,14 @@ class ServerChoice final : public TicketOwner {
   void leave(Gate::Leaving why);
 
   [[nodiscard]] bool waiting() const { return ticket_ != nullptr; }
-  // When the present wait began, on the loop's clock.
-  [[nodiscard]] std::uint64_t waiting_since_ms() const { return since_us_ / 1000; }
+  // When the present wait began, on the loop's clock; earlier, by what was waited before for an
+  // attempt that reached nobody.
+  [[nodiscard]] std::uint64_t waiting_since_ms() const {
+    return (since_us_ - std::min(since_us_, wait_us_)) / 1000;
+  }
+  // The server that find() gave was not asked, for want of something here: the next wait goes on
+  // where the last one ended.
+  void not_asked() { goes_on_ = true; }
   // In all.
   [[nodiscard]] std::uint64_t waited_us() const { return waited_us_; }
 
@@ -71,7 +78,9 @@ class ServerChoice final : public TicketOwner {
   std::optional<DropReason> dropped_;
   std::uint64_t since_us_ = 0;
   std::uint64_t waited_us_ = 0;
-  bool retry_ = false;  // What waits is a retry.
+  std::uint64_t wait_us_ = 0;  // For the present attempt, without the wait under way.
+  bool goes_on_ = false;       // The next choice is for the present attempt, too.
+  bool retry_ = false;         // What waits is a retry.
 };
 
 }  // namespace weir::upstream

@@ -212,8 +212,11 @@ class Amounts(RateCase):
         """A limit's memory is bounded; who asks all the time is not the one forgotten."""
         weir = self.limited({"keyed": {"rate": "1/h", "key": "header:X-Key", "keys_max": 64}})
         client = self.client(weir)
-        for number in range(500):
-            self.assertEqual(client.get("/", f"X-Key: {number}\r\n").status, 200, number)
+        statuses = [client.get("/", f"X-Key: {number}\r\n").status for number in range(500)]
+        # Two keys share a limit when their hashes, salted anew in every process, meet: each of
+        # the 500 has one chance in 16,384. Three of them would be one run in 200,000.
+        self.assertEqual(set(statuses) - {429}, {200})
+        self.assertLessEqual(statuses.count(429), 2)
         self.assertEqual(client.get("/", "X-Key: 499\r\n").status, 429)
 
 
