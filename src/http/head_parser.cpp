@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "http/field_table.h"
 #include "http/scan.h"
 
 namespace weir::http {
@@ -10,6 +11,19 @@ namespace {
 
 constexpr std::string_view kVersion11 = "HTTP/1.1";
 constexpr std::uint8_t kStatusDigits = 3;
+constexpr char kRequestLineEnd[] = " HTTP/1.1\r\n";
+constexpr char kStatusLineBegin[] = "HTTP/1.1 ";
+constexpr char kLineEnd[] = "\r\n";
+
+// Whether these bytes come next, which must be there. They are known while compiling: a comparison
+// of a word or two.
+template <std::size_t kBytes>
+bool begins_with(const char* at, const char (&text)[kBytes]) {
+  return std::memcmp(at, text, kBytes - 1) == 0;
+}
+
+// Neither a blank nor a control byte.
+bool is_solid(char byte) { return static_cast<unsigned char>(byte) > ' '; }
 
 // Is `byte` possible at this index of "HTTP/" DIGIT "." DIGIT (RFC 9112 2.3)?
 bool fits_version(char byte, std::size_t index) {
@@ -54,9 +68,88 @@ ParseError HeadParser::limit_error() const {
   return state_ == State::target ? ParseError::target_too_long : ParseError::head_too_large;
 }
 
+inline void HeadParser::end_canonical_start_line(Cursor& c, const char* end) {
+  c.at = end;
+  fields_at_ = c.offset();
+  start_line_canonical_ = true;
+  major_version_ = minor_version_ = 1;
+  state_ = State::line_start;
+}
+
+inline void HeadParser::take_request_line(Cursor& c) {
+  constexpr std::size_t kEndBytes = sizeof(kRequestLineEnd) - 1;
+  if (static_cast<std::size_t>(c.end - c.at) <= kEndBytes) return;
+  const char* const last = c.end - kEndBytes;
+  const char* const space = scan::find_end<scan::kToken>(c.base, c.at, last);
+  const Slice method = c.slice(c.at, space);
+  if (space == last || *space != ' ' || method.size - 1U >= kMethodBytesMax) return;
+  const char* const end = scan::find_end<scan::kTarget>(c.base, space + 1, last);
+  const Slice target = c.slice(space + 1, end);
+  if (target.size == 0 || target.size > limits_.target_bytes_max) return;
+  if (!begins_with(end, kRequestLineEnd)) return;
+  method_ = method;
+  second_ = target;
+  end_canonical_start_line(c, end + kEndBytes);
+}
+
+inline void HeadParser::take_status_line(Cursor& c) {
+  constexpr std::size_t kDigitsAt = sizeof(kStatusLineBegin) - 1;
+  constexpr std::size_t kReasonAt = kDigitsAt + kStatusDigits + 1;
+  if (static_cast<std::size_t>(c.end - c.at) < kReasonAt + 2) return;
+  if (!begins_with(c.at, kStatusLineBegin) || c.at[kReasonAt - 1] != ' ') return;
+  const auto digit = [&](std::size_t i) {
+    return static_cast<unsigned>(c.at[kDigitsAt + i] - '0');
+  };
+  if (digit(0) - 1 > 4 || digit(1) > 9 || digit(2) > 9) return;
+  const char* const reason = c.at + kReasonAt;
+  const char* const end = scan::find_end<scan::kValue>(c.base, reason, c.end - 2);
+  if (!begins_with(end, kLineEnd)) return;
+  status_code_ = static_cast<std::uint16_t>(digit(0) * 100 + digit(1) * 10 + digit(2));
+  second_ = c.slice(reason, end);
+  end_canonical_start_line(c, end + 2);
+}
+
+// RFC 9112 5. An empty value is left to the steps, too. No scan goes so far that what must follow
+// could not be there.
+[[gnu::always_inline]] inline bool HeadParser::take_field_line(Cursor& c) {
+  if (c.end - c.at < 5 || *c.at == '\r' || field_count_ == limits_.fields_max) return false;
+  const char* const colon = scan::find_end<scan::kNotColon>(c.base, c.at, c.end - 4);
+  if (!begins_with(colon, ": ")) return false;
+  const std::string_view name(c.at, static_cast<std::size_t>(colon - c.at));
+  std::optional<FieldId> id = field_table::find(name);
+  if (!id) {  // The bytes of a name need no look when it is in the list.
+    if (name.empty() || scan::find_end<scan::kToken>(c.base, c.at, colon) != colon) return false;
+    id = field_table::find_unlisted(name);
+  }
+  Field& field = fields_[field_count_];
+  field.name = c.slice(c.at, colon);
+  field.value.at = static_cast<std::uint16_t>(colon + 2 - c.base);
+  field.id = *id;
+  field.canonical = true;
+  const char* const end = scan::find_end<scan::kValue>(c.base, colon + 2, c.end - 2);
+  if (!begins_with(end, kLineEnd) || !is_solid(colon[2]) || !is_solid(end[-1])) return false;
+  field.value.size = static_cast<std::uint16_t>(end - colon - 2);
+  ++field_count_;
+  present_.insert(*id);
+  c.at = end + 2;
+  return true;
+}
+
+// A cursor of its own, which no call has seen, stays in registers.
+[[gnu::always_inline]] inline void HeadParser::take_field_lines(Cursor& cursor) {
+  Cursor c = cursor;
+  while (take_field_line(c)) {
+  }
+  if (c.end - c.at >= 2 && begins_with(c.at, kLineEnd)) {
+    c.at += 2;
+    state_ = State::complete;
+  }
+  cursor = c;
+}
+
 // RFC 9112 2.2: a server ignores at least one empty line before the request line. A client that
 // sends nothing else is not listened to for long.
-inline bool HeadParser::step_start(Cursor& c) {
+bool HeadParser::step_start(Cursor& c) {
   for (; c.at != c.end; ++c.at) {
     const char byte = *c.at;
     if (state_ == State::start_lf) {
@@ -78,7 +171,7 @@ inline bool HeadParser::step_start(Cursor& c) {
 
 // RFC 9110 9.1: method = token. RFC 9112 3: one SP after it; a method longer than any known one is
 // answered with 501.
-inline bool HeadParser::step_method(Cursor& c) {
+bool HeadParser::step_method(Cursor& c) {
   c.at = scan::find_end<scan::kToken>(c.base, c.at, c.end);
   const std::size_t size = c.offset() - std::size_t{token_at_};
   if (size > kMethodBytesMax) return fail(ParseError::method_too_long);
@@ -93,7 +186,7 @@ inline bool HeadParser::step_method(Cursor& c) {
 
 // RFC 9112 3.2: no whitespace in the target, and it is passed on as it is. Bytes that no URI can
 // contain (controls, DEL, above 0x7f) and fragments are refused.
-inline bool HeadParser::step_target(Cursor& c) {
+bool HeadParser::step_target(Cursor& c) {
   c.at = scan::find_end<scan::kTarget>(c.base, c.at, c.end);
   const std::size_t size = c.offset() - std::size_t{token_at_};
   if (size > limits_.target_bytes_max) return fail(ParseError::target_too_long);
@@ -108,13 +201,7 @@ inline bool HeadParser::step_target(Cursor& c) {
   return true;
 }
 
-inline bool HeadParser::step_version(Cursor& c) {
-  if (count_ == 0 && static_cast<std::size_t>(c.end - c.at) >= kVersion11.size() &&
-      std::memcmp(c.at, kVersion11.data(), kVersion11.size()) == 0) {
-    major_version_ = minor_version_ = 1;
-    count_ = kVersion11.size();
-    c.at += kVersion11.size();
-  }
+bool HeadParser::step_version(Cursor& c) {
   for (; c.at != c.end; ++c.at) {
     if (count_ == kVersion11.size()) return end_version(c);
     if (!fits_version(*c.at, count_)) return fail(ParseError::bad_version);
@@ -128,7 +215,7 @@ inline bool HeadParser::step_version(Cursor& c) {
 }
 
 // RFC 9110 2.5: another major version cannot be understood; a higher minor one can.
-inline bool HeadParser::end_version(Cursor& c) {
+bool HeadParser::end_version(Cursor& c) {
   const bool request = mode_ == Mode::request;
   if (request && *c.at == '\n') return fail(ParseError::bare_lf);
   if (*c.at != (request ? '\r' : ' ')) return fail(ParseError::bad_version);
@@ -143,7 +230,7 @@ inline bool HeadParser::end_version(Cursor& c) {
 // RFC 9112 4, RFC 9110 15: three digits, 100 to 599. The SP before an empty reason phrase is
 // required of senders; many leave it out, and nothing else can be meant, so its absence is accepted
 // and repaired.
-inline bool HeadParser::step_status(Cursor& c) {
+bool HeadParser::step_status(Cursor& c) {
   for (; c.at != c.end && count_ < kStatusDigits; ++c.at, ++count_) {
     const char byte = *c.at;
     if (!scan::is(scan::kDigit, byte)) return fail(ParseError::bad_status);
@@ -162,7 +249,7 @@ inline bool HeadParser::step_status(Cursor& c) {
   return true;
 }
 
-inline bool HeadParser::step_reason(Cursor& c) {
+bool HeadParser::step_reason(Cursor& c) {
   c.at = scan::find_end<scan::kValue>(c.base, c.at, c.end);
   if (c.at == c.end) return false;
   if (*c.at == '\n') return fail(ParseError::bare_lf);
@@ -173,7 +260,7 @@ inline bool HeadParser::step_reason(Cursor& c) {
   return true;
 }
 
-inline bool HeadParser::step_start_line_lf(Cursor& c) {
+bool HeadParser::step_start_line_lf(Cursor& c) {
   if (c.at == c.end) return false;
   if (*c.at != '\n') return fail(ParseError::bare_cr);
   ++c.at;
@@ -182,7 +269,7 @@ inline bool HeadParser::step_start_line_lf(Cursor& c) {
   return true;
 }
 
-inline bool HeadParser::begin_field(Cursor& c) {
+bool HeadParser::begin_field(Cursor& c) {
   token_at_ = c.offset();
   if (field_count_ != limits_.fields_max) return true;
   return fail(scan::is(scan::kToken, *c.at) ? ParseError::too_many_fields : name_error(*c.at, 0));
@@ -199,7 +286,7 @@ ParseError HeadParser::name_error(char byte, std::size_t size) {
 }
 
 // RFC 9112 5.1: a token, and ':' directly after it.
-inline bool HeadParser::end_name(Cursor& c) {
+bool HeadParser::end_name(Cursor& c) {
   const std::size_t size = c.offset() - std::size_t{token_at_};
   if (*c.at != ':' || size == 0) return fail(name_error(*c.at, size));
   Field& field = fields_[field_count_];
@@ -210,7 +297,7 @@ inline bool HeadParser::end_name(Cursor& c) {
 }
 
 // RFC 9110 5.5: control bytes are refused, blanks on both sides are not part of the value.
-inline bool HeadParser::end_value(Cursor& c) {
+bool HeadParser::end_value(Cursor& c) {
   if (*c.at != '\r') {
     return fail(*c.at == '\n' ? ParseError::bare_lf : ParseError::bad_field_value);
   }
@@ -226,75 +313,70 @@ inline bool HeadParser::end_value(Cursor& c) {
   return true;
 }
 
-inline bool HeadParser::end_field(Cursor& c) {
+bool HeadParser::end_field(Cursor& c) {
   if (*c.at != '\n') return fail(ParseError::bare_cr);
   ++c.at;
   present_.insert(fields_[field_count_].id);
   ++field_count_;
+  state_ = State::line_start;
   return true;
 }
 
+// The LF of the empty line.
+bool HeadParser::end_head(Cursor& c) {
+  state_ = State::end_lf;
+  if (c.at == c.end) return false;
+  if (*c.at != '\n') return fail(ParseError::bare_cr);
+  ++c.at;
+  state_ = State::complete;
+  return false;
+}
+
+bool HeadParser::step_start_line(Cursor& c) {
+  if (state_ <= State::start_lf && !step_start(c)) return false;
+  if (state_ == State::method && !step_method(c)) return false;
+  if (state_ == State::target && !step_target(c)) return false;
+  if (state_ == State::version && !step_version(c)) return false;
+  if (state_ == State::status && !step_status(c)) return false;
+  if (state_ == State::reason && !step_reason(c)) return false;
+  return step_start_line_lf(c);
+}
+
 // RFC 9112 5. Falls through the parts of a line; the state is written only where bytes run out.
-inline bool HeadParser::step_fields(Cursor& c) {
+bool HeadParser::step_field_line(Cursor& c) {
   const auto wait_in = [this](State state) {
     state_ = state;
     return false;
   };
-  State state = state_;
-  for (;;) {
-    switch (state) {
-      case State::line_start:
-        if (c.at == c.end) return wait_in(State::line_start);
-        if (*c.at == '\r') {
-          ++c.at;
-          state = State::end_lf;
-          continue;
-        }
-        if (!begin_field(c)) return false;
-        [[fallthrough]];
-      case State::name:
-        c.at = scan::find_end<scan::kToken>(c.base, c.at, c.end);
-        if (c.at == c.end) return wait_in(State::name);
-        if (!end_name(c)) return false;
-        [[fallthrough]];
-      case State::value_start:
-        if (c.at != c.end && *c.at == ' ') ++c.at;  // Nearly always all there is.
-        while (c.at != c.end && scan::is_blank(*c.at)) ++c.at;
-        if (c.at == c.end) return wait_in(State::value_start);
-        fields_[field_count_].value.at = c.offset();
-        [[fallthrough]];
-      case State::value:
-        c.at = scan::find_end<scan::kValue>(c.base, c.at, c.end);
-        if (c.at == c.end) return wait_in(State::value);
-        if (!end_value(c)) return false;
-        [[fallthrough]];
-      case State::value_lf:
-        if (c.at == c.end) return wait_in(State::value_lf);
-        if (!end_field(c)) return false;
-        state = State::line_start;
-        continue;
-      default:  // end_lf
-        if (c.at == c.end) return wait_in(State::end_lf);
-        if (*c.at != '\n') return fail(ParseError::bare_cr);
+  switch (state_) {
+    case State::line_start:
+      if (c.at == c.end) return false;
+      if (*c.at == '\r') {
         ++c.at;
-        state_ = State::complete;
-        return true;
-    }
+        return end_head(c);
+      }
+      if (!begin_field(c)) return false;
+      [[fallthrough]];
+    case State::name:
+      c.at = scan::find_end<scan::kToken>(c.base, c.at, c.end);
+      if (c.at == c.end) return wait_in(State::name);
+      if (!end_name(c)) return false;
+      [[fallthrough]];
+    case State::value_start:
+      while (c.at != c.end && scan::is_blank(*c.at)) ++c.at;
+      if (c.at == c.end) return wait_in(State::value_start);
+      fields_[field_count_].value.at = c.offset();
+      [[fallthrough]];
+    case State::value:
+      c.at = scan::find_end<scan::kValue>(c.base, c.at, c.end);
+      if (c.at == c.end) return wait_in(State::value);
+      if (!end_value(c)) return false;
+      [[fallthrough]];
+    case State::value_lf:
+      if (c.at == c.end) return wait_in(State::value_lf);
+      return end_field(c);
+    default: return end_head(c);
   }
-}
-
-inline void HeadParser::run(Cursor& c) {
-  if (state_ <= State::start_lf && !step_start(c)) return;
-  if (state_ == State::method && !step_method(c)) return;
-  if (state_ == State::target && !step_target(c)) return;
-  if (state_ == State::version && !step_version(c)) return;
-  if (state_ == State::status && !step_status(c)) return;
-  if (state_ == State::reason && !step_reason(c)) return;
-  if (state_ == State::start_line_lf && !step_start_line_lf(c)) return;
-  // A cursor of its own, which no call has seen, stays in registers.
-  Cursor lines = c;
-  step_fields(lines);
-  c = lines;
 }
 
 ParseStatus HeadParser::parse(const char* data, std::size_t size) {
@@ -302,7 +384,13 @@ ParseStatus HeadParser::parse(const char* data, std::size_t size) {
   if (state_ >= State::complete) return status();
   const std::size_t usable = std::min<std::size_t>(size, limits_.head_bytes_max);
   Cursor c{data, data + pos_, data + usable};
-  run(c);
+  if (pos_ == 0 && mode_ == Mode::request) take_request_line(c);
+  if (pos_ == 0 && mode_ == Mode::response) take_status_line(c);
+  if (state_ >= State::line_start || step_start_line(c)) {
+    do {
+      if (state_ == State::line_start) take_field_lines(c);
+    } while (state_ < State::complete && step_field_line(c));
+  }
   pos_ = c.offset();
   // RFC 9112 3, RFC 6585 5: full and not complete. Raised without waiting for the byte too many, so
   // that a buffer of exactly this size is never waited on.

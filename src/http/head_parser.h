@@ -2,9 +2,11 @@
 // section. Incremental and zero-copy.
 //
 // Give parse() all bytes of the message so far, again and again, until it is `complete` or `error`.
-// The parser remembers offsets, not pointers: the caller may move the bytes between two calls. No
-// byte is looked at twice, and an error is raised at the first byte that makes the message
-// impossible, so the verdict does not depend on how the bytes were cut (RFC 9112 2.2).
+// The parser remembers offsets, not pointers: the caller may move the bytes between two calls. A
+// line that is all there and canonical is taken as a whole; any other goes byte by byte through the
+// states below, which accept the same. An error is raised at the first byte that makes the message
+// impossible, so the verdict does not depend on how the bytes were cut (RFC 9112 2.2). No call
+// looks at the bytes of an earlier one again, and none at a line more than twice.
 //
 // Strict: CRLF only, no folding, no blanks around names, no control bytes, no HTTP/0.9. Everything
 // is counted while reading: target, fields, whole head.
@@ -148,24 +150,35 @@ class HeadParser {
     const char* at;
     const char* end;
     [[nodiscard]] std::uint16_t offset() const { return static_cast<std::uint16_t>(at - base); }
+    [[nodiscard]] Slice slice(const char* from, const char* to) const {
+      return {static_cast<std::uint16_t>(from - base), static_cast<std::uint16_t>(to - from)};
+    }
   };
 
-  // Each consumes what it can of its part. False: out of bytes, or failed. Defined where parse() is
-  // and only called there, once each: together they are one function with the cursor in registers.
-  inline bool step_start(Cursor& c);
-  inline bool step_method(Cursor& c);
-  inline bool step_target(Cursor& c);
-  inline bool step_version(Cursor& c);
-  inline bool end_version(Cursor& c);
-  inline bool step_status(Cursor& c);
-  inline bool step_reason(Cursor& c);
-  inline bool step_start_line_lf(Cursor& c);
-  inline bool step_fields(Cursor& c);
-  inline bool begin_field(Cursor& c);
-  inline bool end_name(Cursor& c);
-  inline bool end_value(Cursor& c);
-  inline bool end_field(Cursor& c);
-  inline void run(Cursor& c);
+  // Shortcuts: each takes a whole line that is there and canonical. Of anything else they leave
+  // every byte to the steps below, which know what is missing or wrong.
+  inline void take_request_line(Cursor& c);
+  inline void take_status_line(Cursor& c);
+  inline void end_canonical_start_line(Cursor& c, const char* end);
+  inline void take_field_lines(Cursor& c);
+  inline bool take_field_line(Cursor& c);
+
+  // Each consumes what it can of its part. False: out of bytes, failed, or complete.
+  bool step_start_line(Cursor& c);
+  bool step_start(Cursor& c);
+  bool step_method(Cursor& c);
+  bool step_target(Cursor& c);
+  bool step_version(Cursor& c);
+  bool end_version(Cursor& c);
+  bool step_status(Cursor& c);
+  bool step_reason(Cursor& c);
+  bool step_start_line_lf(Cursor& c);
+  bool step_field_line(Cursor& c);
+  bool begin_field(Cursor& c);
+  bool end_name(Cursor& c);
+  bool end_value(Cursor& c);
+  bool end_field(Cursor& c);
+  bool end_head(Cursor& c);
   bool fail(ParseError error);
   [[nodiscard]] static ParseError name_error(char byte, std::size_t size);
   [[nodiscard]] ParseError limit_error() const;

@@ -25,6 +25,7 @@ enum ByteClass : std::uint8_t {
   kValue = 4,   // field-vchar, SP, HTAB, obs-text: all but controls, RFC 9110 5.5.
   kHex = 8,
   kDigit = 16,
+  kNotColon = 32,
 };
 
 constexpr std::uint8_t classify(unsigned byte) {
@@ -40,6 +41,7 @@ constexpr std::uint8_t classify(unsigned byte) {
   if ((byte >= 0x20 && byte != 0x7f) || byte == '\t') classes |= kValue;
   if (hex) classes |= kHex;
   if (digit) classes |= kDigit;
+  if (byte != ':') classes |= kNotColon;
   return static_cast<std::uint8_t>(classes);
 }
 
@@ -113,7 +115,7 @@ inline __m128i in_range(__m128i v, char low, char high) {
 // the scan asks the table about the rest, which real field names do not have.
 template <ByteClass wanted>
 inline __m128i outside(__m128i v) {
-  static_assert(wanted == kToken || wanted == kTarget || wanted == kValue);
+  static_assert(wanted == kToken || wanted == kTarget || wanted == kValue || wanted == kNotColon);
   const __m128i ones = _mm_set1_epi8(-1);
   if constexpr (wanted == kToken) {
     const __m128i letter = in_range(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 'z');
@@ -123,6 +125,8 @@ inline __m128i outside(__m128i v) {
   } else if constexpr (wanted == kTarget) {
     const __m128i hash = _mm_cmpeq_epi8(v, _mm_set1_epi8('#'));
     return _mm_or_si128(hash, _mm_xor_si128(in_range(v, 0x21, 0x7e), ones));
+  } else if constexpr (wanted == kNotColon) {
+    return _mm_cmpeq_epi8(v, _mm_set1_epi8(':'));
   } else {
     const __m128i tab = _mm_cmpeq_epi8(v, _mm_set1_epi8('\t'));
     const __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
@@ -144,14 +148,14 @@ template <ByteClass wanted>
       begin += 16;
       continue;
     }
-    begin += std::countr_zero(mask);
+    begin += static_cast<unsigned>(std::countr_zero(mask));
     if (wanted != kToken || !is(wanted, *begin)) return begin;
     ++begin;
   }
   if (end - floor >= 16) {
     const unsigned mask = outside_mask(end - 16) >> (16 - (end - begin));
     if (mask == 0) return end;
-    begin += std::countr_zero(mask);
+    begin += static_cast<unsigned>(std::countr_zero(mask));
     if (wanted != kToken) return begin;
   }
   return find_end_scalar<wanted>(begin, end);

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "http/field_table.h"
 #include "http/scan.h"
 
 namespace weir::http {
@@ -50,6 +51,22 @@ TEST(FieldId, NamesThatMerelyResembleOne) {
         changed[at] = byte;
         EXPECT_EQ(field_id(changed) == id, scan::equals_nocase(changed, name)) << changed;
       }
+    }
+  }
+}
+
+// HeadParser believes the list that the bytes of a name are those of a token.
+TEST(FieldTable, NoByteStandsForAnother) {
+  for (const field_table::Known& known : field_table::kKnown) {
+    std::string changed(known.spelling);
+    for (char& byte : changed) {
+      const char right = byte;
+      for (int wrong = 0; wrong < 256; ++wrong) {
+        byte = static_cast<char>(wrong);
+        EXPECT_EQ(field_table::find(changed).has_value(), scan::lower(byte) == scan::lower(right))
+            << known.spelling << ' ' << wrong;
+      }
+      byte = right;
     }
   }
 }

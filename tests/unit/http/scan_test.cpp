@@ -46,6 +46,7 @@ TEST(Scan, TokenTwins) { compare_everywhere<kToken>('a'); }
 TEST(Scan, TokenTwinsAmongRareTokenBytes) { compare_everywhere<kToken>('_'); }
 TEST(Scan, TargetTwins) { compare_everywhere<kTarget>('/'); }
 TEST(Scan, ValueTwins) { compare_everywhere<kValue>(' '); }
+TEST(Scan, NotColonTwins) { compare_everywhere<kNotColon>('a'); }
 
 TEST(Scan, RandomTextsAgree) {
   EXPECT_TRUE(rc::check("scan twins", [](const std::string& text) {
@@ -78,6 +79,12 @@ TEST(Scan, ValueBytes) {
 TEST(Scan, TargetBytes) {
   for (int byte = 0; byte < 256; ++byte) {
     EXPECT_EQ(is(kTarget, static_cast<char>(byte)), byte > 32 && byte < 127 && byte != '#');
+  }
+}
+
+TEST(Scan, NotColonBytes) {
+  for (int byte = 0; byte < 256; ++byte) {
+    EXPECT_EQ(is(kNotColon, static_cast<char>(byte)), byte != ':');
   }
 }
 
