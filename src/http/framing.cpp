@@ -62,21 +62,22 @@ ParseError check_codings(const HeadParser& head, const Codings& codings, Framing
 }  // namespace
 
 Result<FramingFields, ParseError> read_framing_fields(const HeadParser& head) {
-  FramingFields fields;
   constexpr FieldSet kFraming(FieldId::content_length, FieldId::transfer_encoding);
-  if (!head.present().intersects(kFraming)) return fields;
+  Result<FramingFields, ParseError> result;
+  if (!head.present().intersects(kFraming)) return result;
+  FramingFields& fields = *result;
   Codings codings;
   ParseError error = ParseError::none;
   for (const Field& field : head.fields()) {
     if (field.id == FieldId::content_length) error = add_length(head.value(field), fields);
     if (field.id == FieldId::transfer_encoding) error = add_codings(head.value(field), codings);
-    if (error != ParseError::none) return Err(error);
+    if (error != ParseError::none) break;
   }
-  if (head.present().contains(FieldId::transfer_encoding)) {
+  if (error == ParseError::none && head.present().contains(FieldId::transfer_encoding)) {
     error = check_codings(head, codings, fields);
-    if (error != ParseError::none) return Err(error);
   }
-  return fields;
+  if (error != ParseError::none) result = Err(error);
+  return result;
 }
 
 // The steps of RFC 9112 6.3. Steps 1 and 2 are about responses, 3 and 5 were refused while reading.

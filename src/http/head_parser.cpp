@@ -37,10 +37,8 @@ bool fits_version(char byte, std::size_t index) {
 
 void HeadParser::begin(Mode mode, const HeadLimits& limits) {
   limits_ = limits;
-  limits_.head_bytes_max =
-      static_cast<std::uint16_t>(std::min<std::size_t>(limits.head_bytes_max, kHeadBytesMax));
-  limits_.fields_max =
-      static_cast<std::uint16_t>(std::min<std::size_t>(limits.fields_max, kFieldsMax));
+  limits_.head_bytes_max = std::min<std::uint16_t>(limits.head_bytes_max, kHeadBytesMax);
+  limits_.fields_max = std::min<std::uint16_t>(limits.fields_max, kFieldsMax);
   mode_ = mode;
   base_ = nullptr;
   pos_ = token_at_ = start_at_ = fields_at_ = 0;

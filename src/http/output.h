@@ -12,29 +12,22 @@ namespace weir::http {
 
 class Output {
  public:
-  Output(char* out, std::size_t room) : begin_(out), at_(out), left_(room) {}
+  Output(char* out, std::size_t room) : out_(out), room_(room) {}
 
-  void put(std::string_view text) {
-    if (text.size() > left_) return overflow();
-    if (text.empty()) return;  // memcpy wants real pointers even for nothing.
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-    left_ -= text.size();
-  }
-
-  // A literal: its size is known while compiling, and small ones need no call to copy.
-  template <std::size_t kBytes>
-  void put(const char (&text)[kBytes]) {
-    constexpr std::size_t kSize = kBytes - 1;
-    if (kSize > left_) return overflow();
-    std::memcpy(at_, text, kSize);
-    at_ += kSize;
-    left_ -= kSize;
-  }
-
+  // All of the texts, or none when they do not fit. Literals are copied without a call.
   template <typename... Texts>
   void put_all(const Texts&... texts) {
-    (put(texts), ...);
+    const std::size_t begin = size_;
+    size_ += (size_of(texts) + ...);
+    if (size_ > room_) return;
+    char* to = out_ + begin;
+    ((to = append(to, texts)), ...);
+  }
+
+  void put(std::string_view text) { put_all(text); }
+  template <std::size_t kBytes>
+  void put(const char (&text)[kBytes]) {
+    put_all(text);
   }
 
   void put_number(std::uint64_t number) {
@@ -43,20 +36,29 @@ class Output {
   }
 
   // Bytes written, 0 when they did not all fit.
-  [[nodiscard]] std::size_t finish() const {
-    return overflowed_ ? 0 : static_cast<std::size_t>(at_ - begin_);
-  }
+  [[nodiscard]] std::size_t finish() const { return size_ <= room_ ? size_ : 0; }
 
  private:
-  void overflow() {
-    overflowed_ = true;
-    left_ = 0;
+  static std::size_t size_of(std::string_view text) { return text.size(); }
+  template <std::size_t kBytes>
+  static std::size_t size_of(const char (&)[kBytes]) {
+    return kBytes - 1;
   }
 
-  char* begin_;
-  char* at_;
-  std::size_t left_;
-  bool overflowed_ = false;
+  static char* append(char* to, std::string_view text) {
+    if (text.empty()) return to;  // memcpy wants real pointers even for nothing.
+    std::memcpy(to, text.data(), text.size());
+    return to + text.size();
+  }
+  template <std::size_t kBytes>
+  static char* append(char* to, const char (&text)[kBytes]) {
+    std::memcpy(to, text, kBytes - 1);
+    return to + kBytes - 1;
+  }
+
+  char* out_;
+  std::size_t room_;
+  std::size_t size_ = 0;  // Counts on when the room is full: nothing fits from there on.
 };
 
 }  // namespace weir::http

@@ -179,8 +179,8 @@ Result<RequestInfo, ParseError> analyse_request(const HeadParser& head) {
   if (error == ParseError::none) error = read_connection(head, out);
   if (error == ParseError::none) error = read_expect(head, out);
   if (error == ParseError::none) error = read_max_forwards(head, out);
-  if (error != ParseError::none) return Err(error);
-  return result;
+  if (error != ParseError::none) result = Err(error);
+  return result;  // The one return: made where the caller wants it, nothing is copied.
 }
 
 std::string_view RequestInfo::path(const HeadParser& head) const {

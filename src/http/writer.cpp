@@ -19,93 +19,100 @@ constexpr FieldSet kForwardingClaims(FieldId::forwarded, FieldId::x_forwarded_fo
                                      FieldId::x_forwarded_proto, FieldId::x_forwarded_host,
                                      FieldId::x_forwarded_other, FieldId::x_real_ip);
 
-// Copies parts of a head, neighbours in one piece.
+// Copies a head, but for the lines that are left out or replaced. What stays between two of those
+// is one piece.
 class HeadCopier {
  public:
-  HeadCopier(const HeadParser& head, Output& out) : head_(head), out_(out) {}
+  HeadCopier(char* out, std::size_t room, const HeadParser& head)
+      : head_(head), out_(out, room), from_(head.start_at()) {}
 
-  // The bytes from offset `at` to `end`.
-  void copy(std::size_t at, std::size_t end) {
-    if (at != end_) {
-      flush();
-      at_ = at;
-    }
-    end_ = end;
+  // The texts in place of the bytes from offset `at` to `end`, which lie behind all replaced
+  // before.
+  template <typename... Texts>
+  void replace(std::size_t at, std::size_t end, const Texts&... texts) {
+    out_.put_all(std::string_view(head_.base() + from_, at - from_), texts...);
+    from_ = end;
   }
 
-  // One field line, made canonical.
-  void copy(const Field& field) {
-    if (field.canonical) return copy(field.name.at, field.line_end());
+  // The texts in place of a field line; none leave it out.
+  template <typename... Texts>
+  void replace(const Field& field, const Texts&... texts) {
+    const bool last = &field == &head_.fields().back();
+    replace(field.name.at, last ? fields_end() : (&field)[1].name.at, texts...);
+  }
+
+  // A field line that stays, made canonical.
+  void keep(const Field& field) {
+    if (field.canonical) return;
     const std::string_view value = head_.value(field);
-    put(head_.name(field), std::string_view(value.empty() ? ":" : ": "), value, "\r\n");
+    replace(field, head_.name(field), std::string_view(value.empty() ? ":" : ": "), value, "\r\n");
   }
 
-  // New text after everything copied so far.
+  // The rest of the field lines. Only put() may follow.
+  void end_fields() { replace(fields_end(), fields_end()); }
+
   template <typename... Texts>
   void put(const Texts&... texts) {
-    flush();
     out_.put_all(texts...);
   }
 
-  void flush() {
-    if (at_ == end_) return;
-    out_.put(std::string_view(head_.base() + at_, end_ - at_));
-    at_ = end_ = 0;
-  }
-
   [[nodiscard]] const HeadParser& head() const { return head_; }
-  [[nodiscard]] Output& output() { return out_; }
+  [[nodiscard]] std::size_t finish() const { return out_.finish(); }
 
  private:
+  [[nodiscard]] std::size_t fields_end() const { return head_.head_bytes() - kEndBytes; }
+
+  static constexpr std::size_t kEndBytes = 2;  // The empty line.
+
   const HeadParser& head_;
-  Output& out_;
-  std::size_t at_ = 0;
-  std::size_t end_ = 0;
+  Output out_;
+  std::size_t from_;  // First byte that is neither copied nor replaced.
 };
 
 template <std::size_t kBytes>
-void put_number_line(HeadCopier& lines, const char (&name_and_colon)[kBytes],
-                     std::uint64_t number) {
-  lines.put(name_and_colon);
-  lines.output().put_number(number);
-  lines.put("\r\n");
+void replace_by_number(HeadCopier& lines, const Field& field, const char (&name_and_colon)[kBytes],
+                       std::uint64_t number) {
+  char digits[kDecimalDigitsMax];
+  lines.replace(field, name_and_colon, std::string_view(digits, write_decimal(digits, number)),
+                "\r\n");
 }
 
 // The framing line that states the decision: the received one when it is that, byte for byte.
-void copy_length(HeadCopier& lines, const Field& field, std::uint64_t length) {
+void keep_length(HeadCopier& lines, const Field& field, std::uint64_t length) {
   const std::string_view digits = lines.head().value(field);
-  if (field.canonical && (digits.front() != '0' || digits.size() == 1)) return lines.copy(field);
-  put_number_line(lines, "Content-Length: ", length);
+  if (field.canonical && (digits.front() != '0' || digits.size() == 1)) return;
+  replace_by_number(lines, field, "Content-Length: ", length);
 }
 
-void copy_chunked(HeadCopier& lines, const Field& field) {
-  if (field.canonical && lines.head().value(field) == "chunked") return lines.copy(field);
-  lines.put("Transfer-Encoding: chunked\r\n");
+void keep_chunked(HeadCopier& lines, const Field& field) {
+  if (field.canonical && lines.head().value(field) == "chunked") return;
+  lines.replace(field, "Transfer-Encoding: chunked\r\n");
 }
 
 void write_request_line(HeadCopier& lines, const RequestInfo& info) {
   const HeadParser& head = lines.head();
-  if (info.form == TargetForm::origin && head.start_line_canonical()) {
-    return lines.copy(head.start_at(), head.fields_at());
-  }
-  const bool asterisk = info.form == TargetForm::asterisk;
-  lines.put(head.method(), info.slash_first ? " /" : " ", asterisk ? "*" : head.view(info.target),
-            " HTTP/1.1\r\n");
+  if (info.form == TargetForm::origin && head.start_line_canonical()) return;
+  const std::string_view target =
+      info.form == TargetForm::asterisk ? std::string_view("*") : head.view(info.target);
+  lines.replace(head.start_at(), head.fields_at(), head.method(),
+                std::string_view(info.slash_first ? " /" : " "), target, " HTTP/1.1\r\n");
 }
 
 // RFC 9110 7.2: Host first, and from the absolute form when there was one (RFC 9112 3.2.2). A
-// request in HTTP/1.1 has one always: without an authority it is empty (RFC 9112 3.2).
-void write_host(HeadCopier& lines, const RequestInfo& info, std::string_view default_host) {
-  if (info.authority.size == 0) {
-    lines.put(std::string_view(default_host.empty() ? "Host:" : "Host: "), default_host, "\r\n");
-    return;
-  }
+// request in HTTP/1.1 has one always: without an authority it is empty (RFC 9112 3.2). Returns how
+// many field lines are done with.
+std::size_t write_host(HeadCopier& lines, const RequestInfo& info, std::string_view default_host) {
   const HeadParser& head = lines.head();
   const auto fields = head.fields();
-  if (!fields.empty() && fields[0].canonical && fields[0].value == info.authority) {
-    return lines.copy(fields[0]);  // Only Host's own value lies where the authority does.
+  const bool named = info.authority.size != 0;
+  // Only Host's own value lies where the authority does.
+  if (named && !fields.empty() && fields[0].canonical && fields[0].value == info.authority) {
+    return 1;
   }
-  lines.put("Host: ", head.view(info.authority), "\r\n");
+  const std::string_view host = named ? head.view(info.authority) : default_host;
+  lines.replace(head.fields_at(), head.fields_at(),
+                std::string_view(host.empty() ? "Host:" : "Host: "), host, "\r\n");
+  return 0;
 }
 
 // Fields of the request that are not copied; the forwarding fields that weir continues are written
@@ -120,48 +127,54 @@ FieldSet dropped_from_request(const RequestInfo& info, const ForwardOptions& opt
   return drop;
 }
 
-void copy_request_fields(HeadCopier& lines, const RequestInfo& info, FieldSet drop) {
+void copy_request_fields(HeadCopier& lines, const RequestInfo& info, FieldSet drop,
+                         std::size_t first) {
   constexpr FieldSet kRewritten(FieldId::content_length, FieldId::transfer_encoding,
                                 FieldId::max_forwards);
   const auto fields = lines.head().fields();
-  for (std::size_t i = 0; i < fields.size(); ++i) {
+  for (std::size_t i = first; i < fields.size(); ++i) {
     const Field& field = fields[i];
-    if (drop.contains(field.id) || info.nominated.contains(i)) continue;
-    if (!kRewritten.contains(field.id)) {
-      lines.copy(field);
+    if (drop.contains(field.id) || info.nominated.contains(i)) {
+      lines.replace(field);
+    } else if (!kRewritten.contains(field.id)) {
+      lines.keep(field);
     } else if (field.id == FieldId::content_length) {
-      copy_length(lines, field, info.body.length);
+      keep_length(lines, field, info.body.length);
     } else if (field.id == FieldId::transfer_encoding) {
-      copy_chunked(lines, field);
+      keep_chunked(lines, field);
     } else if (info.max_forwards > 0) {
-      put_number_line(lines, "Max-Forwards: ", static_cast<std::uint64_t>(info.max_forwards) - 1);
+      const auto hops = static_cast<std::uint64_t>(info.max_forwards) - 1;
+      replace_by_number(lines, field, "Max-Forwards: ", hops);
     } else {
-      lines.copy(field);  // Means something in TRACE and OPTIONS only.
+      lines.keep(field);  // Means something in TRACE and OPTIONS only.
     }
   }
+  lines.end_fields();
 }
 
-// The values that a trusted client sent for a line that has been opened, each followed by a comma.
-void put_earlier(HeadCopier& lines, FieldId id, bool trusted) {
-  const HeadParser& head = lines.head();
-  if (!trusted || !head.present().contains(id)) return;
-  for (const Field& field : head.fields()) {
-    if (field.id == id && field.value.size != 0) lines.put(head.value(field), ", ");
+// Whether what the client says about earlier hops counts.
+bool says(const HeadParser& head, const ForwardOptions& options, FieldId id) {
+  return options.trusted && head.present().contains(id);
+}
+
+// The values that the client sent for a line that has been opened, each followed by a comma.
+void put_earlier(HeadCopier& lines, FieldId id) {
+  for (const Field& field : lines.head().fields()) {
+    if (field.id == id && field.value.size != 0) lines.put(lines.head().value(field), ", ");
   }
 }
 
 void write_x_forwarded(HeadCopier& lines, const RequestInfo& info, const ForwardOptions& options) {
   const HeadParser& head = lines.head();
-  const auto says = [&](FieldId id) { return options.trusted && head.present().contains(id); };
   if (!options.client_ip.empty()) {
     lines.put("X-Forwarded-For: ");
-    put_earlier(lines, FieldId::x_forwarded_for, options.trusted);
+    if (says(head, options, FieldId::x_forwarded_for)) put_earlier(lines, FieldId::x_forwarded_for);
     lines.put(options.client_ip, "\r\n");
   }
-  if (!says(FieldId::x_forwarded_proto)) {
+  if (!says(head, options, FieldId::x_forwarded_proto)) {
     lines.put("X-Forwarded-Proto: ", options.proto, "\r\n");
   }
-  if (!says(FieldId::x_forwarded_host) && info.authority.size != 0) {
+  if (!says(head, options, FieldId::x_forwarded_host) && info.authority.size != 0) {
     lines.put("X-Forwarded-Host: ", head.view(info.authority), "\r\n");
   }
 }
@@ -169,10 +182,11 @@ void write_x_forwarded(HeadCopier& lines, const RequestInfo& info, const Forward
 // RFC 7239 4 and 6: an IPv6 address in brackets and quotes, "unknown" for a peer without address.
 void write_forwarded(HeadCopier& lines, const RequestInfo& info, const ForwardOptions& options) {
   lines.put("Forwarded: ");
-  put_earlier(lines, FieldId::forwarded, options.trusted);
+  if (says(lines.head(), options, FieldId::forwarded)) put_earlier(lines, FieldId::forwarded);
   const bool ipv6 = options.client_ip.find(':') != std::string_view::npos;
-  lines.put(ipv6 ? "for=\"[" : "for=", options.client_ip.empty() ? "unknown" : options.client_ip,
-            ipv6 ? "]\";proto=" : ";proto=", options.proto);
+  lines.put(std::string_view(ipv6 ? "for=\"[" : "for="),
+            options.client_ip.empty() ? std::string_view("unknown") : options.client_ip,
+            std::string_view(ipv6 ? "]\";proto=" : ";proto="), options.proto);
   // A valid host holds neither quotes nor backslashes.
   if (info.authority.size != 0) lines.put(";host=\"", lines.head().view(info.authority), "\"");
   lines.put("\r\n");
@@ -190,20 +204,21 @@ bool keeps_length(const ResponseInfo& info, bool chunked) {
 
 void write_status_line(HeadCopier& lines) {
   const HeadParser& head = lines.head();
-  if (head.start_line_canonical()) return lines.copy(head.start_at(), head.fields_at());
-  lines.put("HTTP/1.1 ");
-  lines.output().put_number(head.status_code());
-  lines.put(" ", head.reason(), "\r\n");
+  if (head.start_line_canonical()) return;
+  char digits[kDecimalDigitsMax];
+  lines.replace(head.start_at(), head.fields_at(), "HTTP/1.1 ",
+                std::string_view(digits, write_decimal(digits, head.status_code())), " ",
+                head.reason(), "\r\n");
 }
 
 // The fields that make a switch of protocols (RFC 9110 7.8): all that Upgrade names was offered, of
 // Connection this one option is left. As the server wrote them where they can be.
-void copy_switch(HeadCopier& lines, const Field& field, bool& option_written) {
-  if (field.id == FieldId::upgrade) return lines.copy(field);
-  if (option_written) return;
+void keep_switch(HeadCopier& lines, const Field& field, bool& option_written) {
+  if (field.id == FieldId::upgrade) return lines.keep(field);
+  if (option_written) return lines.replace(field);
   option_written = true;
-  if (scan::equals_lower(lines.head().value(field), "upgrade")) return lines.copy(field);
-  lines.put("Connection: upgrade\r\n");
+  if (scan::equals_lower(lines.head().value(field), "upgrade")) return lines.keep(field);
+  lines.replace(field, "Connection: upgrade\r\n");
 }
 
 // What is passed on of the two all the same. RFC 9110 15.5.22: a 426 must say to which protocols.
@@ -221,16 +236,19 @@ void copy_response_fields(HeadCopier& lines, const ResponseInfo& info, bool chun
   const auto fields = lines.head().fields();
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
-    if (kept.contains(field.id)) copy_switch(lines, field, option_written);
-    if (drop.contains(field.id) || info.nominated.contains(i)) continue;
-    if (field.id == FieldId::content_length) {
-      copy_length(lines, field, info.content_length);
+    if (kept.contains(field.id)) {
+      keep_switch(lines, field, option_written);
+    } else if (drop.contains(field.id) || info.nominated.contains(i)) {
+      lines.replace(field);
+    } else if (field.id == FieldId::content_length) {
+      keep_length(lines, field, info.content_length);
     } else if (field.id == FieldId::transfer_encoding) {
-      copy_chunked(lines, field);
+      keep_chunked(lines, field);
     } else {
-      lines.copy(field);
+      lines.keep(field);
     }
   }
+  lines.end_fields();
   const bool received = lines.head().present().contains(FieldId::transfer_encoding);
   if (chunked && !received) lines.put("Transfer-Encoding: chunked\r\n");
 }
@@ -265,11 +283,10 @@ void write_persistence(HeadCopier& lines, const ResponseInfo& info,
 
 std::size_t write_request_head(char* out, std::size_t room, const HeadParser& head,
                                const RequestInfo& info, const ForwardOptions& options) {
-  Output output(out, room);
-  HeadCopier lines(head, output);
+  HeadCopier lines(out, room, head);
   write_request_line(lines, info);
-  write_host(lines, info, options.default_host);
-  copy_request_fields(lines, info, dropped_from_request(info, options));
+  const std::size_t done = write_host(lines, info, options.default_host);
+  copy_request_fields(lines, info, dropped_from_request(info, options), done);
   if (options.x_forwarded) write_x_forwarded(lines, info, options);
   if (options.forwarded) write_forwarded(lines, info, options);
   if (options.via) write_via(lines);
@@ -277,13 +294,12 @@ std::size_t write_request_head(char* out, std::size_t room, const HeadParser& he
     lines.put("Connection: upgrade\r\nUpgrade: ", options.upgrade, "\r\n");
   }
   lines.put("\r\n");
-  return output.finish();
+  return lines.finish();
 }
 
 std::size_t write_response_head(char* out, std::size_t room, const HeadParser& head,
                                 const ResponseInfo& info, const ResponseOptions& options) {
-  Output output(out, room);
-  HeadCopier lines(head, output);
+  HeadCopier lines(out, room, head);
   const bool chunked = options.chunked && info.body.kind != BodyFraming::Kind::none;
   write_status_line(lines);
   copy_response_fields(lines, info, chunked);
@@ -293,20 +309,24 @@ std::size_t write_response_head(char* out, std::size_t room, const HeadParser& h
     if (options.via) write_via(lines);
   }
   lines.put("\r\n");
-  return output.finish();
+  return lines.finish();
 }
 
 // RFC 9110 6.5.1: framing, routing, request modifiers, authentication, response control and content
 // fields must not be read from trailers. FieldId knows all of those, so what it does not know may
 // pass.
 std::size_t write_trailers(char* out, std::size_t room, const HeadParser& trailers) {
-  Output output(out, room);
-  HeadCopier lines(trailers, output);
+  HeadCopier lines(out, room, trailers);
   for (const Field& field : trailers.fields()) {
-    if (field.id == FieldId::other) lines.copy(field);
+    if (field.id == FieldId::other) {
+      lines.keep(field);
+    } else {
+      lines.replace(field);
+    }
   }
+  lines.end_fields();
   lines.put("\r\n");
-  return output.finish();
+  return lines.finish();
 }
 
 }  // namespace weir::http
