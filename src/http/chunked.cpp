@@ -14,6 +14,26 @@ namespace {
 // 16 digits are 64 bits. More, even zeros, serve nobody and would make a line without an end.
 constexpr unsigned kDigitsMax = 16;
 
+bool begins_with_crlf(const char* data, std::size_t size) {
+  return size >= 2 && data[0] == '\r' && data[1] == '\n';
+}
+
+// Size of a plain size line that is all there, hexadecimal digits and CRLF; 0 for any other, which
+// goes byte by byte.
+std::size_t read_size_line(const char* data, std::size_t size, std::uint64_t& chunk_bytes) {
+  std::uint64_t number = 0;
+  std::size_t digits = 0;
+  // One digit less than allowed cannot pass kLengthMax.
+  const std::size_t digits_max = std::min<std::size_t>(size, kDigitsMax - 1);
+  while (digits < digits_max && scan::is(scan::kHex, data[digits])) {
+    number = number << 4 | hex_value(data[digits++]);
+  }
+  if (digits == 0) return 0;
+  if (!begins_with_crlf(data + digits, size - digits)) return 0;
+  chunk_bytes = number;
+  return digits + 2;
+}
+
 }  // namespace
 
 void ChunkedDecoder::begin(std::uint32_t extension_bytes_max) {
@@ -22,7 +42,7 @@ void ChunkedDecoder::begin(std::uint32_t extension_bytes_max) {
 }
 
 ChunkedDecoder::Step ChunkedDecoder::step(const char* data, std::size_t size) {
-  std::size_t at = 0;
+  std::size_t at = take_plain(data, size);
   while (at < size && state_ < State::trailers) {
     if (state_ == State::data) {
       const std::size_t run = std::min<std::uint64_t>(left_, size - at);
@@ -34,6 +54,20 @@ ChunkedDecoder::Step ChunkedDecoder::step(const char* data, std::size_t size) {
   }
   if (state_ == State::failed) return {at, 0, 0, Status::error};
   return {at, 0, 0, state_ == State::trailers ? Status::trailers : Status::need_more};
+}
+
+// What nearly always lies between two runs of data, in one piece: CRLF and a plain size line.
+std::size_t ChunkedDecoder::take_plain(const char* data, std::size_t size) {
+  std::size_t at = 0;
+  if (state_ == State::data_cr && begins_with_crlf(data, size)) {
+    at = 2;
+    digits_ = 0;
+    state_ = State::size_first;
+  }
+  if (state_ != State::size_first) return at;
+  const std::size_t line = read_size_line(data + at, size - at, left_);
+  if (line != 0) state_ = left_ == 0 ? State::trailers : State::data;
+  return at + line;
 }
 
 void ChunkedDecoder::skip(std::uint64_t count) {

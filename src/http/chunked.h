@@ -60,6 +60,7 @@ class ChunkedDecoder {
     failed,
   };
 
+  std::size_t take_plain(const char* data, std::size_t size);
   bool step_line(char byte);
   bool step_size(char byte);
   bool step_size_end(char byte);
