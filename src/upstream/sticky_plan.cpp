@@ -1,25 +1,27 @@
 #include "upstream/sticky_plan.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <sodium/crypto_auth_hmacsha256.h>
 
 #include <array>
 
 #include "balance/hash_key.h"
-#include "base/check.h"
 
 namespace weir::upstream {
 namespace {
 
 constexpr std::size_t kKeyedHashBytes = 16;  // Of HMAC-SHA-256: RFC 2104 section 5.
 
+const unsigned char* bytes(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
 std::string keyed_hash(std::string_view secret, std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> mac{};
-  const unsigned char* made =
-      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), nullptr);
-  CHECK(made != nullptr, "no HMAC-SHA-256");
+  crypto_auth_hmacsha256_state state;
+  std::array<unsigned char, crypto_auth_hmacsha256_BYTES> mac{};
+  crypto_auth_hmacsha256_init(&state, bytes(secret), secret.size());
+  crypto_auth_hmacsha256_update(&state, bytes(text), text.size());
+  crypto_auth_hmacsha256_final(&state, mac.data());
   std::string hex;
   for (std::size_t i = 0; i < kKeyedHashBytes; ++i) hex += fmt::format("{:02x}", mac[i]);
   return hex;
