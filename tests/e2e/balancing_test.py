@@ -135,9 +135,9 @@ class Balancing(Case):
         dead = self.origin()
         dead.kill()
         client = self.client(self.plain(dead, *self.servers))
-        counts = collections.Counter(client.get().body.decode() for _ in range(60))
+        counts = collections.Counter(client.get().body.decode() for _ in range(120))
         self.assertEqual(set(counts), {"A", "B", "C"})
-        self.assertLessEqual(max(counts.values()) - min(counts.values()), 20)
+        self.assertLessEqual(max(counts.values()) - min(counts.values()), 40)
 
     def test_two_workers_use_all(self):
         weir = self.plain(*self.servers, workers=2)
