@@ -92,13 +92,13 @@ void close_with_reset(const Fd& fd);
 
 // --- Readiness -----------------------------------------------------------------------------------
 
-// Bits of Event::flags and of the interest in a descriptor.
+// Bits of Event::flags and of the interest in a descriptor, with the kernel's values.
 enum EventBits : std::uint8_t {
   kReadable = 1,  // EPOLLIN
-  kWritable = 2,  // EPOLLOUT
-  kHangup = 4,    // EPOLLRDHUP or EPOLLHUP
-  kUrgent = 8,    // EPOLLPRI
-  kError = 16,    // EPOLLERR, or EPOLLHUP: both directions are gone
+  kUrgent = 2,    // EPOLLPRI
+  kWritable = 4,  // EPOLLOUT
+  kError = 8,     // EPOLLERR, or EPOLLHUP: both directions are gone
+  kHangup = 16,   // EPOLLHUP or EPOLLRDHUP
 };
 enum class Mode : std::uint8_t {
   edge,

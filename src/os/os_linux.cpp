@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,14 @@
 
 namespace weir::os {
 namespace {
+
+// In a program with threads the C library's recv(), send() and the like are points at which a
+// thread can be cancelled, for the price of two locked instructions a call. No thread of weir is
+// ever cancelled, and syscall() is no such point.
+template <typename... Arguments>
+long call(long number, const Fd& fd, Arguments... arguments) {
+  return ::syscall(number, fd.get(), arguments...);
+}
 
 IoResult result_of(ssize_t returned) {
   if (returned > 0) return {IoStatus::done, static_cast<std::size_t>(returned)};
@@ -111,12 +120,13 @@ std::uint32_t epoll_bits(std::uint8_t bits, Mode mode) {
 }
 
 std::uint8_t bits_of(std::uint32_t events) {
-  std::uint8_t bits = 0;
-  if (events & EPOLLIN) bits |= kReadable;
-  if (events & EPOLLOUT) bits |= kWritable;
-  if (events & (EPOLLRDHUP | EPOLLHUP)) bits |= kHangup;
-  if (events & EPOLLPRI) bits |= kUrgent;
-  if (events & (EPOLLERR | EPOLLHUP)) bits |= kError;
+  constexpr auto is = [](EventBits ours, std::uint32_t kernels) { return ours == kernels; };
+  static_assert(is(kReadable, EPOLLIN) && is(kUrgent, EPOLLPRI) && is(kWritable, EPOLLOUT) &&
+                is(kError, EPOLLERR) && is(kHangup, EPOLLHUP));
+  constexpr std::uint8_t kSame = kReadable | kUrgent | kWritable | kError | kHangup;
+  std::uint8_t bits = events & kSame;
+  if (events & EPOLLHUP) bits |= kError;
+  if (events & EPOLLRDHUP) bits |= kHangup;
   return bits;
 }
 
@@ -209,15 +219,15 @@ IoStatus connect_outcome(const Fd& fd) {
 }
 
 IoResult receive(const Fd& fd, char* data, std::size_t size) {
-  return result_of(::recv(fd.get(), data, size, 0));
+  return result_of(call(SYS_recvfrom, fd, data, size, 0, nullptr, nullptr));
 }
 
 IoResult peek(const Fd& fd, char* data, std::size_t size) {
-  return result_of(::recv(fd.get(), data, size, MSG_PEEK | MSG_DONTWAIT));
+  return result_of(call(SYS_recvfrom, fd, data, size, MSG_PEEK | MSG_DONTWAIT, nullptr, nullptr));
 }
 
 IoResult send(const Fd& fd, std::string_view data) {
-  return result_of(::send(fd.get(), data.data(), data.size(), MSG_NOSIGNAL));
+  return result_of(call(SYS_sendto, fd, data.data(), data.size(), MSG_NOSIGNAL, nullptr, 0));
 }
 
 IoResult send_two(const Fd& fd, std::string_view first, std::string_view second) {
@@ -226,7 +236,7 @@ IoResult send_two(const Fd& fd, std::string_view first, std::string_view second)
   msghdr message{};
   message.msg_iov = pieces;
   message.msg_iovlen = 2;
-  return result_of(::sendmsg(fd.get(), &message, MSG_NOSIGNAL));
+  return result_of(call(SYS_sendmsg, fd, &message, MSG_NOSIGNAL));
 }
 
 PipeResult make_pipe() {
@@ -243,7 +253,7 @@ std::size_t resize_pipe(const Fd& end, std::size_t bytes) {
 
 IoResult splice_bytes(const Fd& from, const Fd& to, std::size_t size) {
   return result_of(
-      ::splice(from.get(), nullptr, to.get(), nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+      call(SYS_splice, from, nullptr, to.get(), nullptr, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
 }
 
 IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
@@ -297,7 +307,7 @@ void epoll_remove(const Fd& epoll, const Fd& fd) {
 std::size_t epoll_wait(const Fd& epoll, std::span<Event> events, int timeout_ms) {
   std::array<epoll_event, 256> batch;
   const int room = static_cast<int>(std::min(batch.size(), events.size()));
-  const int count = ::epoll_wait(epoll.get(), batch.data(), room, timeout_ms);
+  const long count = call(SYS_epoll_pwait, epoll, batch.data(), room, timeout_ms, nullptr, 0);
   if (count <= 0) return 0;  // A timeout, or EINTR: the caller's next turn waits again.
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     events[i] = {batch[i].data.u64, bits_of(batch[i].events)};
