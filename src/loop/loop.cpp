@@ -18,6 +18,7 @@ Loop::Loop(Trigger trigger) : poller_(trigger), wheel_(os::monotonic_ns() / kNsP
 
 void Loop::read_clock() {
   now_ns_ = os::monotonic_ns();
+  now_us_ = now_ns_ / 1000;
   now_ms_ = now_ns_ / kNsPerMs;
 }
 
@@ -31,7 +32,8 @@ void Loop::turn() {
 }
 
 int Loop::wait_timeout_ms() {
-  if (!interactive_.empty() || !bulk_.empty() || !retired_.empty() || timers_pending_) return 0;
+  const bool runnable = !interactive_[filling_].empty() || !bulk_.empty();
+  if (runnable || !retired_.empty() || timers_pending_) return 0;
   const std::uint64_t next = wheel_.next_in_ms(now_ms_);
   if (next == Timer::kNever) return -1;
   return static_cast<int>(std::min<std::uint64_t>(next, std::numeric_limits<int>::max()));
@@ -75,8 +77,8 @@ void Loop::latch(Source& source, std::uint8_t flags) {
 }
 
 void Loop::run() {
-  RunQueue ready;
-  ready.take_all(interactive_);
+  RunQueue& ready = interactive_[filling_];
+  filling_ ^= 1;
   while (Source* source = ready.pop_front()) run_one(*source);
   const Source* first = bulk_.front();
   for (int i = 0; i < kBulkStepsPerTurn; ++i) {
@@ -140,7 +142,7 @@ void Loop::unwatch(Source& source) {
 void Loop::schedule(Source& source, RunClass run_class) {
   if (source.queued() || source.retired_) return;
   source.run_class_ = run_class;
-  (run_class == RunClass::interactive ? interactive_ : bulk_).push_back(source);
+  (run_class == RunClass::interactive ? interactive_[filling_] : bulk_).push_back(source);
 }
 
 void Loop::rearm_now(Source& source) {

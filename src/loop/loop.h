@@ -42,8 +42,9 @@ class Loop {
 
   void turn();
 
-  // The clock of this turn, milliseconds and nanoseconds since an arbitrary start.
+  // The clock of this turn, since an arbitrary start.
   [[nodiscard]] std::uint64_t now_ms() const { return now_ms_; }
+  [[nodiscard]] std::uint64_t now_us() const { return now_us_; }
   [[nodiscard]] std::uint64_t now_ns() const { return now_ns_; }
   // Turns have taken so long lately that whoever gets the next event waits noticeably for its turn.
   [[nodiscard]] bool saturated() const { return lag_ns_ > kSaturatedNs; }
@@ -70,6 +71,7 @@ class Loop {
   // Events of `source` queue `target` instead (null: itself again).
   void redirect(Source& source, Source* target) { source.runs_instead_ = target; }
 
+  // kNever: none for now. cancel_deadline(): none for long.
   void set_deadline(Source& source, std::uint64_t deadline_ms) { wheel_.set(source, deadline_ms); }
   void cancel_deadline(Source& source) { wheel_.cancel(source); }
 
@@ -93,7 +95,7 @@ class Loop {
   }
   template <typename Visit>
   void for_each_queued(Visit visit) {
-    interactive_.for_each(visit);
+    for (RunQueue& queue : interactive_) queue.for_each(visit);
     bulk_.for_each(visit);
   }
 
@@ -117,11 +119,14 @@ class Loop {
 
   Poller poller_;
   std::uint64_t now_ns_ = 0;
+  std::uint64_t now_us_ = 0;
   std::uint64_t now_ms_ = 0;
   std::uint64_t lag_ns_ = 0;  // Of turns that did not sleep, averaged over the last few.
   TimerWheel wheel_;
   HandleTable<Source> sources_;
-  RunQueue interactive_;
+  // What is queued while one of the two is run goes to the other.
+  std::array<RunQueue, 2> interactive_;
+  std::uint8_t filling_ = 0;
   RunQueue bulk_;
   RunQueue retired_;
   Mailbox mailbox_;

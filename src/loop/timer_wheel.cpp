@@ -19,13 +19,6 @@ std::size_t distance_to_bit(const std::array<std::uint64_t, 4>& bits, std::size_
 
 }  // namespace
 
-void TimerWheel::set(Timer& timer, std::uint64_t deadline_ms) {
-  timer.deadline_ms_ = deadline_ms;
-  if (timer.linked() && timer.scheduled_ms_ <= deadline_ms) return;  // Looked at again in time.
-  timer.unlink();
-  if (deadline_ms != Timer::kNever) place(timer);
-}
-
 void TimerWheel::cancel(Timer& timer) {
   timer.unlink();
   timer.deadline_ms_ = Timer::kNever;
@@ -78,7 +71,6 @@ void TimerWheel::collect(std::uint64_t now_ms) {
     take_slot(0, now_ms_ % kSlots, due_);
     next_tick_ms_ = find_next_tick();
   }
-  now_ms_ = std::max(now_ms_, now_ms);
 }
 
 // The next tick at which a slot that may hold timers begins; kNever when all are empty.
@@ -91,12 +83,6 @@ std::uint64_t TimerWheel::find_next_tick() const {
     if (distance != 0) next = std::min(next, (slot + distance) << shift);
   }
   return next;
-}
-
-std::uint64_t TimerWheel::next_in_ms(std::uint64_t now_ms) const {
-  if (!due_.empty()) return 0;
-  if (next_tick_ms_ == Timer::kNever) return Timer::kNever;
-  return next_tick_ms_ > now_ms ? next_tick_ms_ - now_ms : 0;
 }
 
 }  // namespace weir::loop

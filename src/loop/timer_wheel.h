@@ -8,6 +8,7 @@
 // Owned by one loop. Timers are embedded in their objects, which unlink them on destruction.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +37,13 @@ class TimerWheel {
   explicit TimerWheel(std::uint64_t now_ms) : now_ms_(now_ms) {}
 
   // Due at or after `deadline_ms`, never before. A deadline in the past is due on the next tick.
-  void set(Timer& timer, std::uint64_t deadline_ms);
+  // kNever cancels without taking the timer out: cheaper where another deadline follows soon.
+  void set(Timer& timer, std::uint64_t deadline_ms) {
+    timer.deadline_ms_ = deadline_ms;
+    if (timer.linked() && timer.scheduled_ms_ <= deadline_ms) return;  // Looked at again in time.
+    timer.unlink();
+    place(timer);
+  }
   void cancel(Timer& timer);
 
   // Advances to now_ms and calls due(Timer&) for at most `budget` timers; the rest are due on the
@@ -44,7 +51,8 @@ class TimerWheel {
   // Returns whether due timers remain.
   template <typename Due>
   bool expire(std::uint64_t now_ms, std::size_t budget, Due due) {
-    collect(now_ms);
+    if (next_tick_ms_ <= now_ms) collect(now_ms);
+    now_ms_ = std::max(now_ms_, now_ms);
     while (Timer* timer = due_.front()) {
       if (timer->deadline_ms_ > now_ms_) {  // Moved later since it was put here.
         timer->unlink();
@@ -61,7 +69,11 @@ class TimerWheel {
 
   // Milliseconds from now_ms until something may be due; kNever when nothing is scheduled. May be
   // early (the caller just waits again), never late.
-  [[nodiscard]] std::uint64_t next_in_ms(std::uint64_t now_ms) const;
+  [[nodiscard]] std::uint64_t next_in_ms(std::uint64_t now_ms) const {
+    if (!due_.empty()) return 0;
+    if (next_tick_ms_ == Timer::kNever) return Timer::kNever;
+    return next_tick_ms_ > now_ms ? next_tick_ms_ - now_ms : 0;
+  }
 
  private:
   static constexpr unsigned kLevels = 4;

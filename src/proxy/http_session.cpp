@@ -92,7 +92,7 @@ void HttpSession::refuse(ProxyError error) {
 }
 
 void HttpSession::exchange_begin() {
-  loop().cancel_deadline(*this);
+  loop().set_deadline(*this, loop::Timer::kNever);
   exchange_ = worker().create_exchange(*this);
   if (exchange_ == nullptr) {
     close_begin(CloseReason::no_memory);

@@ -259,7 +259,7 @@ void Mirror::end(std::uint64_t idle_ms) {
   worker_.loop().retire(*this);
 }
 
-std::uint64_t Mirror::now_us() const { return worker_.loop().now_ns() / 1000; }
+std::uint64_t Mirror::now_us() const { return worker_.loop().now_us(); }
 
 const char* to_string(Mirror::State state) {
   switch (state) {

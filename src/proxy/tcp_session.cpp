@@ -16,7 +16,7 @@ static_assert(wire::kClientHelloMax + 8 < net::kBlockBytes, "a hello is read int
 TcpSession::TcpSession(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer)
     : Session(worker, listener, std::move(socket), peer),
       choice_(worker.tickets(), worker.loop(), *this),
-      accepted_us_(worker.loop().now_ns() / 1000),
+      accepted_us_(worker.loop().now_us()),
       state_(State::greeting) {}
 
 TcpSession::~TcpSession() { CHECK(state_ == State::closed, to_string(state_)); }

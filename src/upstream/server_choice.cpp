@@ -63,7 +63,7 @@ void ServerChoice::dropped(DropReason reason) {
   loop_.schedule(waiter_);
 }
 
-void ServerChoice::leave(Gate::Leaving why) {
+void ServerChoice::leave_queue(Gate::Leaving why) {
   if (ticket_ != nullptr) {
     waited_us_ += now_us() - since_us_;
     plan_->state->gate.leave(*std::exchange(ticket_, nullptr), why, now_us());

@@ -46,7 +46,9 @@ class ServerChoice final : public TicketOwner {
   [[nodiscard]] Outcome find(bool retry, std::optional<Pick>& pick);
   // Gives up a place in the queue, or a slot that was handed over in the meantime. Safe to call at
   // any time.
-  void leave(Gate::Leaving why);
+  void leave(Gate::Leaving why) {
+    if (ticket_ != nullptr || granted_) leave_queue(why);
+  }
 
   [[nodiscard]] bool waiting() const { return ticket_ != nullptr; }
   // When the present wait began, on the loop's clock; earlier, by what was waited before for an
@@ -64,9 +66,10 @@ class ServerChoice final : public TicketOwner {
   void dropped(DropReason reason) override;
 
  private:
+  void leave_queue(Gate::Leaving why);
   [[nodiscard]] Outcome choose(bool retry, std::optional<Pick>& pick);
   [[nodiscard]] Outcome enter_queue(bool retry, std::optional<Pick>& pick);
-  [[nodiscard]] std::uint64_t now_us() const { return loop_.now_ns() / 1000; }
+  [[nodiscard]] std::uint64_t now_us() const { return loop_.now_us(); }
 
   Tickets& tickets_;
   loop::Loop& loop_;

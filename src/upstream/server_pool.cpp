@@ -31,7 +31,7 @@ ServerConnection* ServerPool::take_idle(ConnectionOwner* owner, bool careful) {
     }
     leave_idle(*connection);
     counters_.connections_active.add();
-    resources_.loop.cancel_deadline(*connection);
+    resources_.loop.set_deadline(*connection, loop::Timer::kNever);  // Put back before long.
     connection->enter(ServerConnection::State::active);
     ++connection->requests_;
     counters_.reuses.add();
