@@ -1,7 +1,5 @@
 #include "net/buffer.h"
 
-#include <new>
-
 namespace weir::net {
 
 BufferPool::~BufferPool() {
@@ -12,34 +10,13 @@ BufferPool::~BufferPool() {
   }
 }
 
-char* BufferPool::take() {
-  if (leased_.read() >= blocks_max_) {
-    exhausted_.add();
-    return nullptr;
-  }
-  void* block = free_;
-  if (free_ != nullptr) {
-    free_ = free_->next;
-    --kept_;
-  } else {
-    block = ::operator new(kBlockBytes, std::nothrow);
-    if (block == nullptr) {
-      exhausted_.add();
-      return nullptr;
-    }
-  }
-  leased_.add();
+char* BufferPool::take_new() {
+  const bool allowed = leased_.read() < blocks_max_;
+  void* block = allowed ? ::operator new(kBlockBytes, std::nothrow) : nullptr;
+  (block != nullptr ? leased_ : exhausted_).add();
   return static_cast<char*>(block);
 }
 
-void BufferPool::give_back(char* block) {
-  leased_.subtract();
-  if (kept_ >= kKeptBlocksMax) {
-    ::operator delete(block);
-    return;
-  }
-  free_ = new (block) FreeBlock{free_};
-  ++kept_;
-}
+void BufferPool::free_block(char* block) { ::operator delete(block); }
 
 }  // namespace weir::net

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -34,8 +35,18 @@ class BufferPool {
   BufferPool& operator=(const BufferPool&) = delete;
 
   // kBlockBytes bytes, or null at the limit or when memory is exhausted; both are counted.
-  [[nodiscard]] char* take();
-  void give_back(char* block);
+  [[nodiscard]] char* take() {
+    if (free_ == nullptr || leased_.read() >= blocks_max_) return take_new();
+    leased_.add();
+    --kept_;
+    return reinterpret_cast<char*>(std::exchange(free_, free_->next));
+  }
+  void give_back(char* block) {
+    leased_.subtract();
+    if (kept_ >= kKeptBlocksMax) return free_block(block);
+    free_ = new (block) FreeBlock{free_};
+    ++kept_;
+  }
 
   [[nodiscard]] std::uint64_t leased() const { return leased_.read(); }
   [[nodiscard]] std::uint64_t exhausted() const { return exhausted_.read(); }
@@ -44,6 +55,10 @@ class BufferPool {
   struct FreeBlock {
     FreeBlock* next;
   };
+
+  [[nodiscard]] char* take_new();
+  static void free_block(char* block);
+
   std::size_t blocks_max_;
   FreeBlock* free_ = nullptr;
   std::size_t kept_ = 0;

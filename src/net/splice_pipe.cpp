@@ -55,8 +55,7 @@ bool SplicePipe::lease(PipePool& pool) {
   return true;
 }
 
-void SplicePipe::release() {
-  if (!leased()) return;
+void SplicePipe::give_back() {
   std::exchange(pool_, nullptr)->give_back(std::exchange(ends_, {}), empty());
   bytes_ = 0;
 }

@@ -81,7 +81,9 @@ class SplicePipe {
   // Makes sure there is a pipe. False when the pool has none.
   [[nodiscard]] bool lease(PipePool& pool);
   // Gives it back; bytes in it are lost.
-  void release();
+  void release() {
+    if (leased()) give_back();
+  }
 
   [[nodiscard]] bool leased() const { return pool_ != nullptr; }
   [[nodiscard]] bool empty() const { return bytes_ == 0; }
@@ -96,6 +98,7 @@ class SplicePipe {
   os::IoResult read(char* data, std::size_t size);
 
  private:
+  void give_back();
   void swap(SplicePipe& other) {
     std::swap(pool_, other.pool_);
     std::swap(ends_, other.ends_);
