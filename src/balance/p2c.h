@@ -20,7 +20,7 @@ class P2c {
   template <ServerView View>
   [[nodiscard]] Choice pick(const View& servers, const Attempt& attempt) {
     const Choice one = sampler_.sample(servers, attempt, std::nullopt);
-    if (!one) return one;
+    if (!one || sampler_.count() == 1) return one;
     const Choice two = sampler_.sample(servers, attempt, one);
     if (!two) return one;
     // a / b < c / d without the division: both products fit 64 bits.

@@ -16,6 +16,7 @@ class Sampler {
  public:
   Sampler(std::span<const std::uint32_t> weights, std::uint64_t seed);
 
+  [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(weights_.size()); }
   [[nodiscard]] std::uint32_t weight(std::uint32_t server) const { return weights_[server]; }
 
   // A usable server other than `except` that the attempt does not exclude.
@@ -48,7 +49,6 @@ class Sampler {
   static constexpr int kDrawsMax = 16;
   static constexpr std::uint32_t kFewServers = 4;
 
-  [[nodiscard]] std::uint32_t count() const { return static_cast<std::uint32_t>(weights_.size()); }
   // Any server, in proportion to the weights; any at all when all weights are 0.
   [[nodiscard]] std::uint32_t draw() {
     if (!weight_up_to_.empty()) return draw_weighted();

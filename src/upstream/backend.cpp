@@ -142,15 +142,15 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
   View view(*this, plan, wanted, now_us, random());
   if (!plan.state->panic.load(std::memory_order_relaxed)) {
     if (plan.tiered) view.only_tier(lowest_tier(plan, wanted.tried, now_ms).value_or(kAnyTier));
-    Picked picked = pick_healthy(plan, view, wanted.tried, now_us);
+    std::optional<Admitted> admitted = pick_healthy(plan, view, wanted.tried, now_us);
     view.count_no_breakers();
-    if (picked.outcome != Outcome::picked && view.share_denied()) {
+    if (!admitted && view.share_denied()) {
       view.ignore_shares();
-      picked = pick_healthy(plan, view, wanted.tried, now_us);
+      admitted = pick_healthy(plan, view, wanted.tried, now_us);
     }
-    if (picked.outcome == Outcome::picked) {
+    if (admitted) {
       return {Outcome::picked,
-              begin(plan, picked.pick.server, picked.pick.trial, wanted.retry, now_us)};
+              begin(plan, admitted->server, admitted->trial, wanted.retry, now_us)};
     }
     if (view.full()) return {Outcome::full};
   }
@@ -164,8 +164,9 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
 }
 
 // Losing the race for a trial or a slot is rare, and each round can lose it at another server only.
-Backend::Picked Backend::pick_healthy(const BackendPlan& plan, View& view,
-                                      const balance::Attempt& tried, std::uint64_t now_us) {
+std::optional<Backend::Admitted> Backend::pick_healthy(const BackendPlan& plan, View& view,
+                                                       const balance::Attempt& tried,
+                                                       std::uint64_t now_us) {
   for (int round = 0; round < 3; ++round) {
     const balance::Choice choice = balancer_.pick(view, tried);
     if (!choice) break;
@@ -176,11 +177,11 @@ Backend::Picked Backend::pick_healthy(const BackendPlan& plan, View& view,
     std::atomic<std::uint64_t>& passive = pools_[*choice]->state().passive;
     const health::Admission admission = health::admit(passive, now_us / 1000, plan.passive);
     if (admission != health::Admission::refused) {
-      return {Outcome::picked, {nullptr, *choice, 0, admission == health::Admission::trial}};
+      return Admitted{*choice, admission == health::Admission::trial};
     }
     plan.state->gate.release(plan.gate, *choice, now_us);
   }
-  return {};
+  return std::nullopt;
 }
 
 Pick Backend::adopt(const BackendPlan& plan, std::uint32_t server, bool retry,

@@ -86,8 +86,14 @@ class Backend {
  private:
   class View;
 
-  [[nodiscard]] Picked pick_healthy(const BackendPlan& plan, View& view,
-                                    const balance::Attempt& tried, std::uint64_t now_us);
+  // A server whose slot is taken.
+  struct Admitted {
+    std::uint32_t server;
+    bool trial;
+  };
+  [[nodiscard]] std::optional<Admitted> pick_healthy(const BackendPlan& plan, View& view,
+                                                     const balance::Attempt& tried,
+                                                     std::uint64_t now_us);
   [[nodiscard]] std::optional<std::uint32_t> lowest_tier(const BackendPlan& plan,
                                                          const balance::Attempt& tried,
                                                          std::uint64_t now_ms) const;
