@@ -1,10 +1,8 @@
 #include "proxy/networks.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace weir::proxy {
-namespace {
 
 bool contains(const config::Network& network, const os::Peer& peer) {
   const os::Peer::Family family = network.ipv6 ? os::Peer::Family::ipv6 : os::Peer::Family::ipv4;
@@ -15,13 +13,6 @@ bool contains(const config::Network& network, const os::Peer& peer) {
   if (rest == 0) return true;
   const unsigned mask = 0xffu << (8 - rest) & 0xffu;
   return (network.address[whole] & mask) == (peer.ip[whole] & mask);
-}
-
-}  // namespace
-
-bool contains(const std::vector<config::Network>& networks, const os::Peer& peer) {
-  return std::any_of(networks.begin(), networks.end(),
-                     [&](const config::Network& network) { return contains(network, peer); });
 }
 
 }  // namespace weir::proxy

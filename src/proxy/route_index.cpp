@@ -40,6 +40,7 @@ void RouteIndex::add(std::uint32_t number, const config::Route& route) {
     methods_.push_back(route.methods);
   }
   const std::vector<std::string>& hosts = route.sni.empty() ? route.hosts : route.sni;
+  if (!hosts.empty()) first_with_host_ = std::min(first_with_host_, number);
   for (const std::string& host : hosts) add_path(places_of(host), route.path, number, methods);
   if (hosts.empty()) add_path(every_host_, route.path, number, methods);
 }
@@ -90,6 +91,7 @@ std::uint32_t RouteIndex::find(std::string_view host, std::string_view path,
   Search search{path, method};
   if (!path.starts_with('/') && path != "*") return kNone;
   walk(every_host_, search);
+  if (first_with_host_ >= search.found) return search.found;
   Id at = host_root_;
   std::string_view label;
   for (bool more = true; more;) {
@@ -113,7 +115,7 @@ void RouteIndex::walk(Id root, Search& search) const {
   bool more = true;
   for (Id at = root; at != kNone && places_[at].first < search.found;) {
     look(places_[at], more, search);
-    if (!more || asterisk) return;
+    if (!more || asterisk || places_[at].first >= search.found) return;
     more = take_segment(rest, segment);
     at = places_.child(at, segment);
   }

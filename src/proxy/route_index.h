@@ -80,6 +80,7 @@ class RouteIndex {
   SegmentTree<Place, same_bytes> places_;  // The root of each tree stands for the path's first "/".
   std::vector<Entry> entries_;
   std::vector<std::vector<std::string>> methods_;
+  std::uint32_t first_with_host_ = kNone;  // Lowest number of a route of certain hosts.
   Id host_root_;
   Id every_host_;
 };

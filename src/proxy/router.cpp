@@ -81,7 +81,7 @@ void Split::add(std::uint32_t backend, std::uint32_t weight) {
   shares_.push_back({backend, weight + (shares_.empty() ? 0 : shares_.back().weight_up_to)});
 }
 
-std::uint32_t Split::pick(std::uint32_t random) const {
+std::uint32_t Split::pick_by(std::uint32_t random) const {
   CHECK(!shares_.empty(), "a route without a backend was not validated");
   const std::uint64_t sum = shares_.back().weight_up_to;
   const auto point = static_cast<std::uint32_t>(sum * random >> 32);

@@ -24,13 +24,17 @@ class Split {
   void add(std::uint32_t backend, std::uint32_t weight);
   [[nodiscard]] bool single() const { return shares_.size() == 1; }
   // `random`: any 32 random bits; of no use when single().
-  [[nodiscard]] std::uint32_t pick(std::uint32_t random) const;
+  [[nodiscard]] std::uint32_t pick(std::uint32_t random) const {
+    return single() ? shares_[0].backend : pick_by(random);
+  }
 
  private:
   struct Share {
     std::uint32_t backend;
     std::uint32_t weight_up_to;  // Running sum.
   };
+  [[nodiscard]] std::uint32_t pick_by(std::uint32_t random) const;
+
   std::vector<Share> shares_;
 };
 
