@@ -63,6 +63,11 @@ Session::Session(Worker& worker, MovingClient& client)
 
 const ListenerPlan& Session::plan() const { return worker_.listener_plan(listener_); }
 
+void Session::begin_idle() {
+  idle_since_ms_ = now_ms();
+  worker_.idle_changed();
+}
+
 bool Session::ensure_watched() {
   if (watched() || loop().watch(*this)) return true;
   abort(CloseReason::no_memory);

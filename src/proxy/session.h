@@ -96,8 +96,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   // Counts the close, gives everything back that a connection has, and retires.
   void end(CloseReason reason);
   [[nodiscard]] std::uint64_t now_ms() const { return loop().now_ms(); }
-  [[nodiscard]] std::uint64_t now_us() const { return loop().now_ns() / 1000; }
-  void begin_idle() { idle_since_ms_ = loop().now_ms(); }
+  [[nodiscard]] std::uint64_t now_us() const { return loop().now_us(); }
+  void begin_idle();
   void set_steady(bool steady) { steady_ = steady; }
 
   // Between two requests: nothing ties the client to this worker.

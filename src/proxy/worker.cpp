@@ -125,9 +125,9 @@ void Worker::add_listener(std::uint32_t listener, os::Fd socket, bool shared_soc
 
 void Worker::turn() {
   loop_.turn();
-  if (!room_requests_.empty() && setup_.workers->size() > 1) tell_idle();
+  if (idle_changed_) tell_idle();
   hand_over_.turn_ended(loop_.now_ms());
-  retire_old_snapshots();
+  if (uses_.size() > 1 || !retired_snapshots_.empty()) retire_old_snapshots();
   if (setup_.access_log != nullptr) setup_.access_log->notify();
   if (setup_.event_log != nullptr) setup_.event_log->notify();
   if (state_ != State::draining || sessions_open_ > 0 || listening()) return;
@@ -176,7 +176,7 @@ upstream::Backend* Worker::backend_for(const upstream::BackendPlan& plan) {
   }
   // Consecutive seeds per worker: the rotations of two workers start far apart.
   backends_.push_back(std::make_unique<upstream::Backend>(
-      std::move(pools), plan, setup_.seed + setup_.index, loop_.now_ns() / 1000));
+      std::move(pools), plan, setup_.seed + setup_.index, loop_.now_us()));
   return backends_.back().get();
 }
 
@@ -200,7 +200,6 @@ void Worker::exchange_ended(SnapshotUse& use) {
 }
 
 void Worker::retire_old_snapshots() {
-  if (uses_.size() < 2 && retired_snapshots_.empty()) return;  // Nearly always.
   const std::size_t before = uses_.size();
   for (auto at = uses_.begin(); at != uses_.end();) {
     if (at->get() == current_ || (*at)->exchanges > 0) {
@@ -287,6 +286,8 @@ std::uint64_t Worker::idle_since_ms(std::uint32_t listener) {
 }
 
 void Worker::tell_idle() {
+  idle_changed_ = false;
+  if (setup_.workers == nullptr || setup_.workers->size() < 2) return;
   for (std::uint32_t i = 0; i < spare_sessions_.size(); ++i) {
     const std::uint64_t since = idle_since_ms(i);
     std::atomic<std::uint64_t>& told = setup_.listeners[i]->idle_since[setup_.index].ms;
@@ -335,14 +336,19 @@ bool Worker::one_makes_room(SessionList& sessions) {
   return made;
 }
 
-void Worker::session_idle(Session& session) {
+void Worker::unlist(Session& session) {
   static_cast<ListLink<SessionTag>&>(session).unlink();
+  idle_changed();
+}
+
+void Worker::session_idle(Session& session) {
+  unlist(session);
   Spare& spare = spare_sessions_[session.listener()];
   (session.in_steady_use() ? spare.steady : spare.others).push_back(session);
 }
 
 void Worker::session_lingers(Session& session) {
-  static_cast<ListLink<SessionTag>&>(session).unlink();
+  unlist(session);
   spare_sessions_[session.listener()].lingering.push_back(session);
 }
 
@@ -351,7 +357,7 @@ void Worker::resume_listeners() {
 }
 
 void Worker::session_busy(Session& session) {
-  static_cast<ListLink<SessionTag>&>(session).unlink();
+  unlist(session);
   busy_sessions_.push_back(session);
 }
 
@@ -362,7 +368,7 @@ void Worker::session_ended(Session& session) {
 }
 
 void Worker::session_left(Session& session) {
-  static_cast<ListLink<SessionTag>&>(session).unlink();
+  unlist(session);
   --sessions_open_;
   loop_.retire(session);
 }

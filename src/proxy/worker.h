@@ -10,7 +10,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -143,6 +142,8 @@ class Worker {
   }
   void destroy_exchange(Exchange& exchange) { exchanges_.destroy(exchange); }
   [[nodiscard]] Mirrors& mirrors() { return mirrors_; }
+  // What other workers are told of the idle clients here is not true any more.
+  void idle_changed() { idle_changed_ = true; }
   // For each session, where it stands in the order of those that make room for others.
   void session_idle(Session& session);
   void session_busy(Session& session);
@@ -185,6 +186,7 @@ class Worker {
   void for_each_session(Visit visit);
   [[nodiscard]] std::uint64_t idle_since_ms(std::uint32_t listener);
   void tell_idle();
+  void unlist(Session& session);
   [[nodiscard]] Session* create_session(std::uint32_t listener, os::Fd fd, const os::Peer& peer);
   void admit(Session& session);
   void give_place_back(std::uint32_t listener);
@@ -219,7 +221,8 @@ class Worker {
     SessionList others;
   };
   SessionList busy_sessions_;
-  std::deque<Spare> spare_sessions_;
+  std::vector<Spare> spare_sessions_;
+  bool idle_changed_ = false;  // Since tell_idle().
   std::size_t sessions_open_ = 0;
   std::vector<std::unique_ptr<ListenerSlot>> listeners_;
   std::vector<std::unique_ptr<RoomRequest>> room_requests_;   // By listener; empty when alone.

@@ -79,6 +79,10 @@ class Two final : public SnapshotOwner {
   }
   [[nodiscard]] Worker& worker(unsigned index) { return *workers_[index]; }
   [[nodiscard]] std::uint32_t connections() const { return listener_.connections.load(); }
+  // Since when the worker's client that goes first is idle, as the other worker is told.
+  [[nodiscard]] std::uint64_t idle_since_ms(unsigned index) const {
+    return listener_.idle_since[index].ms.load();
+  }
   [[nodiscard]] std::size_t sessions(unsigned index) { return workers_[index]->census().sessions; }
   [[nodiscard]] std::uint64_t requests(unsigned index) {
     return workers_[index]->counters().requests.read();
@@ -170,6 +174,26 @@ class HandOverTest : public testing::Test {
   std::vector<std::unique_ptr<Peer>> servers_;
   std::string heard_;  // The newest head that has come to the server.
 };
+
+TEST_F(HandOverTest, AfterATurnTheOtherWorkerIsToldWhoIsIdleSinceWhen) {
+  start();
+  EXPECT_EQ(two().idle_since_ms(0), ListenerState::kNobodyIdle);
+  auto client = two().client();
+  exchange(*client);
+  const std::uint64_t answered_ms = two().idle_since_ms(0);
+  ASSERT_NE(answered_ms, ListenerState::kNobodyIdle);
+  EXPECT_LE(answered_ms, two().worker(0).loop().now_ms());
+  client->send(kGet);
+  ASSERT_TRUE(two().turn_until([&] { return two().requests(0) == 2; }));
+  EXPECT_EQ(two().idle_since_ms(0), ListenerState::kNobodyIdle) << "it is busy";
+  ASSERT_TRUE(serve_until([&] { return client->has("\r\n\r\nok"); }));
+  EXPECT_GE(two().idle_since_ms(0), answered_ms);
+  EXPECT_LE(two().idle_since_ms(0), two().worker(0).loop().now_ms());
+  client.reset();
+  ASSERT_TRUE(two().turn_until([&] { return two().sessions(0) == 0; }));
+  EXPECT_EQ(two().idle_since_ms(0), ListenerState::kNobodyIdle);
+  EXPECT_EQ(two().idle_since_ms(1), ListenerState::kNobodyIdle);
+}
 
 TEST_F(HandOverTest, AClientGoesOnWithTheOtherWorker) {
   for (const auto trigger : {loop::Trigger::edge, loop::Trigger::level, loop::Trigger::oneshot}) {
