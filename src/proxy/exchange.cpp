@@ -12,11 +12,12 @@ namespace weir::proxy {
 
 Exchange::Exchange(Worker& worker, HttpSession& session)
     : worker_(worker),
+      loop_(worker.loop()),
       client_(session),
       use_(worker.exchange_begun()),
-      choice_(worker.tickets(), worker.loop(), session),
-      started_us_(worker.loop().now_ns() / 1000),
-      started_ms_(worker.loop().now_ms()) {
+      choice_(worker.tickets(), loop_, session),
+      started_us_(now_us()),
+      started_ms_(now_ms()) {
   request_parser_.begin(http::HeadParser::Mode::request, {});
 }
 
@@ -78,9 +79,7 @@ Exchange::Progress Exchange::advance() {
     case ResponseState::complete:
     case ResponseState::broken: break;
   }
-  if (request == Progress::moved || response == Progress::moved) return Progress::moved;
-  if (request == Progress::budget || response == Progress::budget) return Progress::budget;
-  return Progress::blocked;
+  return std::max(request, response);
 }
 
 Exchange::Outcome Exchange::expire() {
@@ -240,11 +239,15 @@ void Exchange::count_and_log() {
   const std::size_t digit = status_ / 100;
   const bool answered = core_.response() == ResponseState::complete || status_ != 499;
   counters.responses[answered && digit < counters.responses.size() ? digit : 0].add();
-  counters.request_us.record(now_us() - started_us_);
+  const std::uint64_t duration_us = now_us() - started_us_;
+  counters.request_us.record(duration_us);
   if (tunnel_ != nullptr && !tunnel_->log_line.empty() && log_line_.lease(worker_.buffers())) {
     log_line_.append(tunnel_->log_line);
   }
-  if (!log_line_.leased()) return;
+  if (log_line_.leased()) log_end(duration_us);
+}
+
+void Exchange::log_end(std::uint64_t duration_us) {
   LoggedOutcome outcome;
   outcome.status = status_;
   outcome.error = error_.word;
@@ -252,7 +255,7 @@ void Exchange::count_and_log() {
   if (route_ != nullptr) outcome.route = route_->label;
   if (plan_ != nullptr) outcome.backend = plan_->name;
   if (last_server_ != nullptr) outcome.server = last_server_->name();
-  outcome.duration_us = now_us() - started_us_;
+  outcome.duration_us = duration_us;
   outcome.connect_us = connect_us_;
   outcome.first_byte_us = first_byte_us_;
   outcome.bytes_received = tunnel_ ? tunnel_->relay.from_client() : request_flow_.body_bytes();
@@ -261,13 +264,18 @@ void Exchange::count_and_log() {
   outcome.attempts = attempts_;
   outcome.reused = attempt_.reused;
   log_outcome(log_line_, outcome);
-  if (!worker_.access_log()->push(log_line_.readable())) counters.log_lines_dropped.add();
+  if (!worker_.access_log()->push(log_line_.readable())) {
+    worker_.counters().log_lines_dropped.add();
+  }
   log_line_.release();
 }
 
-// Only what was understood may be shown: of a head that broke a rule, the start line at most.
 void Exchange::log_head() {
-  if (worker_.access_log() == nullptr || !log_line_.lease(worker_.buffers())) return;
+  if (worker_.access_log() != nullptr && log_line_.lease(worker_.buffers())) write_log_head();
+}
+
+// Only what was understood may be shown: of a head that broke a rule, the start line at most.
+void Exchange::write_log_head() {
   char client_text[os::Peer::kTextMax];
   LoggedRequest logged;
   logged.wall_clock_ns = os::wall_clock_ns();
@@ -296,8 +304,5 @@ void Exchange::log_head() {
 const ListenerPlan& Exchange::listener_plan() const {
   return use_.snapshot->listeners()[client_.listener()];
 }
-
-std::uint64_t Exchange::now_ms() const { return worker_.loop().now_ms(); }
-std::uint64_t Exchange::now_us() const { return worker_.loop().now_ns() / 1000; }
 
 }  // namespace weir::proxy

@@ -67,11 +67,11 @@ class Exchange {
   [[nodiscard]] CloseReason close_reason() const { return close_reason_; }
 
  private:
-  // What one part of a step has come to.
+  // What one part of a step has come to; of two parts, the greater.
   enum class Progress : std::uint8_t {
     blocked,  // Nothing more can be done here now.
-    moved,    // A state was entered: look at everything again.
     budget,   // There is more to do here, after the others.
+    moved,    // A state was entered: look at everything again.
   };
   // Of two flows, which side is waited for and since when.
   struct Stall {
@@ -89,6 +89,7 @@ class Exchange {
   [[nodiscard]] std::optional<std::uint32_t> server_of_cookie() const;
   [[nodiscard]] std::uint8_t queue_priority() const;
   bool write_outgoing_head();
+  bool write_outgoing_head(const http::ForwardOptions& options);
   Progress send_request();
   Progress server_left();
   Progress discard_request();
@@ -130,11 +131,18 @@ class Exchange {
   void attempt_report(health::Passive::Event event);
   void attempt_conclude(health::Passive::Event event);
   void attempt_not_pending();
-  void attempt_end();  // Gives the connection up and the pick back.
+  // Gives the connection up and the pick back. Safe to call at any time. The outgoing bytes come
+  // back for the next attempt.
+  void attempt_end() {
+    choice_.leave(upstream::Gate::Leaving::abandoned);
+    if (attempt_.pick) attempt_give_back();
+  }
+  void attempt_give_back();
   [[nodiscard]] bool sent_to_server() const;
 
   // exchange_response.cpp: from the server to the client.
   Progress read_response();
+  Progress read_response_head();
   std::optional<Progress> receive_response();
   Progress answer_broken(http::ParseError rule);
   Progress relay_head();
@@ -173,6 +181,8 @@ class Exchange {
   void note_error(const Refusal& refusal);
   void count_and_log();
   void log_head();
+  void write_log_head();
+  void log_end(std::uint64_t duration_us);
   static void touch(Stall& stall, bool client, bool progressed, std::uint64_t now_ms);
   [[nodiscard]] std::uint64_t request_deadline_ms() const;
   [[nodiscard]] std::uint64_t request_timeout_ms() const;
@@ -181,8 +191,8 @@ class Exchange {
   [[nodiscard]] std::uint64_t response_deadline_ms() const;
   [[nodiscard]] std::uint64_t stall_deadline_ms(const Stall& stall) const;
   [[nodiscard]] const struct ListenerPlan& listener_plan() const;
-  [[nodiscard]] std::uint64_t now_ms() const;
-  [[nodiscard]] std::uint64_t now_us() const;
+  [[nodiscard]] std::uint64_t now_ms() const { return loop_.now_ms(); }
+  [[nodiscard]] std::uint64_t now_us() const { return loop_.now_us(); }
 
   // May last for days: what it costs matters.
   struct Tunnel {
@@ -209,6 +219,7 @@ class Exchange {
   };
 
   Worker& worker_;
+  loop::Loop& loop_;
   HttpSession& client_;
   SnapshotUse& use_;
   ExchangeCore core_;

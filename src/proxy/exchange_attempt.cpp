@@ -44,7 +44,7 @@ Exchange::Progress Exchange::attempt_server() {
   if (kept != nullptr) {
     attempt_.reused = true;
     attempt_adopt(*kept, true);
-    return Progress::moved;
+    return send_request();
   }
   const upstream::ServerPool::Connecting connecting = pool.connect(connection_owner());
   if (connecting.connection == nullptr) {
@@ -135,7 +135,7 @@ void Exchange::retry_backoff() {
 // there. Otherwise it is the client's.
 bool Exchange::retry_for_status(std::uint16_t status) {
   const std::vector<std::uint16_t>& statuses = plan_->retry.statuses;
-  if (statuses.empty() || !std::ranges::binary_search(statuses, status)) return false;
+  if (!std::ranges::binary_search(statuses, status)) return false;
   const AttemptFacts facts = attempt_facts();
   if (!facts.whole || !facts.idempotent || !retries_left()) return false;
   balance::Attempt others = choice_.tried;
@@ -160,7 +160,7 @@ upstream::ConnectionOwner* Exchange::connection_owner() {
 
 void Exchange::attempt_adopt(upstream::ServerConnection& connection, bool connected) {
   attempt_.connection = &connection;
-  worker_.loop().redirect(connection, &client_);
+  loop_.redirect(connection, &client_);
   connection.out = std::move(outgoing_);
   if (attempt_.reused) connection.out.consume(introduction_bytes_);
   response_parser_.begin(http::HeadParser::Mode::response, {});
@@ -295,10 +295,7 @@ void Exchange::attempt_report(health::Passive::Event event) {
                  failed ? refusal(last_failure_).word : "errors in a row");
 }
 
-// Safe to call at any time. The outgoing bytes come back for the next attempt.
-void Exchange::attempt_end() {
-  choice_.leave(upstream::Gate::Leaving::abandoned);
-  if (!attempt_.pick) return;
+void Exchange::attempt_give_back() {
   attempt_conclude(health::Passive::Event::abandoned);
   attempt_not_pending();
   upstream::ServerPool& pool = *attempt_.pick->pool;

@@ -1,8 +1,5 @@
 #include "proxy/exchange_core.h"
 
-#include "base/check.h"
-#include "os/os.h"
-
 namespace weir::proxy {
 
 Retry retry_after(const AttemptFacts& facts) {
@@ -22,28 +19,6 @@ Retry retry_after(const AttemptFacts& facts) {
   if (!facts.sent) return Retry::other_server;
   if (facts.idempotent && facts.whole) return Retry::other_within_budget;
   return Retry::none;
-}
-
-void ExchangeCore::enter(RequestState next) {
-  CHECK(kRequestNext[static_cast<std::size_t>(request_)][static_cast<std::size_t>(next)],
-        to_string(next));
-  CHECK(next != RequestState::ready || response_ == ResponseState::none);
-  os::trace_transition(os::Machine::request, request_, next);
-  request_ = next;
-}
-
-void ExchangeCore::enter(ResponseState next) {
-  CHECK(kResponseNext[static_cast<std::size_t>(response_)][static_cast<std::size_t>(next)],
-        to_string(next));
-  CHECK(next != ResponseState::tunnel || request_ == RequestState::complete);
-  os::trace_transition(os::Machine::response, response_, next);
-  response_ = next;
-}
-
-bool ExchangeCore::finished() const {
-  if (response_ == ResponseState::broken) return true;
-  return response_ == ResponseState::complete &&
-         (request_ == RequestState::complete || request_ == RequestState::ended);
 }
 
 ClientFate ExchangeCore::client_fate(bool client_persists, bool unread) const {

@@ -27,6 +27,8 @@
 #include <array>
 #include <cstdint>
 
+#include "base/check.h"
+#include "os/os.h"
 #include "proxy/errors.h"
 
 namespace weir::proxy {
@@ -109,11 +111,27 @@ class ExchangeCore {
   [[nodiscard]] RequestState request() const { return request_; }
   [[nodiscard]] ResponseState response() const { return response_; }
   // Checked against the tables and the joint rules.
-  void enter(RequestState next);
-  void enter(ResponseState next);
+  void enter(RequestState next) {
+    CHECK(kRequestNext[static_cast<std::size_t>(request_)][static_cast<std::size_t>(next)],
+          to_string(next));
+    CHECK(next != RequestState::ready || response_ == ResponseState::none);
+    os::trace_transition(os::Machine::request, request_, next);
+    request_ = next;
+  }
+  void enter(ResponseState next) {
+    CHECK(kResponseNext[static_cast<std::size_t>(response_)][static_cast<std::size_t>(next)],
+          to_string(next));
+    CHECK(next != ResponseState::tunnel || request_ == RequestState::complete);
+    os::trace_transition(os::Machine::response, response_, next);
+    response_ = next;
+  }
 
   // Both sides have come to rest: nothing is left to be done but to decide about connections.
-  [[nodiscard]] bool finished() const;
+  [[nodiscard]] bool finished() const {
+    if (response_ == ResponseState::broken) return true;
+    return response_ == ResponseState::complete &&
+           (request_ == RequestState::complete || request_ == RequestState::ended);
+  }
   // `client_persists`: the client wants to go on and nothing has been announced otherwise.
   // `unread`: bytes of the client may lie unread, or be on their way.
   [[nodiscard]] ClientFate client_fate(bool client_persists, bool unread) const;

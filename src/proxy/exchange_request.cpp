@@ -100,7 +100,9 @@ void Exchange::route_request() {
                    : router.match(client_.listener(), head.view(request_.host), request_.path(head),
                                   head.method());
   const std::optional<RateVerdict> over = route_ != nullptr ? choose_backend() : std::nullopt;
-  if (route_ != nullptr) upgrade_ = http::choose_upgrades(head, request_, route_->upgrade);
+  if (route_ != nullptr && request_.offers_upgrade) {
+    upgrade_ = http::choose_upgrades(head, request_, route_->upgrade);
+  }
   if (route_ != nullptr && route_->mirror.percent > 0 && !connect && upgrade_.empty()) {
     mirror_choose();
   }
@@ -137,8 +139,7 @@ std::optional<RateVerdict> Exchange::choose_backend() {
   const auto limits = route_->limits | std::views::transform([this](std::uint32_t limit) {
                         return use_.snapshot->limits()[limit];
                       });
-  const auto over =
-      refused_by_any(limits, client_.peer(), &request_parser_, worker_.loop().now_ns());
+  const auto over = refused_by_any(limits, client_.peer(), &request_parser_, loop_.now_ns());
   if (over) return over;
   if (plan_->hash_source != upstream::HashSource::none) {
     choice_.tried = balance::Attempt(hash_key(*plan_));
@@ -193,11 +194,13 @@ bool Exchange::write_outgoing_head() {
   options.upgrade = upgrade_.text();
   options.trusted = contains(forwarded.trusted_proxies, client_.peer());
   options.client_ip = client_.peer().text(client_text);
-  std::string own_address;
-  if (request_.authority.size == 0) {
-    own_address = host_text(os::local_name(client_.fd));
-    options.default_host = own_address;
-  }
+  if (request_.authority.size > 0) return write_outgoing_head(options);
+  const std::string own_address = host_text(os::local_name(client_.fd));
+  options.default_host = own_address;
+  return write_outgoing_head(options);
+}
+
+bool Exchange::write_outgoing_head(const http::ForwardOptions& options) {
   const std::size_t written = http::write_request_head(outgoing_.room_at(), outgoing_.room(),
                                                        request_parser_, request_, options);
   outgoing_.produced(written);
@@ -218,7 +221,8 @@ Exchange::Progress Exchange::send_request() {
       mirror_request();
       if (!request_flow_.repeatable()) server.out.release();
       if (client_.in.empty()) client_.in.release();
-      return Progress::moved;
+      // What follows is the response's, whose turn comes next in any case.
+      return core_.finished() ? Progress::moved : Progress::blocked;
     case BodyFlow::Status::need_input:
       touch(request_stall_, true, progressed, now_ms());
       return Progress::blocked;

@@ -20,6 +20,11 @@ Exchange::Progress Exchange::read_response() {
   upstream::ServerConnection& server = *attempt_.connection;
   const bool nothing_new = server.in.empty() && !server.ready.may_receive();
   if (nothing_new && !attempt_.write_broken) return Progress::blocked;  // As most often.
+  return read_response_head();
+}
+
+Exchange::Progress Exchange::read_response_head() {
+  upstream::ServerConnection& server = *attempt_.connection;
   while (true) {
     if (!server.in.empty()) {
       attempt_.answer_begun = true;
@@ -121,7 +126,7 @@ Exchange::Progress Exchange::relay_switch(const http::ResponseInfo& info) {
 
 Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   using Kind = http::BodyFraming::Kind;
-  if (retry_for_status(info.status)) return Progress::moved;
+  if (!plan_->retry.statuses.empty() && retry_for_status(info.status)) return Progress::moved;
   attempt_answered(info.status);
   const bool delimited = info.body.kind == Kind::none || info.body.kind == Kind::length;
   const bool chunked = !delimited && !request_.http10;
@@ -146,7 +151,7 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   answer_head_seen(info.status);
   core_.enter(ResponseState::relaying);
   if (core_.request() == RequestState::complete) server.out.release();
-  return Progress::moved;
+  return send_response();
 }
 
 void Exchange::answer_head_seen(std::uint16_t status) {

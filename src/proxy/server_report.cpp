@@ -7,12 +7,9 @@
 
 namespace weir::proxy {
 
-void report_outcome(Worker& worker, const upstream::BackendPlan& plan, upstream::Backend& backend,
-                    const upstream::Pick& pick, health::Passive::Event event,
-                    std::string_view why) {
+void tell_operator(Worker& worker, const upstream::ServerState& server,
+                   health::Passive::Event event, std::string_view why) {
   using Event = health::Passive::Event;
-  if (!backend.report(plan, pick, event, worker.loop().now_ns() / 1000)) return;
-  const upstream::ServerState& server = pick.pool->state();
   std::string text = "server " + server.backend() + "/" + server.name();
   if (event == Event::failed || event == Event::erred) {
     text.append(" is ejected for a while: ").append(why);
@@ -28,7 +25,7 @@ void note_answer(Worker& worker, upstream::Backend& backend, upstream::Pick& pic
   if (bad) counters.answers_bad.add();
   counters.unanswered.set(0);
   counters.answered_ms.set(worker.loop().now_ms());
-  backend.observe(pick, worker.loop().now_ns() / 1000, bad);
+  backend.observe(pick, worker.loop().now_us(), bad);
 }
 
 void note_request(Worker& worker, const upstream::BackendPlan& plan, const upstream::Pick& pick) {

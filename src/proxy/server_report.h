@@ -6,11 +6,10 @@
 #include <string_view>
 
 #include "http/response.h"
+#include "proxy/worker.h"
 #include "upstream/backend.h"
 
 namespace weir::proxy {
-
-class Worker;
 
 // Descriptors come back as other connections end, usually within milliseconds: who is short of one
 // looks again this often, for this long.
@@ -19,10 +18,17 @@ inline constexpr std::uint64_t kDescriptorWaitMs = 1'000;
 // A client is not kept waiting for more silent servers than this: each costs a whole timeout.
 inline constexpr std::uint8_t kSilentServersMax = 2;
 
-// Tells the operator as well when the server is ejected or back. `why`: of a bad event, for the
-// log.
-void report_outcome(Worker& worker, const upstream::BackendPlan& plan, upstream::Backend& backend,
-                    const upstream::Pick& pick, health::Passive::Event event, std::string_view why);
+// The server is ejected, or back. `why`: of a bad event.
+void tell_operator(Worker& worker, const upstream::ServerState& server,
+                   health::Passive::Event event, std::string_view why);
+
+// Tells the operator as well when that changes whether the server is ejected.
+inline void report_outcome(Worker& worker, const upstream::BackendPlan& plan,
+                           upstream::Backend& backend, const upstream::Pick& pick,
+                           health::Passive::Event event, std::string_view why) {
+  const bool changed = backend.report(plan, pick, event, worker.loop().now_us());
+  if (changed) tell_operator(worker, pick.pool->state(), event, why);
+}
 
 // Counts an answer, or that none will come, and what it took.
 void note_answer(Worker& worker, upstream::Backend& backend, upstream::Pick& pick, bool bad);
