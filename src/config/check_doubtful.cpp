@@ -63,6 +63,32 @@ void check_proxy_headers(const Draft& draft, Report& report) {
   }
 }
 
+// What is set beside `enabled = false` waits for the day it is switched on, or is a mistake.
+void check_switched_off(const Draft& draft, Report& report) {
+  for (const auto& [name, table] : draft.backend_tables) {
+    for (const std::string_view policy : {"retry", "ejection"}) {
+      const Member* set = table->find(policy);
+      const Member* enabled = set == nullptr ? nullptr : set->value.find("enabled");
+      if (enabled == nullptr || enabled->value.boolean || set->value.members.size() == 1) continue;
+      report.add(Code::doubtful, enabled->value.span,
+                 "with this, the other settings of [backend." + std::string(name) + "." +
+                     std::string(policy) + "] do nothing",
+                 "remove them, or set enabled = true");
+    }
+  }
+}
+
+void check_try_timeouts(const Draft& draft, Report& report) {
+  for (const Backend& backend : draft.config.backends) {
+    const auto& limit = backend.request_timeout;
+    if (!limit || !backend.retry.try_timeout || *backend.retry.try_timeout < *limit) continue;
+    const Member* retry = draft.backend_tables.at(backend.name)->find("retry");
+    report.add(Code::doubtful, retry->value.find("try_timeout")->value.span,
+               "`request_timeout` ends every request before or when this ends its first attempt",
+               "make it a part of `request_timeout`");
+  }
+}
+
 }  // namespace
 
 void check_doubtful(const Draft& draft, Report& report) {
@@ -70,6 +96,8 @@ void check_doubtful(const Draft& draft, Report& report) {
   check_mirrors(draft, report);
   check_server_names(draft, report);
   check_proxy_headers(draft, report);
+  check_switched_off(draft, report);
+  check_try_timeouts(draft, report);
 }
 
 }  // namespace weir::config

@@ -51,7 +51,8 @@ std::optional<std::string_view> hash_value(const upstream::BackendPlan& plan,
   }
   for (const http::Field& field : head.fields()) {
     if (!http::scan::equals_lower(head.name(field), "cookie")) continue;
-    const auto value = upstream::find_cookie(head.value(field), plan.hash_key);
+    std::string_view cookies = head.value(field);
+    const auto value = upstream::take_cookie(cookies, plan.hash_key);
     if (value) return value;
   }
   return std::nullopt;

@@ -51,16 +51,18 @@ StickyPlan::StickyPlan(const config::Sticky& settings, std::span<ServerState* co
 }
 
 std::optional<std::uint32_t> StickyPlan::server_of(std::string_view cookies) const {
-  const std::optional<std::string_view> value = find_cookie(cookies, name_);
-  if (!value) return std::nullopt;
-  const auto at = by_value_.find(std::string(*value));
-  return at == by_value_.end() ? std::nullopt : std::optional(at->second);
+  while (const std::optional<std::string_view> value = take_cookie(cookies, name_)) {
+    const auto at = by_value_.find(std::string(*value));
+    if (at != by_value_.end()) return at->second;
+  }
+  return std::nullopt;
 }
 
-std::optional<std::string_view> find_cookie(std::string_view cookies, std::string_view name) {
+std::optional<std::string_view> take_cookie(std::string_view& cookies, std::string_view name) {
   while (!cookies.empty()) {
     const std::size_t end = std::min(cookies.find(';'), cookies.size());
     const std::string_view pair = cookies.substr(0, end);
+    cookies.remove_prefix(std::min(end + 1, cookies.size()));
     const std::size_t begin = std::min(pair.find_first_not_of(" \t"), pair.size());
     const std::string_view one = pair.substr(begin);
     if (one.size() > name.size() && one.starts_with(name) && one[name.size()] == '=') {
@@ -71,7 +73,6 @@ std::optional<std::string_view> find_cookie(std::string_view cookies, std::strin
       }
       return value;
     }
-    cookies.remove_prefix(std::min(end + 1, cookies.size()));
   }
   return std::nullopt;
 }

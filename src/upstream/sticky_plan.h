@@ -24,8 +24,8 @@ class StickyPlan {
  public:
   StickyPlan(const config::Sticky& settings, std::span<ServerState* const> servers);
 
-  // The server that a Cookie field (RFC 6265 4.2) names, by its index; the first cookie of the name
-  // counts. Empty when there is none, or it names no server of this plan.
+  // The server that a Cookie field (RFC 6265 4.2) names, by its index. A client may send several
+  // cookies of the name, for several paths: the first that names a server of this plan counts.
   [[nodiscard]] std::optional<std::uint32_t> server_of(std::string_view cookies) const;
   // The Set-Cookie line for a server, with its CRLF.
   [[nodiscard]] std::string_view set_cookie(std::uint32_t server) const {
@@ -38,8 +38,9 @@ class StickyPlan {
   std::unordered_map<std::string, std::uint32_t> by_value_;
 };
 
-// The value of the first cookie called `name` in a Cookie field, or empty.
-[[nodiscard]] std::optional<std::string_view> find_cookie(std::string_view cookies,
+// The value of the first cookie called `name` in a Cookie field, or empty. Leaves in `cookies` what
+// comes after it.
+[[nodiscard]] std::optional<std::string_view> take_cookie(std::string_view& cookies,
                                                           std::string_view name);
 
 }  // namespace weir::upstream

@@ -207,7 +207,6 @@ TEST(Policies, AThousandServersAtOneAddressAreRefused) {
 
 TEST(Policies, EveryKeyOfEjectionRetryQueueAndSticky) {
   const Backend backend = with(R"([backend.app.ejection]
-enabled = false
 consecutive_errors = 0
 error_percent = 0
 latency_factor = 0
@@ -218,7 +217,6 @@ time = "2s"
 time_max = "3s"
 max_ejected_percent = 0
 [backend.app.retry]
-enabled = false
 max = 0
 statuses = [503, 504]
 backoff = "0s"
@@ -237,7 +235,7 @@ secret = "0123456789abcdef"
 secure = true
 max_age = "8760h"
 )");
-  const Ejection ejection = {false,
+  const Ejection ejection = {true,
                              0,
                              0,
                              0,
@@ -249,7 +247,7 @@ max_age = "8760h"
                              0};
   EXPECT_EQ(backend.ejection, ejection);
   const RetryPolicy retry = {
-      false, 0, {503, 504}, Milliseconds{0}, Milliseconds{1'000}, 0, Milliseconds{2'000}};
+      true, 0, {503, 504}, Milliseconds{0}, Milliseconds{1'000}, 0, Milliseconds{2'000}};
   EXPECT_EQ(backend.retry, retry);
   const QueuePolicy queue = {0, Milliseconds{1'000}, Milliseconds{0}, Milliseconds{2'000},
                              "X-Priority"};
@@ -257,6 +255,8 @@ max_age = "8760h"
   const Sticky sticky = {"__Host-weir", "0123456789abcdef", true, std::chrono::hours{8760}};
   EXPECT_EQ(backend.sticky, sticky);
   EXPECT_THAT(with("retry = { statuses = 502 }\n").retry.statuses, ElementsAre(502));
+  EXPECT_FALSE(with("retry = { enabled = false }\n").retry.enabled);
+  EXPECT_FALSE(with("ejection = { enabled = false }\n").ejection.enabled);
 }
 
 TEST(Policies, EveryKeyOfAServer) {

@@ -108,12 +108,13 @@ TEST_F(StickyPlanTest, OddValuesNameNobody) {
   }
 }
 
-TEST_F(StickyPlanTest, TheFirstCookieOfTheNameCounts) {
+TEST_F(StickyPlanTest, TheFirstCookieThatNamesAServerCounts) {
   const StickyPlan sticky = plan();
   const std::string a = cookie_of(sticky, 0);
   const std::string b = cookie_of(sticky, 1);
   EXPECT_EQ(sticky.server_of("x=1; " + b + "; " + a), 1u);
-  EXPECT_EQ(sticky.server_of("weir=other; " + a), std::nullopt);
+  EXPECT_EQ(sticky.server_of("weir=other; " + a), 0u) << "of another path, or another time";
+  EXPECT_EQ(sticky.server_of("weir=other; weir=; weir"), std::nullopt);
   EXPECT_EQ(sticky.server_of("weirder=1;weirder2=2;" + a + ";weir=z"), 0u);
 }
 
@@ -137,8 +138,8 @@ TEST_F(StickyPlanTest, TheLineSaysWhatIsConfigured) {
   EXPECT_EQ(plan().set_cookie(0), common + "; Max-Age=1\r\n") << "whole seconds, RFC 6265 5.2.2";
 }
 
-TEST(FindCookie, OddInputs) {
-  const auto find = [](std::string_view cookies) { return find_cookie(cookies, "k"); };
+TEST(TakeCookie, OddInputs) {
+  const auto find = [](std::string_view cookies) { return take_cookie(cookies, "k"); };
   EXPECT_EQ(find(""), std::nullopt);
   EXPECT_EQ(find(";"), std::nullopt);
   EXPECT_EQ(find("; ;;\t;"), std::nullopt);
@@ -157,6 +158,14 @@ TEST(FindCookie, OddInputs) {
   EXPECT_EQ(find("k=\"x"), "\"x");
   EXPECT_EQ(find("k=\"x\""), "x");
   EXPECT_EQ(find("k; k=2"), "2");
+}
+
+TEST(TakeCookie, OneAfterTheOther) {
+  std::string_view cookies = "a=0; k=1; b=2;k=3";
+  EXPECT_EQ(take_cookie(cookies, "k"), "1");
+  EXPECT_EQ(cookies, " b=2;k=3");
+  EXPECT_EQ(take_cookie(cookies, "k"), "3");
+  EXPECT_EQ(take_cookie(cookies, "k"), std::nullopt);
 }
 
 }  // namespace
