@@ -79,6 +79,10 @@ void RelayClient::head_received() {
   oracle.feed(unread_.substr(0, end + 4));
   check(oracle.next() == Oracle::Event::head, "answers are valid HTTP",
         describe() + ": " + oracle.why());
+  if (oracle.head().status == 100) {  // Whoever ends its side in the queue is asked for a sign.
+    unread_.erase(0, end + 4);
+    return head_received();
+  }
   mine().status = oracle.head().status;
   const bool upgrade = relay_.way == Way::upgrade;
   if (mine().status >= 300 || (upgrade && mine().status == 200)) return close();

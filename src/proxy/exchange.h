@@ -107,6 +107,7 @@ class Exchange {
     nothing,
   };
   [[nodiscard]] Found attempt_begin();
+  void ask_who_hung_up();
   [[nodiscard]] Found find_server();
   // The next attempt repeats what a server has begun to work on. Going on after a refused
   // connection is none: no server has been bothered.
@@ -260,6 +261,7 @@ class Exchange {
   std::uint64_t server_idle_ms_ = 0;  // How long the connection may be kept; 0: not at all.
   std::uint64_t discard_from_ = 0;    // Body bytes read when discarding began.
   bool continue_sent_ = false;        // The client was told 100.
+  bool asked_who_hung_up_ = false;    // While it waited.
   std::uint8_t interim_heads_ = 0;    // Handled in this step.
 
   // Time, on the loop's clock.

@@ -31,10 +31,14 @@ Exchange::Progress Exchange::attempt_server() {
     }
     return Progress::moved;
   }
-  if (choice_.waiting() || now_ms() < retry_at_ms_) return Progress::blocked;
+  if (choice_.waiting()) {
+    ask_who_hung_up();
+    return Progress::blocked;
+  }
+  if (now_ms() < retry_at_ms_) return Progress::blocked;
   switch (attempt_begin()) {
     case Found::server: break;
-    case Found::place_in_queue: return Progress::blocked;
+    case Found::place_in_queue: ask_who_hung_up(); return Progress::blocked;
     case Found::nothing: answer_no_server(); return Progress::moved;
   }
   upstream::ServerPool& pool = *attempt_.pick->pool;
@@ -53,6 +57,17 @@ Exchange::Progress Exchange::attempt_server() {
   }
   attempt_adopt(*connecting.connection, connecting.status == os::IoStatus::done);
   return attempt_.connected ? Progress::moved : Progress::blocked;
+}
+
+// A FIN may be a half-close or all that is ever heard of a client that has left, and then the slot
+// it waits for would be wasted. An interim response tells them apart: who still reads skips it (RFC
+// 9110 15.2.1), and for a socket that is closed the kernel answers with RST.
+void Exchange::ask_who_hung_up() {
+  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (!client_.ready.hangup() || asked_who_hung_up_ || request_.http10) return;
+  if (!client_.out.lease(worker_.buffers()) || client_.out.room() < kContinue.size()) return;
+  asked_who_hung_up_ = true;
+  client_.out.append(kContinue);
 }
 
 Exchange::Found Exchange::attempt_begin() {

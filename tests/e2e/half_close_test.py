@@ -32,6 +32,56 @@ class HalfClose(Case):
         self.assertEqual(client.response().body, b"ok")
         self.assertTrue(client.closed())
 
+    def queued(self, version: bytes = b"1.1"):
+        """Of two clients of a server that takes one request the second, which waits for its turn."""
+        self.gate = threading.Event()
+
+        def script(connection):
+            while connection.request():
+                self.gate.wait(seconds(20))
+                connection.send(OK)
+
+        self.server = self.origin(script)
+        self.addCleanup(self.gate.set)
+        self.proxy = self.weir(self.server, backend={"server_limit": 1}, runtime={"workers": 1})
+        self.first = self.client(self.proxy).send(GET)
+        self.server.wait_requests(1)
+        client = self.client(self.proxy).send(GET.replace(b"1.1", version))
+        wait_until(lambda: self.waiting() == 1, 10, "the second one to wait")
+        return client
+
+    def waiting(self) -> float:
+        return self.proxy.metric("weir_backend_queue_length")
+
+    def test_of_who_waits_in_the_queue(self):
+        """Whether such a client is still there, an interim response asks; its turn comes."""
+        client = self.queued().half_close()
+        wait_until(lambda: not client.quiet(), 10, "the interim response")
+        self.gate.set()
+        answer = client.response()
+        self.assertEqual(([interim.status for interim in answer.interim], answer.body),
+                         ([100], b"ok"))
+        self.assertTrue(client.closed())
+        self.assertEqual(self.first.response().body, b"ok")
+
+    def test_of_an_http10_client_in_the_queue(self):
+        """It knows no interim responses (RFC 9110 15.2)."""
+        client = self.queued(b"1.0").half_close()
+        self.assertTrue(client.quiet(0.2))
+        self.gate.set()
+        self.assertEqual(client.response().status, 200)
+
+    def test_who_has_left_does_not_wait(self):
+        """A client that closed looks the same until it is asked. No server hears of its request."""
+        client = self.queued()
+        client.close()
+        wait_until(lambda: self.waiting() == 0, 10, "the client to be missed")
+        self.assertEqual(self.proxy.metric("weir_backend_queue_ended_total", result="abandoned"), 1)
+        self.assertEqual(self.proxy.metric("weir_errors_total", reason="client_closed"), 1)
+        self.gate.set()
+        self.assertEqual(self.first.response().body, b"ok")
+        self.assertEqual(len(self.server.requests), 1)
+
     def test_before_a_large_answer(self):
         body = b"0123456789abcdef" * 300_000
         client = self.client(self.plain(self.origin(answering(response(body)))))
