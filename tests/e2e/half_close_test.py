@@ -33,7 +33,7 @@ class HalfClose(Case):
         self.assertTrue(client.closed())
 
     def queued(self, version: bytes = b"1.1"):
-        """Of two clients of a server that takes one request the second, which waits for its turn."""
+        """Of two clients of a server that takes one request the second, which waits."""
         self.gate = threading.Event()
 
         def script(connection):
