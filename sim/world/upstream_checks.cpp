@@ -92,9 +92,8 @@ void UpstreamChecks::after_turn(std::uint64_t now_ns, bool late) {
   for (std::size_t i = 0; i < snapshot.backends().size(); ++i) {
     const BackendPlan& plan = snapshot.backends()[i];
     check_limit_of_all(plan);
-    if (!alone) continue;
-    check_ejections(plan);
     if (!late) check_hand_over(configs_.back().backends[i], plan, now_ns);
+    if (alone) check_ejections(plan);
   }
 }
 
@@ -152,7 +151,8 @@ void UpstreamChecks::check_counts() const {
 }
 
 // Somebody waits who could be served: a slot must have been lost on its way to the next in line.
-// What a server says of itself may end a wait only later.
+// What a server says of itself may end a wait only later. Who waited before the newest configuration
+// waits by it, too, as soon as its worker has a turn.
 void UpstreamChecks::check_hand_over(const config::Backend& backend, const BackendPlan& plan,
                                      std::uint64_t now_ns) {
   std::uint64_t& since_ns = seen_[plan.name].idle_slot_since_ns;
@@ -200,7 +200,8 @@ void UpstreamChecks::at_rest() const {
     const upstream::GateCounters& counters = gate.counters();
     const std::uint64_t ends = counters.granted.read() + counters.timed_out.read() +
                                counters.abandoned.read() + counters.dropped_codel.read() +
-                               counters.dropped_displaced.read();
+                               counters.dropped_displaced.read() +
+                               counters.dropped_no_server.read();
     check(counters.queued.read() == ends, "every wait comes to an end",
           plan.name + ": " + std::to_string(counters.queued.read()) + " waited, " +
               std::to_string(ends) + " ended");

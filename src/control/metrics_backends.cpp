@@ -99,6 +99,7 @@ void render_queue_ends(std::string& out, Backends backends) {
       Row{",result=\"abandoned\"", &Gate::abandoned},
       Row{",result=\"dropped\"", &Gate::dropped_codel},
       Row{",result=\"displaced\"", &Gate::dropped_displaced},
+      Row{",result=\"no_server\"", &Gate::dropped_no_server},
   };
   Family family(out, "weir_backend_queue_ended_total", kCounter,
                 "Requests whose wait in the queue ended, by how.");

@@ -25,6 +25,7 @@ Exchange::~Exchange() {
   attempt_end();
   if (tunnel_ != nullptr) worker_.counters().relays_open.subtract();
   if (head_read_) worker_.counters().requests_in_flight.subtract();
+  for (SnapshotUse* use : followed_) worker_.exchange_ended(*use);
   worker_.exchange_ended(use_);
 }
 

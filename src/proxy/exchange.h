@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/head_parser.h"
 #include "http/request.h"
@@ -54,6 +55,8 @@ class Exchange {
   [[nodiscard]] Outcome expire();
   // The head has not been read to its end: nobody works on the request yet.
   [[nodiscard]] bool in_head() const { return core_.request() == RequestState::head; }
+  // There is a newer snapshot. Whether it waits for a server, and may have another deadline now.
+  [[nodiscard]] bool follow_waiting();
   // Ends now, whatever goes on: the client is gone or the program leaves.
   void abandon(ProxyError error);
 
@@ -108,6 +111,7 @@ class Exchange {
   };
   [[nodiscard]] Found attempt_begin();
   void ask_who_hung_up();
+  void follow();
   [[nodiscard]] Found find_server();
   // The next attempt repeats what a server has begun to work on. Going on after a refused
   // connection is none: no server has been bothered.
@@ -223,6 +227,7 @@ class Exchange {
   loop::Loop& loop_;
   HttpSession& client_;
   SnapshotUse& use_;
+  std::vector<SnapshotUse*> followed_;  // Newer ones that plan_ was of since; the last one's it is.
   ExchangeCore core_;
 
   // The request.

@@ -72,6 +72,7 @@ void Exchange::ask_who_hung_up() {
 
 Exchange::Found Exchange::attempt_begin() {
   attempt_ = ServerAttempt{};
+  follow();
   const Found found = find_server();
   if (found != Found::server) return found;
   attempt_.started_ms = now_ms();
@@ -81,6 +82,21 @@ Exchange::Found Exchange::attempt_begin() {
   ++attempts_;
   last_server_ = &attempt_.pick->pool->state();
   return Found::server;
+}
+
+// Who is asked, and until when is waited, the newest snapshot says; all else, the one it began
+// with.
+void Exchange::follow() {
+  const Worker::Newest newest = worker_.follow(choice_, *plan_, followed_);
+  if (newest.plan == nullptr) return;
+  plan_ = newest.plan;
+  backend_ = newest.backend;
+}
+
+bool Exchange::follow_waiting() {
+  if (!choice_.waiting()) return false;
+  follow();
+  return true;
 }
 
 Exchange::Found Exchange::find_server() {

@@ -217,6 +217,10 @@ bool HttpSession::make_room() {
   return true;
 }
 
+void HttpSession::follow() {
+  if (exchange_ != nullptr && exchange_->follow_waiting()) loop().schedule(*this);
+}
+
 void HttpSession::abort(CloseReason reason) {
   if (state_ == State::closed) return;
   const bool memory = reason == CloseReason::no_memory;

@@ -35,6 +35,7 @@ class HttpSession final : public Session {
   void drain() override;
   // One that was served a moment ago stays. Lingering counts: the answer has been sent.
   [[nodiscard]] bool make_room() override;
+  void follow() override;
   void abort(CloseReason reason) override;
 
   [[nodiscard]] State state() const { return state_; }

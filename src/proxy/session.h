@@ -46,6 +46,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   virtual void drain() = 0;
   // Closes for one that waits, if nobody works for it and nothing has arrived just now.
   [[nodiscard]] virtual bool make_room() = 0;
+  // The worker has a newer snapshot: who waits for a server waits by that.
+  virtual void follow() = 0;
   // Closes at once, whatever goes on.
   virtual void abort(CloseReason reason) = 0;
 

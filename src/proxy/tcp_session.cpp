@@ -214,6 +214,7 @@ TcpSession::Progress TcpSession::seek() {
 bool TcpSession::choose() {
   using Chosen = upstream::ServerChoice::Outcome;
   attempt_ = Attempt{};
+  follow_plan();
   ProxyError obstacle = last_failure_;
   switch (choice_.find(false, attempt_.pick)) {
     case Chosen::chosen: return true;
@@ -227,6 +228,21 @@ bool TcpSession::choose() {
   // A server that was asked says more about it.
   give_up(attempts_ == 0 ? obstacle : last_failure_);
   return false;
+}
+
+// Who is asked, and until when is waited, the newest snapshot says; all else, the one it began
+// with.
+void TcpSession::follow_plan() {
+  const Worker::Newest newest = worker().follow(choice_, *plan_, followed_);
+  if (newest.plan == nullptr) return;
+  plan_ = newest.plan;
+  backend_ = newest.backend;
+}
+
+void TcpSession::follow() {
+  if (!choice_.waiting()) return;
+  follow_plan();
+  loop().schedule(*this);
 }
 
 void TcpSession::connect() {
@@ -420,6 +436,7 @@ void TcpSession::close(CloseReason reason) {
   attempt_end();
   relay_.end();
   silent_ = false;
+  for (SnapshotUse* use : std::exchange(followed_, {})) worker().exchange_ended(*use);
   if (use_ != nullptr) worker().exchange_ended(*std::exchange(use_, nullptr));
   enter(State::closed);
   end(reason);

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "proxy/relay.h"
 #include "proxy/session.h"
@@ -41,6 +42,7 @@ class TcpSession final : public Session {
 
   void drain() override;
   [[nodiscard]] bool make_room() override;
+  void follow() override;
   void abort(CloseReason reason) override;
 
   [[nodiscard]] State state() const { return state_; }
@@ -74,6 +76,7 @@ class TcpSession final : public Session {
 
   [[nodiscard]] Progress seek();
   [[nodiscard]] bool choose();
+  void follow_plan();
   void connect();
   void connected();
   void connect_failed(os::IoStatus status);
@@ -96,6 +99,7 @@ class TcpSession final : public Session {
 
   // The server.
   SnapshotUse* use_ = nullptr;
+  std::vector<SnapshotUse*> followed_;  // Newer ones that plan_ was of since; the last one's it is.
   const Route* route_ = nullptr;
   const upstream::BackendPlan* plan_ = nullptr;
   upstream::Backend* backend_ = nullptr;

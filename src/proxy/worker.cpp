@@ -149,7 +149,7 @@ void Worker::take_snapshot(Snapshot& snapshot) {
   const bool first = current_ == nullptr;
   current_ = uses_.back().get();
   upstreams_.keep_only(snapshot.servers(), false);
-  if (!first) return;
+  if (!first) return move_waiters();
   hand_over_.open();
   for (const auto& slot : listeners_) (void)slot->listener.start();
 }
@@ -192,6 +192,43 @@ void Worker::drop_unused_backends() {
 SnapshotUse& Worker::exchange_begun() {
   ++current_->exchanges;
   return *current_;
+}
+
+// Servers that want another PROXY header than the one that has been written are others.
+Worker::Newest Worker::newest_of(const upstream::BackendPlan& plan) const {
+  const std::vector<upstream::BackendPlan>& plans = current_->snapshot->backends();
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (plans[i].state != plan.state || plans[i].send_proxy != plan.send_proxy) continue;
+    return {&plans[i], current_->backends[i]};
+  }
+  return {};
+}
+
+Worker::Newest Worker::follow(upstream::ServerChoice& choice, const upstream::BackendPlan& plan,
+                              std::vector<SnapshotUse*>& uses) {
+  if (uses_.size() == 1) return {};  // Nearly always.
+  const Newest newest = newest_of(plan);
+  if (newest.plan == nullptr || newest.plan == &plan || !choice.may_follow(*newest.plan)) return {};
+  uses.push_back(&exchange_begun());
+  choice.follow(*newest.plan, *newest.backend);
+  return newest;
+}
+
+// Whoever waits for a server does so by the present snapshot from now on: as old as it is, and all
+// before the first of them gets one. Where its backend is gone, it is told.
+void Worker::move_waiters() {
+  if (tickets_.slab.live() == 0) return;
+  for (const auto& use : uses_) {
+    if (use.get() == current_) continue;
+    for (const upstream::BackendPlan& plan : use->snapshot->backends()) {
+      const upstream::BackendPlan* newest = newest_of(plan).plan;
+      plan.state->gate.move(tickets_, plan.gate, newest != nullptr ? &newest->gate : nullptr);
+    }
+  }
+  for_each_session([](Session& session) { session.follow(); });
+  for (const upstream::BackendPlan& plan : current_->snapshot->backends()) {
+    plan.state->gate.poke(loop_.now_ns() / 1000);
+  }
 }
 
 void Worker::exchange_ended(SnapshotUse& use) {

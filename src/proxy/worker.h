@@ -136,6 +136,15 @@ class Worker {
   // The snapshot a new exchange works with, until exchange_ended().
   [[nodiscard]] SnapshotUse& exchange_begun();
   void exchange_ended(SnapshotUse& use);
+  // A backend by the present snapshot; null where there is nothing newer than what was asked about.
+  struct Newest {
+    const upstream::BackendPlan* plan = nullptr;
+    upstream::Backend* backend = nullptr;
+  };
+  // Turns `choice` from `plan` to the newest plan of that backend. Its snapshot is added to `uses`,
+  // for exchange_ended().
+  [[nodiscard]] Newest follow(upstream::ServerChoice& choice, const upstream::BackendPlan& plan,
+                              std::vector<SnapshotUse*>& uses);
 
   [[nodiscard]] Exchange* create_exchange(HttpSession& session) {
     return exchanges_.create(*this, session);
@@ -196,6 +205,8 @@ class Worker {
   void release_snapshots();
   [[nodiscard]] upstream::Backend* backend_for(const upstream::BackendPlan& plan);
   void drop_unused_backends();
+  [[nodiscard]] Newest newest_of(const upstream::BackendPlan& plan) const;
+  void move_waiters();
 
   WorkerSetup setup_;
   WorkerCounters counters_;

@@ -37,6 +37,9 @@ class Backend::View {
   // Somebody was left out of this pick for warming up, who is healthy after all.
   [[nodiscard]] bool share_denied() const { return share_denied_; }
   void ignore_shares() { ignore_shares_ = true; }
+  // The same for one that asks for nothing.
+  [[nodiscard]] bool reserve_denied() const { return reserve_denied_; }
+  void take_reserve() { reserve_too_ = true; }
   // The same servers will be looked at again.
   void count_no_breakers() { counts_breakers_ = false; }
   // Nobody healthy is left: whoever is not out of service will do.
@@ -87,6 +90,10 @@ class Backend::View {
     const std::uint64_t since_ms = state.up_since_ms.load(std::memory_order_relaxed);
     const std::uint32_t percent = state.agent_percent.load(std::memory_order_relaxed);
     if (since_ms == 0 && percent >= 100) return true;
+    if (percent == 0) {
+      reserve_denied_ = true;
+      return reserve_too_;
+    }
     const std::uint32_t share =
         health::slow_start_share(now_us_ / 1000, since_ms, plan_.slow_start_ms);
     const std::uint32_t lot = (roll_ ^ (index * 0x9E37'79B9U)) * 0x85EB'CA6BU >> 22;
@@ -117,8 +124,10 @@ class Backend::View {
   std::uint32_t tier_ = kAnyTier;
   bool unhealthy_too_ = false;
   bool ignore_shares_ = false;
+  bool reserve_too_ = false;
   bool counts_breakers_ = true;
   mutable bool share_denied_ = false;
+  mutable bool reserve_denied_ = false;
   mutable bool full_ = false;
   mutable bool breaker_hit_ = false;
 };
@@ -136,7 +145,7 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
   const std::uint64_t now_ms = now_us / 1000;
   if (wanted.bound && !wanted.tried.excludes(*wanted.bound) && takes_bound(plan, *wanted.bound) &&
       !plan.gate.breaker_open(pools_[*wanted.bound]->state(), wanted.retry) &&
-      take(plan, *wanted.bound, now_us)) {
+      take_bound(plan, *wanted.bound, now_us)) {
     return {Outcome::picked, begin(plan, *wanted.bound, false, wanted.retry, now_us)};
   }
   View view(*this, plan, wanted, now_us, random());
@@ -146,6 +155,10 @@ Backend::Picked Backend::pick(const BackendPlan& plan, const Wanted& wanted, std
     view.count_no_breakers();
     if (!admitted && view.share_denied()) {
       view.ignore_shares();
+      admitted = pick_healthy(plan, view, wanted.tried, now_us);
+    }
+    if (!admitted && !view.full() && view.reserve_denied()) {
+      view.take_reserve();
       admitted = pick_healthy(plan, view, wanted.tried, now_us);
     }
     if (admitted) {
@@ -216,7 +229,8 @@ std::optional<std::uint32_t> Backend::lowest_tier(const BackendPlan& plan,
   for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
     const GatePlan::Server& server = plan.gate.servers[i];
     if (server.weight == 0 || (lowest && server.priority >= *lowest) || tried.excludes(i)) continue;
-    if (is_healthy(*server.state, now_ms)) lowest = server.priority;
+    const bool usable = is_healthy(*server.state, now_ms) && asks_for_requests(*server.state);
+    if (usable) lowest = server.priority;
   }
   return lowest;
 }
@@ -225,6 +239,11 @@ bool Backend::take(const BackendPlan& plan, std::uint32_t server, std::uint64_t 
   if (plan.limited) return plan.state->gate.take(plan.gate, server, now_us);
   pools_[server]->state().in_flight.fetch_add(1, std::memory_order_relaxed);
   return true;
+}
+
+bool Backend::take_bound(const BackendPlan& plan, std::uint32_t server, std::uint64_t now_us) {
+  if (plan.limited) return plan.state->gate.take_left_over(plan.gate, server, now_us);
+  return take(plan, server, now_us);
 }
 
 Pick Backend::begin(const BackendPlan& plan, std::uint32_t server, bool trial, bool retry,

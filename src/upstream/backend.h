@@ -54,8 +54,8 @@ class Backend {
           std::uint64_t now_us);
 
   // The next server for this attempt: the bound one if it takes requests, else one of the lowest
-  // tier that has a healthy one, else any that is left (a preference is no reason to refuse a
-  // client).
+  // tier that has a healthy one, else one that asks for 0 %, else any that is left (a preference is
+  // no reason to refuse a client).
   [[nodiscard]] Picked pick(const BackendPlan& plan, const Wanted& wanted, std::uint64_t now_us);
   // The same for a server whose slot the gate has handed over.
   [[nodiscard]] Pick adopt(const BackendPlan& plan, std::uint32_t server, bool retry,
@@ -98,6 +98,8 @@ class Backend {
                                                          const balance::Attempt& tried,
                                                          std::uint64_t now_ms) const;
   [[nodiscard]] bool take(const BackendPlan& plan, std::uint32_t server, std::uint64_t now_us);
+  [[nodiscard]] bool take_bound(const BackendPlan& plan, std::uint32_t server,
+                                std::uint64_t now_us);
   [[nodiscard]] Pick begin(const BackendPlan& plan, std::uint32_t server, bool trial, bool retry,
                            std::uint64_t now_us);
   static void came_back(const BackendPlan& plan, ServerState& server, const health::Passive& before,

@@ -28,6 +28,11 @@ namespace weir::upstream {
                                     wish_of(state), now_ms);
 }
 
+// What it gets is more than the 0 % of its weight that it may ask for.
+[[nodiscard]] inline bool asks_for_requests(const ServerState& state) {
+  return state.agent_percent.load(std::memory_order_relaxed) != 0;
+}
+
 // May be asked when nobody healthy is left. `down_too`: the active check may be wrong.
 [[nodiscard]] inline bool in_service(const ServerState& state, bool down_too) {
   return wish_of(state) == health::Wish::none && (down_too || !is_down(state));

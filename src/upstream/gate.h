@@ -2,8 +2,8 @@
 // and who comes next when they are all full.
 //
 // One per backend name, made by the control thread, used by all workers, outliving snapshots. What
-// a snapshot says about it (servers, limits, queue) is in the GatePlan that each call names: an
-// exchange keeps to the plan it began with.
+// a snapshot says about it (servers, limits, queue) is in the GatePlan that each call names: who
+// has a slot keeps to the plan it was taken by; who waits turns to the newest one (move()).
 //
 // A slot is one more in ServerState::in_flight, and in total_ if the plan limits the backend as a
 // whole; both are taken or none. Without waiters a slot is taken and released without a lock. As
@@ -24,8 +24,9 @@
 // - A waiter that may not use what is free (its retry excludes that server, or there are too many
 //   retries) is passed by. Of those that are so particular the oldest kChoosyMax of each class are
 //   asked.
-// Waiters of an old snapshot and of a new one stand in separate lanes, so that neither blocks the
-// other when their servers differ; between lanes, too, age decides.
+// - Between the first worker's adoption of a snapshot and the last one's, waiters of both stand in
+//   separate lanes, so that neither blocks the other when their servers differ. Between lanes, too,
+//   age decides, among those that their plan lets go.
 #pragma once
 
 #include <array>
@@ -48,7 +49,8 @@ namespace weir::upstream {
 // Whether a waiter may be sent to a server.
 enum class Standing : std::uint8_t {
   usable,
-  last_resort,  // When none of its servers is usable.
+  reserve,      // It asks for 0 %: when none of its servers is usable.
+  last_resort,  // When there is no reserve either.
   out,          // Never.
 };
 
@@ -74,6 +76,8 @@ struct GatePlan {
   limit::CodelSettings codel;
   bool fail_open = true;  // Rather than none, servers are used that the active check calls down.
 
+  [[nodiscard]] std::optional<std::uint32_t> index_of(const ServerState& server) const;
+
   // What limits `server` now: the plan, the server itself (its agent), or neither: 0.
   [[nodiscard]] std::uint32_t limit_now(const Server& server) const {
     const std::uint32_t asked = server.state->agent_limit.load(std::memory_order_relaxed);
@@ -88,6 +92,10 @@ struct GatePlan {
   }
 };
 
+// What is said of the servers of one plan, said of those of another: who is gone is forgotten.
+[[nodiscard]] balance::Attempt carried_over(const balance::Attempt& tried, const GatePlan& from,
+                                            const GatePlan& to);
+
 // Counts one server in, or leaves it out: without a weight, or out of service on purpose, whoever
 // wishes it, it says nothing about the health of the others.
 void count_server(const GatePlan::Server& server, std::uint64_t now_ms,
@@ -96,12 +104,13 @@ void count_server(const GatePlan::Server& server, std::uint64_t now_ms,
 
 // Written under the gate's mutex, read by the metrics.
 struct GateCounters {
-  Counter queued;             // Had to wait. Each of them ends as one of the next five.
+  Counter queued;             // Had to wait. Each of them ends as one of the next six.
   Counter granted;            // Got a slot.
   Counter timed_out;          // Left because of their deadline.
   Counter abandoned;          // Left otherwise: the client is gone.
   Counter dropped_codel;      // Told to go, because the queue stays long.
   Counter dropped_displaced;  // Told to go for somebody of a better class.
+  Counter dropped_no_server;  // Told to go, because no server takes requests any more.
   Counter refused_full;       // Did not get into the queue.
   Counter returned;           // Of `granted`: the owner had left, and the slot went on.
   Histogram wait_us;          // Of `granted`.
@@ -127,6 +136,12 @@ class Gate {
     poke(now_us);  // A slot of the backend was held for a moment, and somebody may have missed it.
     return false;
   }
+
+  // The same for who would rather have this server than any other: whoever waits gets first what it
+  // can use, and what is left of it is free. Only servers that nobody waits for are left so, one
+  // that drains for instance.
+  [[nodiscard]] bool take_left_over(const GatePlan& plan, std::uint32_t server,
+                                    std::uint64_t now_us);
 
   // Whether the server itself has room; for the pick.
   [[nodiscard]] static bool has_room(const GatePlan& plan, std::uint32_t server) {
@@ -165,6 +180,10 @@ class Gate {
   // The owner of a ticket it was not told of yet does not wait any more. The ticket is gone then.
   void leave(Ticket& ticket, Leaving why, std::uint64_t now_us);
 
+  // Those of `home` that wait by the plan `from` go on waiting by `to`, as old as they are; without
+  // one they are told that there is no server. On their worker's thread. Poke when all have moved.
+  void move(Tickets& home, const GatePlan& from, const GatePlan* to);
+
   // Hands out what is free, if anybody waits. To be called when a server may have become usable or
   // a limit may have grown: health verdicts, agent limits, a connection that was made, and now and
   // then for waits that end by time alone (an ejection).
@@ -178,8 +197,8 @@ class Gate {
   // Under way by plans that limit the backend as a whole.
   [[nodiscard]] std::uint32_t in_flight() const { return total_.load(std::memory_order_relaxed); }
   [[nodiscard]] const GateCounters& counters() const { return counters_; }
-  // Whether somebody waits who could be served: seldom, and never for long. False, too, while
-  // another thread has the mutex. For checks.
+  // Whether somebody waits who could be served, or waits in vain: seldom, and never for long.
+  // False, too, while another thread has the mutex. For checks.
   [[nodiscard]] bool could_serve(std::uint64_t now_ms);
 
  private:
@@ -191,10 +210,17 @@ class Gate {
     std::array<Line, kPriorities> lines;
     std::array<Line, kPriorities> choosy;
     [[nodiscard]] bool empty();
+    template <typename Visit>
+    void for_each(Visit visit);
+  };
+  // Where a waiter would be sent now.
+  struct Room {
+    std::optional<std::uint32_t> server;
+    bool hopeless = true;  // None of its servers takes requests: nothing is worth waiting for.
   };
   struct Match {
     Ticket* ticket = nullptr;
-    std::uint32_t server = 0;
+    std::optional<std::uint32_t> server;  // None: it is to be told so.
   };
 
   [[nodiscard]] static bool take_one(std::atomic<std::uint32_t>& count, std::uint32_t limit);
@@ -205,15 +231,16 @@ class Gate {
   // All of these with the mutex held.
   [[nodiscard]] Entry line_up(Ticket& ticket, std::uint64_t now_us);
   void append(Ticket& ticket);
+  [[nodiscard]] Line& line_of(const Ticket& ticket);
   void remove(Ticket& ticket);
   [[nodiscard]] Lane& lane_of(const GatePlan& plan);
   void serve(std::uint64_t now_us, const Ticket* arriving);
   [[nodiscard]] Match next_match(std::uint64_t now_ms);
   void match_older(unsigned priority, std::uint64_t now_ms, Match& best);
   [[nodiscard]] bool match_if_older(Ticket& ticket, std::uint64_t now_ms, Match& best) const;
-  [[nodiscard]] std::optional<std::uint32_t> room_for(const Ticket& ticket,
-                                                      std::uint64_t now_ms) const;
+  [[nodiscard]] Room room_for(const Ticket& ticket, std::uint64_t now_ms) const;
   [[nodiscard]] bool stands_too_long(const Ticket& ticket, std::uint64_t now_us);
+  [[nodiscard]] Counter& counter_of(DropReason reason);
   void drop(Ticket& ticket, DropReason reason);
   [[nodiscard]] Ticket* newest_below(unsigned priority);
 

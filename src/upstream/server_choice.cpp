@@ -5,6 +5,24 @@
 #include "upstream/backend_state.h"
 
 namespace weir::upstream {
+namespace {
+
+ServerChoice::Outcome outcome_of(DropReason reason) {
+  switch (reason) {
+    case DropReason::standing_queue: break;
+    case DropReason::displaced: return ServerChoice::Outcome::displaced;
+    case DropReason::no_server: return ServerChoice::Outcome::none_left;
+  }
+  return ServerChoice::Outcome::standing_queue;
+}
+
+}  // namespace
+
+void ServerChoice::follow(const BackendPlan& plan, Backend& backend) {
+  tried = carried_over(tried, plan_->gate, plan.gate);
+  if (bound) bound = plan.gate.index_of(*plan_->gate.servers[*bound].state);
+  aim(plan, backend);
+}
 
 ServerChoice::Outcome ServerChoice::find(bool retry, std::optional<Pick>& pick) {
   const Outcome outcome = choose(retry, pick);
@@ -13,9 +31,7 @@ ServerChoice::Outcome ServerChoice::find(bool retry, std::optional<Pick>& pick) 
 }
 
 ServerChoice::Outcome ServerChoice::choose(bool retry, std::optional<Pick>& pick) {
-  if (dropped_) {
-    return *dropped_ == DropReason::displaced ? Outcome::displaced : Outcome::standing_queue;
-  }
+  if (dropped_) return outcome_of(*dropped_);
   if (granted_) {
     pick = std::exchange(granted_, std::nullopt);
     return Outcome::chosen;

@@ -38,6 +38,13 @@ class ServerChoice final : public TicketOwner {
     plan_ = &plan;
     backend_ = &backend;
   }
+  // Goes on by another plan of the same backend.
+  void follow(const BackendPlan& plan, Backend& backend);
+  // Whether it can: the gate has done so with its ticket, or no server has been given or refused.
+  [[nodiscard]] bool may_follow(const BackendPlan& plan) const {
+    if (ticket_ != nullptr) return &ticket_->plan() == &plan.gate;
+    return !granted_ && !dropped_;
+  }
   balance::Attempt tried;              // Servers not to be chosen, and the key for hashing.
   std::optional<std::uint32_t> bound;  // The server that a cookie names.
   std::uint8_t priority = 1;           // In the queue: 0 to 3, 0 first.

@@ -34,6 +34,7 @@ struct TicketTag;
 enum class DropReason : std::uint8_t {
   standing_queue,  // Waits have been too long for too long (limit/codel.h).
   displaced,       // The queue is full, and somebody more important came.
+  no_server,       // None of its servers takes requests any more.
 };
 
 // Who waits. Told on its worker's thread, once, and not after Gate::leave().
@@ -60,12 +61,15 @@ class Ticket final : public loop::Message, public ListLink<TicketTag> {
          std::uint8_t priority, std::uint64_t since_us)
       : home_(home),
         owner_(owner),
-        plan_(plan),
+        plan_(&plan),
         tried_(tried),
         since_us_(since_us),
         priority_(priority) {}
 
   void deliver() override;
+
+  // Whose servers it waits for: another one after Gate::move(), which its own worker calls.
+  [[nodiscard]] const GatePlan& plan() const { return *plan_; }
 
  private:
   friend class Gate;
@@ -73,7 +77,7 @@ class Ticket final : public loop::Message, public ListLink<TicketTag> {
 
   Tickets& home_;
   TicketOwner& owner_;
-  const GatePlan& plan_;
+  const GatePlan* plan_;
   balance::Attempt tried_;
   std::uint64_t number_ = 0;  // The order in which tickets came to the gate.
   std::uint64_t since_us_;

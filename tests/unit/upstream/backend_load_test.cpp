@@ -44,6 +44,23 @@ TEST_F(BackendShares, AServerMayAskForLess) {
   EXPECT_EQ(of_first(), 5'000) << "more than its weight is not to be had";
 }
 
+TEST_F(BackendShares, WhoAsksForNothingGetsNoOverflow) {
+  make(2);
+  limit(1);
+  plan.gate.servers[1].priority = 1;  // And no backup is spared for it.
+  plan.tiered = true;
+  states[0]->agent_percent = 0;
+  Backend::Picked other = ask();
+  EXPECT_EQ(other.pick.server, 1u);
+  EXPECT_EQ(ask().outcome, Outcome::full) << "it waits for the one that is full";
+  release(other);
+  fail(1);
+  Backend::Picked only = ask();
+  ASSERT_EQ(only.outcome, Outcome::picked) << "nobody else is usable";
+  EXPECT_EQ(only.pick.server, 0u) << "rather than the one that is ejected";
+  release(only);
+}
+
 TEST_F(BackendShares, BothSharesMultiply) {
   make(2);
   plan.slow_start_ms = 10'000;

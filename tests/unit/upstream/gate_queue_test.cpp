@@ -51,7 +51,8 @@ struct GateQueue : testing::Test {
     const GateCounters& counters = gate.counters();
     EXPECT_EQ(counters.queued.read(),
               counters.granted.read() + counters.timed_out.read() + counters.abandoned.read() +
-                  counters.dropped_codel.read() + counters.dropped_displaced.read());
+                  counters.dropped_codel.read() + counters.dropped_displaced.read() +
+                  counters.dropped_no_server.read());
   }
 };
 

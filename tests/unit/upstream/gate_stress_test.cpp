@@ -75,7 +75,8 @@ class Stress {
     const GateCounters& counters = gate.counters();
     EXPECT_EQ(counters.queued.read(),
               counters.granted.read() + counters.timed_out.read() + counters.abandoned.read() +
-                  counters.dropped_codel.read() + counters.dropped_displaced.read());
+                  counters.dropped_codel.read() + counters.dropped_displaced.read() +
+                  counters.dropped_no_server.read());
     EXPECT_GT(counters.granted.read(), 0u) << "nobody ever waited";
     EXPECT_EQ(ended.load(), std::uint64_t{load_.requests} * load_.busy_threads);
     EXPECT_FALSE(stuck.load());

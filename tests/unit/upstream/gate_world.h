@@ -30,11 +30,11 @@ class Request final : public TicketOwner {
   };
 
   Request(Gate& asked, const GatePlan& its_plan, FakeWorker& its_worker)
-      : gate(asked), plan(its_plan), worker(its_worker) {}
+      : gate(asked), plan(&its_plan), worker(its_worker) {}
 
   Gate::Admission enter(std::uint64_t now_us, std::uint8_t priority = 1) {
     const Gate::Entry entry =
-        gate.enter(worker.tickets, *this, plan, tried, priority, now_us, retry);
+        gate.enter(worker.tickets, *this, *plan, tried, priority, now_us, retry);
     ticket = entry.ticket;
     if (entry.admission == Gate::Admission::granted) hold(entry.server);
     if (entry.admission == Gate::Admission::waiting) state = State::waiting;
@@ -42,19 +42,24 @@ class Request final : public TicketOwner {
   }
   // The way of an exchange: this server if it has a slot, else whatever comes.
   bool take(std::uint32_t wanted, std::uint64_t now_us) {
-    if (!gate.take(plan, wanted, now_us)) return false;
+    if (!gate.take(*plan, wanted, now_us)) return false;
     hold(wanted);
     return true;
   }
   void release(std::uint64_t now_us) {
     EXPECT_EQ(state, State::holding);
     state = State::ended;
-    gate.release(plan, server, now_us);
+    gate.release(*plan, server, now_us);
   }
   void leave(Gate::Leaving why, std::uint64_t now_us) {
     EXPECT_EQ(state, State::waiting);
     state = State::ended;
     gate.leave(*ticket, why, now_us);
+  }
+
+  // Its worker has a newer plan, and the gate has moved what waits.
+  void follow(const GatePlan& newer) {
+    if (state == State::waiting && &ticket->plan() == &newer) plan = &newer;
   }
 
   void granted(std::uint32_t at, std::uint64_t waited) override {
@@ -70,7 +75,7 @@ class Request final : public TicketOwner {
   [[nodiscard]] bool holding() const { return state == State::holding; }
 
   Gate& gate;
-  const GatePlan& plan;
+  const GatePlan* plan;
   FakeWorker& worker;
   balance::Attempt tried;
   bool retry = false;
