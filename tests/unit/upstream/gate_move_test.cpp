@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "gate_world.h"
+#include "health/state.h"
 
 namespace weir::upstream {
 namespace {
@@ -219,6 +220,7 @@ TEST_F(GateMove, NobodyIsSentWhereNothingIsAskedForWhileAnotherIsUsable) {
   deliver();
   ASSERT_TRUE(first.holding()) << "the other one is ejected";
   EXPECT_EQ(first.server, 0u);
+  first.release(0);
   servers.states[1]->passive = 0;
   Request& second = waiter(two, worker);
   held.release(0);
