@@ -21,8 +21,9 @@ struct GateMove : testing::Test {
   FakeWorker worker;
   FakeWorker other;
   Gate gate;
+  std::deque<GatePlan> plans;    // As long as requests use them.
   std::deque<Request> requests;  // Neither moved nor copied.
-  GatePlan old = plan_of({0}, 1);
+  GatePlan& old = plan_of({0}, 1);
 
   void TearDown() override {
     for (Request& request : requests) {
@@ -39,8 +40,8 @@ struct GateMove : testing::Test {
                                           counters.dropped_no_server.read());
   }
 
-  [[nodiscard]] GatePlan plan_of(const std::vector<std::size_t>& those, std::uint32_t limit) const {
-    GatePlan made;
+  [[nodiscard]] GatePlan& plan_of(const std::vector<std::size_t>& those, std::uint32_t limit) {
+    GatePlan& made = plans.emplace_back();
     for (const std::size_t i : those) {
       made.servers.push_back({.state = servers.states[i].get(), .limit = limit});
     }
@@ -72,7 +73,7 @@ struct GateMove : testing::Test {
 };
 
 TEST_F(GateMove, AGrownLimitIsForThoseWhoWait) {
-  const GatePlan grown = plan_of({0}, 3);
+  const GatePlan& grown = plan_of({0}, 3);
   holder(old);
   Request& first = waiter(old, worker, 1'000);
   Request& second = waiter(old, worker, 2'000);
@@ -86,7 +87,7 @@ TEST_F(GateMove, AGrownLimitIsForThoseWhoWait) {
 }
 
 TEST_F(GateMove, SoIsAServerThatHasCome) {
-  const GatePlan more = plan_of({1, 0}, 1);
+  const GatePlan& more = plan_of({1, 0}, 1);
   holder(old);
   Request& first = waiter(old, worker);
   adopt(worker, old, more);
@@ -97,9 +98,9 @@ TEST_F(GateMove, SoIsAServerThatHasCome) {
 }
 
 TEST_F(GateMove, AShrunkLimitAndQueueLetWhoWaitsStay) {
-  GatePlan shrunk = plan_of({0}, 1);
+  GatePlan& shrunk = plan_of({0}, 1);
   shrunk.queue_size = 0;
-  const GatePlan wide = plan_of({0}, 2);
+  const GatePlan& wide = plan_of({0}, 2);
   Request& one = holder(wide);
   Request& two = holder(wide);
   Request& first = waiter(wide, worker);
@@ -116,7 +117,7 @@ TEST_F(GateMove, AShrunkLimitAndQueueLetWhoWaitsStay) {
 
 // The workers adopt one after the other, and others come in between.
 TEST_F(GateMove, TheOldestStaysFirst) {
-  const GatePlan same = plan_of({0}, 1);
+  const GatePlan& same = plan_of({0}, 1);
   Request* holding = &holder(old);
   for (int i = 0; i < 6; ++i) waiter(old, i % 2 == 0 ? worker : other);
   adopt(worker, old, same);
@@ -131,8 +132,8 @@ TEST_F(GateMove, TheOldestStaysFirst) {
 }
 
 TEST_F(GateMove, AServerThatFailedItStaysOutByAnyNumber) {
-  const GatePlan two = plan_of({0, 1}, 1);
-  const GatePlan turned = plan_of({2, 1}, 1);
+  const GatePlan& two = plan_of({0, 1}, 1);
+  const GatePlan& turned = plan_of({2, 1}, 1);
   holder(two, 0);
   holder(two, 1).release(0);
   Request& particular = requests.emplace_back(gate, two, worker);
@@ -150,7 +151,7 @@ TEST_F(GateMove, AServerThatFailedItStaysOutByAnyNumber) {
 }
 
 TEST_F(GateMove, WhoWasGrantedBeforeKeepsItsSlot) {
-  const GatePlan grown = plan_of({1, 0}, 1);
+  const GatePlan& grown = plan_of({1, 0}, 1);
   Request& first = holder(old);
   Request& second = waiter(old, worker);
   first.release(0);
@@ -173,7 +174,7 @@ TEST_F(GateMove, WhereTheBackendIsGoneItsWaitersAreTold) {
 }
 
 TEST_F(GateMove, WhereNoServerIsInServiceTheyAreToldToo) {
-  const GatePlan same = plan_of({0}, 1);
+  const GatePlan& same = plan_of({0}, 1);
   holder(old);
   Request& first = waiter(old, worker);
   servers.states[0]->administrative = static_cast<std::uint8_t>(health::Wish::maintenance);
@@ -190,7 +191,7 @@ TEST_F(GateMove, WhereNoServerIsInServiceTheyAreToldToo) {
 // --- What those who wait leave over --------------------------------------------------------------
 
 TEST_F(GateMove, ASlotThatNobodyWaitsForIsTakenAtOnce) {
-  const GatePlan two = plan_of({0, 1}, 1);
+  const GatePlan& two = plan_of({0, 1}, 1);
   servers.states[0]->administrative = static_cast<std::uint8_t>(health::Wish::drain);
   holder(two, 1);
   waiter(two, worker);
@@ -211,7 +212,7 @@ TEST_F(GateMove, ASlotThatSomebodyWaitsForIsHis) {
 }
 
 TEST_F(GateMove, NobodyIsSentWhereNothingIsAskedForWhileAnotherIsUsable) {
-  const GatePlan two = plan_of({0, 1}, 1);
+  const GatePlan& two = plan_of({0, 1}, 1);
   servers.states[0]->agent_percent = 0;
   Request& held = holder(two, 1);
   Request& first = waiter(two, worker);
