@@ -71,7 +71,7 @@ class Judgement {
     check_bytes(guest_.end, client_.end);
     // Nothing has failed for weir. A client that breaks off is all a tunnel's word can mean.
     const bool content = client_.word.empty() || client_.word == "client_closed";
-    if (content || client_.word == "upstream_reset") {
+    if (content || client_.word == "upstream_reset" || client_.word == "tunnel_idle_timeout") {
       check_end(client_.end, guest_.end);
       check_end(guest_.end, client_.end);
     }

@@ -177,7 +177,7 @@ class Exchange {
   Progress relay_tunnel();
   void tunnel_expired();
   void tunnel_cut();
-  void tunnel_end(CloseReason reason);
+  Progress tunnel_concluded(Relay::Outcome outcome);
 
   // exchange.cpp
   Progress advance();

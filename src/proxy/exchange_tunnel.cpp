@@ -42,10 +42,19 @@ void Exchange::tunnel_begin() {
 Exchange::Progress Exchange::relay_tunnel() {
   const Relay::Outcome outcome = tunnel_->relay.step(now_ms());
   bulk_ = tunnel_->relay.bulk();
+  return tunnel_concluded(outcome);
+}
+
+void Exchange::tunnel_expired() { tunnel_concluded(tunnel_->relay.expired()); }
+
+Exchange::Progress Exchange::tunnel_concluded(Relay::Outcome outcome) {
   switch (outcome) {
     case Relay::Outcome::wait: return Progress::blocked;
     case Relay::Outcome::again: return Progress::budget;
-    case Relay::Outcome::finished: tunnel_end(CloseReason::relay_finished); break;
+    case Relay::Outcome::finished:
+      close_reason_ = CloseReason::relay_finished;
+      core_.enter(ResponseState::complete);
+      break;
     case Relay::Outcome::client_broken:
       tunnel_cut();
       client_lost(ProxyError::client_closed);
@@ -53,6 +62,11 @@ Exchange::Progress Exchange::relay_tunnel() {
     case Relay::Outcome::server_broken:
       break_response(refusal(ProxyError::upstream_reset));
       close_reason_ = CloseReason::server_broken;
+      break;
+    case Relay::Outcome::idle:
+      tunnel_cut();
+      break_response(refusal(ProxyError::tunnel_idle_timeout));
+      close_reason_ = CloseReason::idle_timeout;
       break;
     case Relay::Outcome::no_buffer:
       tunnel_cut();
@@ -62,22 +76,7 @@ Exchange::Progress Exchange::relay_tunnel() {
   return Progress::moved;
 }
 
-void Exchange::tunnel_expired() {
-  if (tunnel_->relay.holding()) {
-    tunnel_cut();
-    break_response(refusal(ProxyError::tunnel_idle_timeout));
-    return;
-  }
-  note_error(refusal(ProxyError::tunnel_idle_timeout));
-  tunnel_end(CloseReason::idle_timeout);
-}
-
 // The server must not take this for the client's end.
 void Exchange::tunnel_cut() { os::close_with_reset(attempt_.connection->fd); }
-
-void Exchange::tunnel_end(CloseReason reason) {
-  close_reason_ = reason;
-  core_.enter(ResponseState::complete);
-}
 
 }  // namespace weir::proxy

@@ -50,11 +50,22 @@ Relay::Outcome Relay::conclude(Status up, Status down) const {
   return again ? Outcome::again : Outcome::wait;
 }
 
-// Both directions that have ended in order look like a reset as well; then one of them is shut.
+// The reset of a side whose bytes the other does not take; `wait`: of none. Both directions that
+// have ended in order look like a reset as well; then one of them is shut.
+Relay::Outcome Relay::left_behind() const {
+  if (to_server_.state == State::shut || to_client_.state == State::shut) return Outcome::wait;
+  if (to_client_.left_behind()) return Outcome::server_broken;
+  return to_server_.left_behind() ? Outcome::client_broken : Outcome::wait;
+}
+
 std::uint64_t Relay::patience_ms(std::uint64_t idle_timeout_ms) const {
-  const bool both = to_server_.state != State::shut && to_client_.state != State::shut;
-  const bool left_behind = both && (to_server_.left_behind() || to_client_.left_behind());
-  return left_behind ? std::min(kLeftBehindMs, idle_timeout_ms) : idle_timeout_ms;
+  return left_behind() == Outcome::wait ? idle_timeout_ms
+                                        : std::min(kLeftBehindMs, idle_timeout_ms);
+}
+
+Relay::Outcome Relay::expired() const {
+  const Outcome broken = left_behind();
+  return broken == Outcome::wait ? Outcome::idle : broken;
 }
 
 bool Relay::Direction::left_behind() const { return from->ready.error() && holding(); }

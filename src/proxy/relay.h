@@ -31,6 +31,7 @@ class Relay {
     finished,       // Both directions have ended in order.
     client_broken,  // The client's connection was reset: reset the server's.
     server_broken,  // The other way round.
+    idle,           // Nothing moves any more: reset both.
     no_buffer,      // The pool is exhausted.
   };
   // The deadline is the owner's.
@@ -47,6 +48,8 @@ class Relay {
   [[nodiscard]] Outcome step(std::uint64_t now_ms);
   // Whether what the client sends has to wait.
   void hold_client(bool held) { to_server_.held = held; }
+  // What a relay has come to whose patience is over.
+  [[nodiscard]] Outcome expired() const;
   // Gives up what is on its way.
   void end();
 
@@ -55,8 +58,6 @@ class Relay {
   // How long that may be. Short for what a side has left behind that was reset since, when the
   // other does not take it.
   [[nodiscard]] std::uint64_t patience_ms(std::uint64_t idle_timeout_ms) const;
-  // Bytes are on their way that have not been given to the kernel.
-  [[nodiscard]] bool holding() const { return to_server_.holding() || to_client_.holding(); }
   [[nodiscard]] bool bulk() const { return to_server_.bulk || to_client_.bulk; }
   // Bytes on their way to the other side, or there.
   [[nodiscard]] std::uint64_t from_client() const { return to_server_.bytes; }
@@ -100,6 +101,7 @@ class Relay {
   };
 
   [[nodiscard]] Outcome conclude(Status up, Status down) const;
+  [[nodiscard]] Outcome left_behind() const;
 
   // Copied in one step before others get their turn; SpliceFlow has its own measure.
   static constexpr std::size_t kStepBytes = 128 * 1024;

@@ -79,9 +79,7 @@ void TcpSession::expire() {
           stop_greeting();
           break;
         }
-        error_ = ProxyError::tunnel_idle_timeout;
-        if (relay_.holding()) cut();
-        close(CloseReason::idle_timeout);
+        relay_concluded(relay_.expired());
         break;
       case State::closed: break;
     }
@@ -352,6 +350,10 @@ TcpSession::Progress TcpSession::relay_step() {
     silent_ = false;
     worker().session_busy(*this);
   }
+  return relay_concluded(outcome);
+}
+
+TcpSession::Progress TcpSession::relay_concluded(Relay::Outcome outcome) {
   switch (outcome) {
     case Relay::Outcome::wait: return Progress::blocked;
     case Relay::Outcome::again: return Progress::budget;
@@ -362,6 +364,11 @@ TcpSession::Progress TcpSession::relay_step() {
       os::close_with_reset(fd);
       error_ = ProxyError::upstream_reset;
       close(CloseReason::server_broken);
+      break;
+    case Relay::Outcome::idle:
+      error_ = ProxyError::tunnel_idle_timeout;
+      cut();
+      close(CloseReason::idle_timeout);
       break;
     case Relay::Outcome::no_buffer:
       cut();

@@ -88,6 +88,7 @@ class TcpSession final : public Session {
   [[nodiscard]] bool suspected();
   void client_broken();
   [[nodiscard]] Progress relay_step();
+  Progress relay_concluded(Relay::Outcome outcome);
 
   [[nodiscard]] std::uint64_t deadline_ms() const;
   void cut();

@@ -311,7 +311,7 @@ class Told(ConnectCase):
     def test_idle_timeout(self):
         server = self.origin(echo)
         client = self.tunnel(self.proxy(server, listener={"tunnel_idle_timeout": ms(200)}))
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
         self.ended(server.connections[0])
         self.assertEqual(self.line()["error"], "tunnel_idle_timeout")
 

@@ -6,7 +6,7 @@ import threading
 
 from harness import SANITIZED, seconds, wait_until
 from harness.failure import ms
-from harness.relaying import RelayCase, echo, noise, swallow
+from harness.relaying import RelayCase, echo, flood_and_reset, noise, swallow
 
 
 class Bytes(RelayCase):
@@ -337,22 +337,40 @@ class Crowded(RelayCase):
 
 class IdleTimeout(RelayCase):
 
-    def test_both_sides_are_closed(self):
+    def test_both_sides_are_reset(self):
         server = self.origin(echo)
         weir = self.tcp(server, listener={"tunnel_idle_timeout": ms(200)})
         client = self.client(weir)
         client.send(b"x")
         self.assertEqual(client.reader.exact(1), b"x")
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
         self.ended(server.connections[0])
+        self.assertTrue(server.connections[0].saw_reset)
         self.assertEqual(self.line()["error"], "tunnel_idle_timeout")
         self.assertEqual(weir.metric("weir_connection_closes_total", reason="idle_timeout"), 1)
         self.assertEqual(weir.metric("weir_errors_total", reason="tunnel_idle_timeout"), 1)
 
+    def test_half_an_answer(self):
+        """Nobody may take it for a whole one: an end in order would say that it is."""
+        server = self.origin(lambda connection: (connection.send(b"half"), connection.wait_end()))
+        client = self.client(self.tcp(server, listener={"tunnel_idle_timeout": ms(200)}))
+        self.assertEqual(self.was_reset(client), b"half")
+        self.ended(server.connections[0])
+        self.assertTrue(server.connections[0].saw_reset)
+
+    def test_what_a_reset_server_leaves(self):
+        """And nobody takes: that is the server's failure, not silence."""
+        weir = self.tcp(self.origin(flood_and_reset), listener={"tunnel_idle_timeout": ms(1500)})
+        client = self.client(weir, receive_buffer=4096).send(b"x")
+        self.assertEqual(self.line()["error"], "upstream_reset")
+        name = "weir_connection_closes_total"
+        self.assertEqual(weir.metric(name, reason="server_broken"), 1)
+        self.was_reset(client)
+
     def test_before_the_first_byte(self):
         client = self.client(self.tcp(self.origin(swallow),
                                       listener={"tunnel_idle_timeout": ms(200)}))
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
 
     def test_half_closed(self):
         """One direction has ended, and nothing comes in the other."""
@@ -361,7 +379,7 @@ class IdleTimeout(RelayCase):
         server = self.origin(lambda connection: (connection.wait_end(), hold.wait(seconds(20))))
         client = self.client(self.tcp(server, listener={"tunnel_idle_timeout": ms(200)}))
         client.send(b"x").half_close()
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
         self.assertEqual(self.line()["error"], "tunnel_idle_timeout")
 
     def test_either_direction_counts(self):
@@ -372,7 +390,7 @@ class IdleTimeout(RelayCase):
             client.send(b".")
             self.assertTrue(client.quiet(seconds(0.1)))
         wait_until(lambda: server.received() == b"." * 12, 10, "all at the server")
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
 
 
 class SlowReaders(RelayCase):

@@ -6,7 +6,8 @@ import threading
 from harness import SANITIZED, seconds, wait_until
 from harness.failure import ms
 from harness.ports import is_listening
-from harness.relaying import RelayCase, echo, noise, offer, swallow, switched
+from harness.relaying import (RelayCase, echo, flood_and_reset, noise, offer, swallow,
+                              switched)
 
 
 def switching(then=echo):
@@ -38,13 +39,14 @@ class LimitCase(RelayCase):
 class Time(LimitCase):
 
     def test_idle(self):
-        """Both sides are closed; the log says why, and how long it was."""
+        """Both sides are reset; the log says why, and how long it was."""
         server = self.origin(switching())
         weir = self.proxy(server, listener={"tunnel_idle_timeout": ms(200)})
         client = self.tunnel(weir)
         self.echoes(client)
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
         self.ended(server.connections[0])
+        self.assertTrue(server.connections[0].saw_reset)
         line = self.line()
         self.assertEqual((line["status"], line["error"], line["rx"], line["tx"]),
                          (101, "tunnel_idle_timeout", 10, 10))
@@ -61,7 +63,7 @@ class Time(LimitCase):
                                                            hold.wait(seconds(20)))))
         client = self.tunnel(self.proxy(server, listener={"tunnel_idle_timeout": ms(200)}))
         client.half_close()
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
         self.assertEqual(self.line()["error"], "tunnel_idle_timeout")
 
     def test_one_direction_keeps_it(self):
@@ -81,7 +83,7 @@ class Time(LimitCase):
             self.assertTrue(client.quiet(seconds(0.1)))
             go.release()
             self.assertEqual(client.reader.exact(2), b"\x89\0")
-        self.assertTrue(client.closed())
+        self.assertEqual(self.was_reset(client), b"")
 
     def test_timeouts_of_requests_mean_nothing(self):
         """All of them pass, one after the other, and the tunnel stays."""
@@ -102,6 +104,16 @@ class Time(LimitCase):
         self.tunnel(weir, receive_buffer=4096)
         self.ended(server.connections[0])
         self.assertEqual(self.line()["error"], "tunnel_idle_timeout")
+
+    def test_what_a_reset_server_leaves(self):
+        """And the client does not take: that is the server's failure, not silence."""
+        weir = self.proxy(self.origin(switching(flood_and_reset)),
+                          listener={"tunnel_idle_timeout": ms(1500)})
+        client = self.tunnel(weir, receive_buffer=4096).send(b"x")
+        self.assertEqual(self.line()["error"], "upstream_reset")
+        self.was_reset(client)
+        name = "weir_connection_closes_total"
+        wait_until(lambda: weir.metric(name, reason="server_broken") == 1, 10, "the close counted")
 
 
 class Places(LimitCase):

@@ -34,6 +34,16 @@ def swallow(connection) -> None:
     connection.wait_end()
 
 
+def flood_and_reset(connection) -> None:
+    """Sends until nobody takes more, then resets."""
+    connection.reader.exact(1)
+    connection.sock.settimeout(seconds(0.3))
+    try:
+        connection.send(noise(32 << 20))
+    except TimeoutError:
+        connection.reset()
+
+
 def offer(protocols: str = "websocket", path: str = "/") -> bytes:
     """A request to switch to one of these protocols."""
     return _OFFER.format(path=path, protocols=protocols).encode()

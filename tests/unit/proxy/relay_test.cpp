@@ -185,6 +185,7 @@ TEST_F(RelayTest, ItIsQuietWhileNothingMoves) {
   EXPECT_EQ(step(), Outcome::wait);
   EXPECT_EQ(relay.quiet_since_ms(), since);
   EXPECT_EQ(relay.patience_ms(kIdleMs), kIdleMs);
+  EXPECT_EQ(relay.expired(), Outcome::idle);
 }
 
 TEST_F(RelayTest, WhatABrokenSideLeftBehindDoesNotWaitForLong) {
@@ -196,11 +197,13 @@ TEST_F(RelayTest, WhatABrokenSideLeftBehindDoesNotWaitForLong) {
     return full && last == Outcome::wait;
   }));
   EXPECT_EQ(relay.patience_ms(kIdleMs), kIdleMs);
+  EXPECT_EQ(relay.expired(), Outcome::idle);
   reset_peer(*client);
   EXPECT_TRUE(eventually([&] {
     last = step();
     return relay.patience_ms(kIdleMs) < kIdleMs || last == Outcome::client_broken;
   }));
+  EXPECT_EQ(last == Outcome::client_broken ? last : relay.expired(), Outcome::client_broken);
   relay.end();
 }
 
