@@ -26,6 +26,8 @@ constexpr auto kHttpKeys = std::to_array<HttpKey>({
     {"", "sticky"},
     {"", "retry"},
     {"queue", "priority_header"},
+    {"ejection", "latency_factor"},
+    {"ejection", "silence"},
 });
 
 using BackendNames = std::set<std::string_view>;

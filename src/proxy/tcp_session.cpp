@@ -262,7 +262,7 @@ void TcpSession::connected() {
   connect_us_ = now_us() - attempt_.started_us;
   report(health::Passive::Event::succeeded);
   note_request(worker(), *plan_, *attempt_.pick);
-  note_answer(worker(), *backend_, *attempt_.pick, false);
+  backend_->observe(*attempt_.pick, now_us(), false);
   if (plan_->tcp_keepalive_s > 0) {
     os::keep_alive(attempt_.connection->fd, plan_->tcp_keepalive_s);
   }
@@ -313,8 +313,14 @@ void TcpSession::report(health::Passive::Event event) {
                                                          : "connections are reset unanswered");
 }
 
+// Its first byte is a server's answer, and a reset before that is an error.
 void TcpSession::conclude(health::Passive::Event event) {
-  if (!std::exchange(attempt_.reported, true)) report(event);
+  using Event = health::Passive::Event;
+  if (std::exchange(attempt_.reported, true)) return;
+  if (event == Event::answered || event == Event::erred) {
+    note_answer(worker(), *backend_, *attempt_.pick, event == Event::erred);
+  }
+  report(event);
 }
 
 void TcpSession::not_pending() {

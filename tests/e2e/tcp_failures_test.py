@@ -1,6 +1,7 @@
 """TCP mode when something is wrong or scarce: servers that refuse or are silent, limits and the
 queue before them, too many clients, a stop, a reload."""
 
+import itertools
 import signal
 
 from harness import config, seconds, wait_until
@@ -166,6 +167,28 @@ class Choosing(RelayCase):
             except ConnectionError:
                 pass
         self.assertEqual(weir.metric("weir_server_state", state="ejected"), 1)
+        self.assertEqual(self.names(weir, 10), ["b"] * 10)
+
+    def test_error_rate(self):
+        """Every second connection is reset: never two in a row, and yet too many."""
+        served = itertools.count()
+        bad = self.origin(lambda connection: connection.send(b"a") if next(served) % 2
+                          else connection.reset())
+        weir = self.tcp(bad, self.origin(naming("b")), self.origin(naming("b")), backend={
+            "balance": "round_robin", "ejection": {
+                "consecutive_errors": 0, "error_percent": 40, "window": ms(500), "time": "1h"}})
+
+        def ejected() -> bool:
+            for _ in range(12):
+                try:
+                    self.names(weir, 1)
+                except ConnectionError:
+                    pass
+            return "is ejected" in weir.err
+
+        wait_until(ejected, 30, "the ejection")
+        self.said(weir, f"server app/{bad.address} is ejected for a while: ")
+        self.assertRegex(weir.err, r"ejected for a while: \d+ of \d+ answers were errors")
         self.assertEqual(self.names(weir, 10), ["b"] * 10)
 
 
