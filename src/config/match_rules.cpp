@@ -151,7 +151,9 @@ Result<std::string, Problem> parse_connect_target(std::string_view text) {
   if (literal) {
     const auto endpoint = parse_endpoint(text, Use::server);
     if (!endpoint) return Err(endpoint.error());
-    return endpoint->text();
+    // A server's address: its IPv4 node. Here it stays what was written, which no IPv4 target is.
+    const bool mapped = text.starts_with('[') && endpoint->family == Endpoint::Family::ipv4;
+    return mapped ? "[::ffff:" + endpoint->host + "]:" + std::to_string(*port) : endpoint->text();
   }
   auto host = parse_host_pattern(text.substr(0, colon));
   if (!host) return host;

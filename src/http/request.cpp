@@ -1,6 +1,10 @@
 #include "http/request.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "http/host.h"
 #include "http/list.h"
@@ -166,6 +170,20 @@ ParseError read_framing(const HeadParser& head, RequestInfo& out) {
   return out.method == MethodId::connect ? ParseError::connect_with_body : ParseError::none;
 }
 
+std::optional<std::array<std::uint8_t, 16>> ipv6_literal(std::string_view host) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (!host.starts_with('[') || !host.ends_with(']') || host.size() - 2 >= text.size()) return {};
+  std::ranges::copy(host.substr(1, host.size() - 2), text.begin());
+  std::array<std::uint8_t, 16> ip{};
+  return inet_pton(AF_INET6, text.data(), ip.data()) == 1 ? std::optional(ip) : std::nullopt;
+}
+
+// An IPv6 address has many spellings (RFC 4291 2.2).
+bool is_host(std::string_view host, std::string_view wanted) {
+  const auto ip = ipv6_literal(host);
+  return ip ? ip == ipv6_literal(wanted) : scan::equals_lower(host, wanted);
+}
+
 }  // namespace
 
 Result<RequestInfo, ParseError> analyse_request(const HeadParser& head) {
@@ -202,7 +220,7 @@ bool RequestInfo::connects_to(const HeadParser& head, std::string_view host_and_
   std::string_view name = head.view(host);
   if (name.ends_with('.')) name.remove_suffix(1);  // The root of all names, left out or not.
   return parse_decimal(host_and_port.substr(colon + 1), kPortMax) == port &&
-         scan::equals_lower(name, host_and_port.substr(0, colon));
+         is_host(name, host_and_port.substr(0, colon));
 }
 
 }  // namespace weir::http

@@ -7,7 +7,7 @@ from harness.failure import ms
 from harness.proxy_header import read_header
 from harness.relaying import RelayCase, echo, noise, swallow
 
-TARGETS = ["db.example:5432", "[2001:db8::1]:22", "10.0.0.1:25"]
+TARGETS = ["db.example:5432", "[2001:db8:0:0::1]:22", "10.0.0.1:25", "[::ffff:10.0.0.2]:25"]
 
 
 def connect(target: str = "db.example:5432", fields: str = "", host: str | None = None) -> bytes:
@@ -65,14 +65,15 @@ class Allowed(ConnectCase):
         server = self.origin(echo)
         weir = self.proxy(server)
         for target in ("db.example:5432", "DB.Example:5432", "db.example.:5432",
-                       "[2001:db8::1]:22", "[2001:DB8::1]:22", "10.0.0.1:25"):
+                       "[2001:db8::1]:22", "[2001:DB8:0:0::1]:22", "10.0.0.1:25",
+                       "[::ffff:10.0.0.2]:25", "[::FFFF:a00:2]:25"):
             with self.subTest(target=target):
                 self.tunnel(weir, target).close()
         for target in ("db.example:5433", "db.example:543", "x.db.example:5432", "10.0.0.1:26",
-                       "[2001:db8::2]:22", "2001.db8.1:22"):
+                       "[2001:db8::2]:22", "2001.db8.1:22", "[::ffff:10.0.0.1]:25", "10.0.0.2:25"):
             with self.subTest(target=target):
                 self.refused(weir, connect(target), 405, "connect_not_allowed")
-        self.assertEqual(len(server.wait_connections(6)), 6)
+        self.assertEqual(len(server.wait_connections(8)), 8)
         self.assertEqual(self.site.connections, [])
 
     def test_several_backends(self):

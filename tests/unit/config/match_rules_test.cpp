@@ -49,7 +49,8 @@ TEST(ConnectTargets, AreOneHostAndOnePort) {
   EXPECT_EQ(parse_connect_target("10.0.0.1:65535"), "10.0.0.1:65535");
   EXPECT_EQ(parse_connect_target("[0:0::1]:22"), "[::1]:22");
   EXPECT_EQ(parse_connect_target("[2001:DB8::1]:22"), "[2001:db8::1]:22");
-  EXPECT_EQ(parse_connect_target("[::ffff:10.0.0.1]:22"), "10.0.0.1:22");
+  EXPECT_EQ(parse_connect_target("[::ffff:10.0.0.1]:22"), "[::ffff:10.0.0.1]:22");
+  EXPECT_EQ(parse_connect_target("[::FFFF:a00:1]:22"), "[::ffff:10.0.0.1]:22");
   for (const char* text :
        {"",        "db",       ":22",           "db:",         "db:0",        "db:65536",
         "db:022",  "db:ssh",   "*:443",         "*.a:443",     "[::1]",       "::1:22",

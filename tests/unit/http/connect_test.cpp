@@ -31,6 +31,20 @@ TEST(Connect, ToTheSameHostAndPort) {
   EXPECT_TRUE(connects("CONNECT [2001:DB8::A]:65535", "[2001:db8::a]:65535"));
 }
 
+TEST(Connect, ToAnAddressInEverySpelling) {
+  for (const char* spelling : {"[2001:db8::1]", "[2001:db8:0:0::1]", "[2001:DB8:0:0:0:0:0:1]",
+                               "[2001:0db8:0000:0000:0000:0000:0.0.0.1]"}) {
+    EXPECT_TRUE(connects("CONNECT " + std::string(spelling) + ":22", "[2001:db8::1]:22"));
+  }
+  for (const char* spelling : {"[::ffff:10.0.0.1]", "[::FFFF:a00:1]", "[0::ffff:0a00:0001]"}) {
+    EXPECT_TRUE(connects("CONNECT " + std::string(spelling) + ":25", "[::ffff:10.0.0.1]:25"));
+    EXPECT_FALSE(connects("CONNECT " + std::string(spelling) + ":25", "10.0.0.1:25"));
+  }
+  EXPECT_FALSE(connects("CONNECT 10.0.0.1:25", "[::ffff:10.0.0.1]:25"));
+  EXPECT_TRUE(connects("CONNECT [0000:0000:0000:0000:0000:ffff:255.255.255.255]:1",
+                       "[::ffff:255.255.255.255]:1"));
+}
+
 TEST(Connect, NotToAnother) {
   EXPECT_FALSE(connects("CONNECT db.example:5432", "db.example:5433"));
   EXPECT_FALSE(connects("CONNECT db.example:5432", "db.example:54320"));
