@@ -188,7 +188,9 @@ Session::Greeting Session::introduced(const wire::ProxyHeader& header, std::size
   introduction_ = std::move(introduction);
   in.consume(size);
   if (in.empty()) in.release();
-  return worker_.refuses_connection(listener_, peer_) ? Greeting::over_limit : Greeting::complete;
+  if (!worker_.refuses_connection(listener_, peer_)) return Greeting::complete;
+  os::close_with_reset(fd);
+  return Greeting::over_limit;
 }
 
 // Out of epoll here before it can get into another worker's.

@@ -62,6 +62,7 @@ struct Worker::ListenerSlot final : net::Acceptor {
     // One who sends a PROXY header speaks for somebody else, who is looked at then.
     const bool proxy = contains(worker.listener_plan(index).accept_proxy, peer);
     if (!proxy && worker.refuses_connection(index, peer)) {
+      worker.counters_.errors[refusal(ProxyError::rate_limited).index].add();
       os::close_with_reset(fd);
       return nobody_accepted();
     }

@@ -323,6 +323,7 @@ class Limits(RelayCase):
             self.refused(weir)
         self.assertEqual(len(server.connections), 3)
         self.assertEqual(weir.metric("weir_limit_refused_total", limit="few"), 2)
+        self.assertEqual(weir.metric("weir_errors_total", reason="rate_limited"), 2)
 
 
 class Stopping(RelayCase):
