@@ -36,7 +36,8 @@ bool is_host_name(std::string_view name) {
 Problem bad_host_pattern(std::string_view text) {
   const std::string what = in_backticks(text) + " is not a host name";
   const auto write = [](std::string_view host) { return "write \"" + std::string(host) + "\""; };
-  if (text == "*" || text == "_") return {what, "to match every host, leave `host` out"};
+  if (text == "*" || text == "*." || text == "_")
+    return {what, "to match every host, leave `host` out"};
   if (const std::size_t scheme = text.find("://"); scheme != std::string_view::npos) {
     return {what, "write the name alone, without " + std::string(text.substr(0, scheme)) + "://"};
   }
@@ -123,7 +124,7 @@ Result<std::string, Problem> parse_path_pattern(std::string_view text) {
 
 Result<std::string, Problem> parse_sni_pattern(std::string_view text) {
   const std::string what = in_backticks(text) + " is not a server name";
-  if (text.empty() || text == "*") {
+  if (text.empty() || text == "*" || text == "*.") {
     return Err(Problem{text.empty() ? "the server name is empty" : what,
                        "for every connection write backend = \"NAME\" in the [listener.NAME]"});
   }

@@ -148,7 +148,8 @@ TcpSession::Progress TcpSession::hello_step() {
   if (status != Status::found && suspected()) return Progress::moved;
   const bool found = status == Status::found;
   if (!found) server_name_ = {};
-  const bool broken = status == Status::malformed || status == Status::too_large;
+  const bool cut_short = ended && status == Status::need_more && !in.empty();
+  const bool broken = cut_short || status == Status::malformed || status == Status::too_large;
   if (broken) error_ = ProxyError::bad_client_hello;
   const Route* route = worker().router().match_name(listener(), server_name_.view());
   // Who leaves without a word has looked whether the port is open.

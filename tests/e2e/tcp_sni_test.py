@@ -293,6 +293,11 @@ class Waiting(SniCase):
         self.assertTrue(self.client(weir).send(data).closed())
         self.assertEqual(weir.metric("weir_errors_total", reason="bad_client_hello"), 1)
 
+    def test_end_within_the_hello(self):
+        weir = self.sni(client_head="60s", backend=None)
+        self.assertTrue(self.client(weir).send(hello("shop.example")[:80]).half_close().closed())
+        self.assertEqual(weir.metric("weir_errors_total", reason="bad_client_hello"), 1)
+
     def test_silence_without_a_default(self):
         weir = self.sni(client_head=ms(200), backend=None)
         self.assertTrue(self.client(weir).closed())

@@ -40,7 +40,9 @@ TEST(ServerNames, AreHostsButNoAddresses) {
     ASSERT_FALSE(name) << text;
     EXPECT_FALSE(name.error().fix.empty()) << text;
   }
-  EXPECT_NE(parse_sni_pattern("*").error().fix.find("[listener.NAME]"), std::string::npos);
+  for (const char* everything : {"*", "*."}) {
+    EXPECT_NE(parse_sni_pattern(everything).error().fix.find("[listener.NAME]"), std::string::npos);
+  }
 }
 
 TEST(ConnectTargets, AreOneHostAndOnePort) {
