@@ -151,7 +151,7 @@ void UpstreamChecks::check_counts() const {
 }
 
 // Somebody waits who could be served: a slot must have been lost on its way to the next in line.
-// What a server says of itself may end a wait only later. Who waited before the newest configuration
+// What a server says of itself may end a wait only later. Who came before the newest configuration
 // waits by it, too, as soon as its worker has a turn.
 void UpstreamChecks::check_hand_over(const config::Backend& backend, const BackendPlan& plan,
                                      std::uint64_t now_ns) {
