@@ -22,7 +22,7 @@ class NameService final : private loop::Source {
   // here is not told by `changed`: expand() is to follow.
   void settle(std::uint64_t at_most_ms);
 
-  [[nodiscard]] config::Config expand(const config::Config& config) const {
+  [[nodiscard]] config::Config expand(const config::Config& config) {
     return watch_.expand(config);
   }
   [[nodiscard]] NameMetrics metrics() const { return watch_.metrics(); }

@@ -197,18 +197,25 @@ bool NameWatch::settled() const {
                      [](const auto& entry) { return entry.second.answered; });
 }
 
-config::Config NameWatch::expand(const config::Config& config) const {
+config::Config NameWatch::expand(const config::Config& config) {
   config::Config expanded = config;
+  std::set<std::string> left_out;
   for (std::size_t i = 0; i < config.backends.size(); ++i) {
-    expand(config.backends[i], expanded.backends[i]);
+    expand(config.backends[i], expanded.backends[i], left_out);
   }
+  for (const std::string& line : left_out) {
+    if (!left_out_.contains(line)) hooks_.say(line);
+  }
+  left_out_ = std::move(left_out);
   return expanded;
 }
 
-void NameWatch::expand(const config::Backend& from, config::Backend& to) const {
-  std::set<std::string> taken;  // Addresses written down come before those of names.
+void NameWatch::expand(const config::Backend& from, config::Backend& to,
+                       std::set<std::string>& left_out) {
+  // By whom. Addresses written down come before those of names.
+  std::map<std::string, const config::Server*> taken;
   for (const config::Server& server : from.servers) {
-    if (!server.host) taken.insert(server.address.text());
+    if (!server.host) taken.emplace(server.address.text(), &server);
   }
   to.servers.clear();
   for (const config::Server& server : from.servers) {
@@ -222,7 +229,16 @@ void NameWatch::expand(const config::Backend& from, config::Backend& to) const {
     for (const os::ResolvedAddress& address : name->second.addresses) {
       config::Server one = server;
       one.address = endpoint_of(address, *server.host);
-      if (!taken.insert(one.address.text()).second) continue;
+      const auto [place, is_free] = taken.emplace(one.address.text(), &server);
+      if (!is_free) {
+        // Two SRV records of one name may well give the same address.
+        if (place->second != &server) {
+          left_out.insert("server " + from.name + "/" + server.name + " is left out at " +
+                          place->first + ": server " + from.name + "/" + place->second->name +
+                          " has that address; its weight and limits hold");
+        }
+        continue;
+      }
       one.name = server.name + "/" + one.address.text();
       if (server.host->srv() && server.weight != 0) one.weight = scale.weight(address);
       one.priority = std::min(kPriorityMax, server.priority + scale.tier(address));

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,8 +70,9 @@ class NameWatch {
   [[nodiscard]] bool settled() const;
   // The configuration with a server for each address in place of each server with a name. A
   // server's name there is made of its name and its address, so that it is the same server for as
-  // long as the name stands for that address. The order does not depend on the answer's.
-  [[nodiscard]] config::Config expand(const config::Config& config) const;
+  // long as the name stands for that address. The order does not depend on the answer's. An address
+  // is there once per backend; who is left out because another server has it is said.
+  [[nodiscard]] config::Config expand(const config::Config& config);
   [[nodiscard]] NameMetrics metrics() const;
 
  private:
@@ -93,12 +95,13 @@ class NameWatch {
   void failed(Name& name, os::LookupStatus why, std::uint64_t now_ms);
   void ask_due(std::uint64_t now_ms);
   [[nodiscard]] std::uint64_t jittered(std::uint64_t wait_ms);
-  void expand(const config::Backend& from, config::Backend& to) const;
+  void expand(const config::Backend& from, config::Backend& to, std::set<std::string>& left_out);
 
   Hooks hooks_;
   Prng random_;
   Names names_;
-  NameMetrics counts_;  // Without the two that are counted when asked for.
+  std::set<std::string> left_out_;  // Lines said of the present expansion.
+  NameMetrics counts_;              // Without the two that are counted when asked for.
   std::uint64_t tell_ms_ = kNever;
 };
 

@@ -106,6 +106,21 @@ class Names(Case):
                        20, "the recovery to be told")
         self.assertEqual(len(self.a.connections), 1)
 
+    def test_two_names_of_one_address(self):
+        """It is one server, the first one's; that is said once, with what does not hold."""
+        self.dns.set_addresses("one.test", "127.0.0.1")
+        self.dns.set_addresses("two.test", "127.0.0.1")
+        port = self.a.port
+        weir = self.named(f"one.test:{port}", {"address": f"two.test:{port}", "limit": 1})
+        line = (f"server app/two.test:{port} is left out at 127.0.0.1:{port}: "
+                f"server app/one.test:{port} has that address; its weight and limits hold")
+        self.wait_said(weir, line)
+        self.assertEqual(self.bodies(self.client(weir)), {b"a": 4})
+        asked = weir.metric("weir_name_lookups_total", result="ok")
+        wait_until(lambda: weir.metric("weir_name_lookups_total", result="ok") > asked, 20,
+                   "the next lookup")
+        self.assertEqual(weir.output.count("is left out"), 1)
+
     def test_garbage_is_no_answer(self):
         self.dns.garbage["bad.test"] = b"\xff\xff\xff"
         weir = self.named("bad.test:80", self.a)

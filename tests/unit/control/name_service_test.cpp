@@ -28,7 +28,7 @@ class NameServiceTest : public testing::Test {
     config.backends[0].servers = {server};
     config.runtime.resolvers = {{config::Endpoint::Family::ipv4, "127.0.0.1", dns.port()}};
   }
-  std::vector<std::string> addresses(const NameService& names) {
+  std::vector<std::string> addresses(NameService& names) {
     std::vector<std::string> all;
     const config::Config expanded = names.expand(config);
     for (const config::Server& server : expanded.backends[0].servers) {
