@@ -30,6 +30,20 @@ bool too_few_healthy(const upstream::GatePlan& plan, std::uint32_t panic_percent
   });
 }
 
+// For the log: "1 down, 2 maintenance".
+std::string conditions(const upstream::GatePlan& plan) {
+  std::map<std::string_view, std::size_t> counts;
+  for (const upstream::GatePlan::Server& server : plan.servers) {
+    ++counts[server.weight == 0 ? "of weight 0"
+                                : health::to_string(upstream::condition_of(*server.state))];
+  }
+  std::string text;
+  for (const auto& [condition, count] : counts) {
+    text.append(text.empty() ? "" : ", ").append(std::to_string(count) + " ").append(condition);
+  }
+  return text.empty() ? "it has none now" : text;
+}
+
 std::uint64_t ms(config::Milliseconds duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
@@ -110,6 +124,7 @@ void BackendWatch::apply_wishes(const config::Backend& from, const upstream::Bac
     const auto before = static_cast<health::Wish>(
         server.administrative.exchange(static_cast<std::uint8_t>(wish), std::memory_order_relaxed));
     if (before == wish) continue;
+    server.wishes[static_cast<std::size_t>(wish)].add();
     if (wish == health::Wish::none && plan.slow_start_ms > 0) {
       server.up_since_ms.store(loop_.now_ms(), std::memory_order_relaxed);
     }
@@ -167,10 +182,37 @@ void BackendWatch::look_at(Watched& backend) {
          std::to_string(counts.servers) + " servers are healthy, " +
          (panic ? "fewer than panic_percent: all are used" : "the others are left alone again"));
   }
+  tell_whether_any_is_left(backend);
   for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
+    count_returns(*server.state);
     end_slow_start(*server.state, backend.plan->slow_start_ms);
   }
   state.gate.poke(loop_.now_ns() / 1000);
+}
+
+// Without one every request is answered with no_healthy_server, and that is no panic.
+void BackendWatch::tell_whether_any_is_left(Watched& backend) const {
+  const upstream::GatePlan& plan = backend.plan->gate;
+  const bool nobody = std::ranges::none_of(plan.servers, [&](const auto& server) {
+    return server.weight > 0 && upstream::in_service(*server.state, plan.fail_open);
+  });
+  if (std::exchange(backend.nobody_left, nobody) == nobody) return;
+  say_("backend " + backend.plan->name +
+       (nobody ? ": no server is left that takes requests: " + conditions(plan)
+               : ": servers take requests again"));
+}
+
+// Whoever ejects a server counts that, and what is not out any more has returned. The counts are
+// read first: an ejection meanwhile is too few for now, never one too many.
+void BackendWatch::count_returns(upstream::ServerState& server) {
+  std::uint64_t ejections = 0;
+  for (unsigned worker = 0; worker < server.worker_count(); ++worker) {
+    ejections += server.counters(worker).ejections.read();
+  }
+  for (const Counter& outliers : server.outlier_ejections) ejections += outliers.read();
+  const bool out = !health::is_up(server.passive.load(std::memory_order_relaxed));
+  server.returns.set(
+      std::max(server.returns.read(), ejections - std::min<std::uint64_t>(ejections, out)));
 }
 
 // Its share is a whole one: picks need not work it out any more.

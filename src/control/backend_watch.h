@@ -1,7 +1,7 @@
 // BackendWatch: what only shows when the workers' counts are looked at together: servers that err,
-// are slow or fall silent beside the others of their backend, and backends with so few healthy
-// servers that all are used. It looks once a second; for silence four times, so that a server that
-// hangs is left alone within 1.5 s.
+// are slow or fall silent beside the others of their backend, backends with so few healthy servers
+// that all are used, and those with none that may be asked. It looks once a second; for silence
+// four times, so that a server that hangs is left alone within 1.5 s.
 //
 // Control thread. The data path pays nothing for it: the numbers are the workers' own counters,
 // taken as the difference between two looks.
@@ -59,6 +59,7 @@ class BackendWatch final : private loop::Source {
     config::Ejection ejection;
     std::uint32_t panic_percent = 0;
     std::uint64_t window_ends_ms = 0;
+    bool nobody_left = false;  // No server may be asked, and that has been said.
     std::unordered_map<const upstream::ServerState*, Member> members;
   };
 
@@ -67,6 +68,8 @@ class BackendWatch final : private loop::Source {
   void apply_wishes(const config::Backend& from, const upstream::BackendPlan& plan);
   void welcome(Watched& backend, bool known) const;
   void look_at(Watched& backend);
+  void tell_whether_any_is_left(Watched& backend) const;
+  static void count_returns(upstream::ServerState& server);
   void end_slow_start(upstream::ServerState& server, std::uint64_t lasts_ms) const;
   void look_for_outliers(Watched& backend);
   void look_for_silence(Watched& backend);

@@ -141,6 +141,21 @@ void render_outliers(std::string& out, Servers servers) {
   }
 }
 
+void render_changes(std::string& out, Servers servers) {
+  render_each(out, "weir_server_returns_total", kCounter,
+              "Times the server took requests again after an ejection.", servers,
+              [](const LabelledServer& server) { return server.state().returns.read(); });
+  Family family(out, "weir_server_wishes_total", kCounter,
+                "Times the configuration or the server's load report asked for something else.");
+  for (const LabelledServer& server : servers) {
+    for (std::size_t i = 0; i < health::kWishes; ++i) {
+      const std::string_view wish = to_string(static_cast<health::Wish>(i));
+      family.sample(server.labels + ",wish=\"" + std::string(wish) + '"',
+                    server.state().wishes[i].read());
+    }
+  }
+}
+
 void render_first_byte(std::string& out, Servers servers) {
   Family family(out, "weir_server_first_byte_seconds", kHistogram,
                 "Start of the attempt, connecting included, to the server's response head.");
@@ -241,6 +256,7 @@ void render_servers(std::string& out, std::span<const ServerMetrics> input) {
   render_gauges(out, servers);
   render_counters(out, servers);
   render_outliers(out, servers);
+  render_changes(out, servers);
   render_first_byte(out, servers);
   render_checks(out, checked);
   render_reports(out, reporting);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -19,6 +20,8 @@ enum class Wish : std::uint8_t {
   down,         // Count as unreachable.
   maintenance,  // Out of service on purpose.
 };
+
+inline constexpr std::size_t kWishes = static_cast<std::size_t>(Wish::maintenance) + 1;
 
 [[nodiscard]] constexpr Wish stricter(Wish one, Wish other) { return std::max(one, other); }
 [[nodiscard]] std::string_view to_string(Wish wish);

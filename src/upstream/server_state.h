@@ -15,6 +15,7 @@
 #include "base/counter.h"
 #include "base/histogram.h"
 #include "health/outliers.h"
+#include "health/state.h"
 #include "loop/mailbox.h"
 #include "os/address.h"
 
@@ -113,6 +114,11 @@ class ServerState {
   // What the server asks for: its share in percent of its weight, and a limit of its own (0: none).
   std::atomic<std::uint32_t> agent_percent{100};
   std::atomic<std::uint32_t> agent_limit{0};
+
+  // Returns from ejections of all kinds, and changes of the two wishes by what was wished for.
+  // Control thread; behind what picks read.
+  Counter returns;
+  std::array<Counter, health::kWishes> wishes;
 
  private:
   struct ProbeCall final : loop::Message {

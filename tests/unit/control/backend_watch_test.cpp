@@ -1,4 +1,5 @@
 // BackendWatch over a real loop and counters that the test writes as workers would.
+// tidy: long because all of it needs the same backend and counters.
 #include "control/backend_watch.h"
 
 #include <gmock/gmock.h>
@@ -403,6 +404,64 @@ TEST_F(BackendWatchTest, WhatTheOperatorWroteIsAppliedAndSaid) {
   EXPECT_EQ(upstream::wish_of(server(0)), health::Wish::none);
   EXPECT_NE(server(0).up_since_ms.load(), 0u) << "it warms up";
   EXPECT_THAT(said, ElementsAre("server app/s0 is set to drain", "server app/s0 is ready again"));
+  EXPECT_EQ(server(0).wishes[static_cast<std::size_t>(health::Wish::drain)].read(), 1u);
+  EXPECT_EQ(server(0).wishes[static_cast<std::size_t>(health::Wish::none)].read(), 1u);
+}
+
+TEST_F(BackendWatchTest, TellsOnceThatNobodyIsLeftAndThatSomebodyIs) {
+  make(3);
+  backend().servers[2].weight = 0;
+  watch_config();
+  server(0).agent = static_cast<std::uint8_t>(health::Wish::maintenance);
+  look();
+  EXPECT_THAT(said, IsEmpty());
+  server(1).agent = static_cast<std::uint8_t>(health::Wish::down);
+  look();
+  watch_config();
+  look();
+  EXPECT_THAT(said, ElementsAre("backend app: no server is left that takes requests: 1 down, "
+                                "1 maintenance, 1 of weight 0"));
+  server(1).agent = 0;
+  look();
+  look();
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_EQ(said[1], "backend app: servers take requests again");
+}
+
+// Only where the check is believed: otherwise those that are down are asked all the same.
+TEST_F(BackendWatchTest, ServersThatAreDownAreLeftWhereTheyAreAsked) {
+  for (const std::uint32_t panic_percent : {10u, 0u}) {
+    config.backends.clear();
+    make(2);
+    backend().panic_percent = panic_percent;
+    watch_config();
+    take_down(0);
+    take_down(1);
+    said.clear();
+    look();
+    const bool told = !said.empty() && said.back() ==
+                                           "backend app: no server is left that takes "
+                                           "requests: 2 down";
+    EXPECT_EQ(told, panic_percent == 0);
+  }
+}
+
+TEST_F(BackendWatchTest, CountsReturns) {
+  make(2);
+  const auto returns = [&] {
+    look();
+    return server(1).returns.read();
+  };
+  EXPECT_EQ(returns(), 0u);
+  for (std::uint64_t times = 1; times <= 3; ++times) {
+    server(1).passive = 1;  // A worker sees to both.
+    server(1).counters(times % kWorkers).ejections.add();
+    EXPECT_EQ(returns(), times - 1);
+    server(1).passive = 0;
+    EXPECT_EQ(returns(), times);
+  }
+  server(1).passive = 1;
+  EXPECT_EQ(returns(), 3u) << "out, and not counted yet: never less than before";
 }
 
 TEST_F(BackendWatchTest, ASlowStartThatIsOverIsForgotten) {

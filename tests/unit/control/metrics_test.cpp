@@ -371,6 +371,8 @@ TEST_F(Metrics, EveryCounterIsOnThePage) {
   mark_all(const_cast<upstream::GateCounters*>(&app_.gate.counters()),
            offsetof(upstream::GateCounters, wait_us));
   for (Counter& ejections : b_.outlier_ejections) mark(ejections);
+  mark(b_.returns);
+  for (Counter& changes : b_.wishes) mark(changes);
   watch_ = {mark()};
   for (std::uint64_t& lookups : names_.lookups) lookups = mark();
   names_.failures = mark();
