@@ -189,8 +189,8 @@ struct Ejection {
   std::uint32_t min_requests = 20;       // Fewer in a window say nothing.
   Milliseconds window{10'000};
   Milliseconds silence{1'000};  // So long without any answer; 0: never for that.
-  Milliseconds time{10'000};    // The first ejection; each further one is longer.
-  Milliseconds time_max{300'000};
+  Milliseconds time{2'000};     // The first ejection; each further one is longer.
+  Milliseconds time_max{4'000};
   std::uint32_t max_ejected_percent = 50;  // Of a backend's servers; the last one never.
 
   bool operator==(const Ejection&) const = default;

@@ -75,6 +75,9 @@ void Passive::step(Event event, std::uint64_t now_ms, std::uint32_t random,
       return eject_for_answers(now_ms, random,
                                event == Event::ejected ? settings.ejection_ms : settings.backoff_ms,
                                settings);
+    case Event::vouched:
+      if (state_ == State::ejected) time_ms_ = std::min(time_ms_, now_ms);
+      return;
   }
 }
 
@@ -128,7 +131,7 @@ void Passive::eject_for_answers(std::uint64_t now_ms, std::uint32_t random, std:
 }
 
 void Passive::forget_after_good_time(std::uint64_t now_ms, const PassiveSettings& settings) {
-  if (now_ms < time_ms_ + settings.ejection_ms_max) return;
+  if (now_ms < time_ms_ + std::max(settings.forget_ms, settings.ejection_ms_max)) return;
   ejections_ = 0;
   time_ms_ = 0;
 }

@@ -20,9 +20,10 @@
 // the outcome of the trial itself counts, and the reporter says so. Waits double: for connecting
 // with each failed trial, from backoff_ms; for answers with each ejection, from ejection_ms (from
 // backoff_ms for a server that fell silent, which a single answer shows to be back), also over
-// returns, until the server was good for as long as ejection_ms_max. Only ejection for answers asks
-// `may_eject`, the floor (health/ejection_floor.h): a server that cannot be reached is no use to
-// anybody.
+// returns, until the server was good for forget_ms. They stay short: a trial costs one request, and
+// a server that is cured is to be back within 5 s. An active check that speaks for the server ends
+// a wait, not the ejection. Only ejection for answers asks `may_eject`, the floor
+// (health/ejection_floor.h): a server that cannot be reached is no use to anybody.
 //
 // Ejection is a preference, never a reason to refuse a client. The driver picks among the
 // servers that takes_requests() allows; when that gives none it picks again among those it has
@@ -46,14 +47,17 @@ namespace weir::health {
 struct PassiveSettings {
   std::uint8_t failures_to_avoid = 1;  // In a row; 0 means 1.
   std::uint32_t backoff_ms = 1'000;    // The first wait; doubled by each failed trial.
-  std::uint32_t backoff_ms_max = 30'000;
+  std::uint32_t backoff_ms_max = 4'000;
   // After this long a trial that reported nothing is replaced by another one. Above the connect
   // timeout, so that it happens only to trials that were lost.
   std::uint32_t trial_ms_max = 10'000;
 
   std::uint8_t consecutive_errors = 5;  // 0: never for errors in a row.
-  std::uint32_t ejection_ms = 10'000;   // The first ejection for answers; each further one doubles.
-  std::uint32_t ejection_ms_max = 300'000;
+  std::uint32_t ejection_ms = 2'000;    // The first ejection for answers; each further one doubles.
+  std::uint32_t ejection_ms_max = 4'000;
+  // Good for so long, and for ejection_ms_max: the next ejection is a first one again. Much longer
+  // than a window (health/outliers.h), else what is ejected after each would never wait longer.
+  std::uint32_t forget_ms = 300'000;
   // trial_ms_max where the trial's answer decides: above the timeout of an answer.
   std::uint32_t answer_trial_ms_max = 75'000;
 };
@@ -85,6 +89,7 @@ class Passive {
     erred,        // A 5xx, or a reset or timeout after the connection was made.
     ejected,      // The control thread's verdict over a window.
     fell_silent,  // The control thread's verdict over what is under way (health/silence.h).
+    vouched,      // The active check has passed so often since: the trial may come at once.
   };
 
   Passive() = default;

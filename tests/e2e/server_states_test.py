@@ -88,6 +88,41 @@ class UnderLoad(FailureCase):
                             lambda: self.sick.be(answer="ok"))
 
 
+class WithDefaults(FailureCase):
+    """Nothing is configured: however long a server was ill, it is back within the same time."""
+
+    def goes_and_comes(self, go, come) -> None:
+        servers = [self.moody(name) for name in ("sick", "two", "three")]
+        weir = self.weir(*servers)
+        sick = servers[0]
+        load = self.load(weir, clients=8, pause=0.01)
+        wait_until(lambda: load.from_server("sick") > 20, 20, "traffic")
+        go(sick)
+        self.said(weir, f"server app/{sick.address} is ejected")
+        seen = self.attempts(weir, sick)
+        # From the third failed trial on waits do not grow any more, and the next has just begun.
+        self.took("three trials", lambda: self.attempts(weir, sick) >= seen + 3, 30)
+        come(sick)
+        cured = time.monotonic()
+        back = self.took("used again", lambda: load.from_server("sick", cured) > 0, RETURNS)
+        self.assertLess(back, seconds(RETURNS))
+        load.stop()
+        wait_until(lambda: weir.metric("weir_server_returns_total", server=sick.address) >= 1, 10,
+                   "the return to be counted")
+
+    def attempts(self, weir, server) -> float:
+        return sum(weir.metric(name, server=server.address) for name in
+                   ("weir_server_requests_total", "weir_server_connect_failures_total"))
+
+    def test_killed_and_restarted(self):
+        self.goes_and_comes(lambda sick: sick.kill(), lambda sick: sick.start())
+
+    def test_status_500(self):
+        self.goes_and_comes(lambda sick: sick.be(answer="status"),
+                            lambda sick: sick.be(answer="ok"))
+
+
+
 class RealServers(FailureCase):
 
     def test_nginx_stopped_under_load(self):
