@@ -43,7 +43,7 @@ class Prober final : public upstream::ProbeCallee,
   ~Prober();
 
   // From now on these, in any order, each state once. A server whose check did not change goes on
-  // as if nothing had happened; with another check its verdict stands until that one has spoken.
+  // as if nothing had happened; with another check its verdict and what counts against it stand.
   // What is not named any more is forgotten: its verdict too, should the server go on without a
   // check. States of the list before must still be there.
   void watch(std::vector<CheckedServer> servers);

@@ -29,8 +29,12 @@ struct CheckedServer {
   unsigned send_proxy = 0;  // Version of the PROXY header it expects; 0: none.
 };
 
-// What has come of one server's checks, for metrics and the status pages. Control thread.
+// What has come of one server's checks. It goes on when their settings change: a reload is no
+// reason to doubt a verdict, or to begin counting anew. Control thread.
 struct CheckHistory {
+  health::Active active;
+  std::uint32_t failed_in_row = 0;
+  // For metrics and the status pages:
   std::array<std::uint64_t, upstream::kProbeResultCount> results{};  // Checks by their result.
   std::uint64_t reports_taken = 0;
   std::uint64_t reports_ignored = 0;  // Load reports that could not be read.
@@ -73,8 +77,10 @@ class ServerCheck final : public loop::Source, public ListLink<DueTag> {
  private:
   void judge(const upstream::ProbeOutcome& outcome, std::uint64_t now_ms);
   void tell_verdict(health::Active::State before, std::uint64_t now_ms);
+  void speak_for_ejected(bool passed, std::uint64_t now_ms);
   void read_report(const upstream::ProbeOutcome& outcome, std::uint64_t now_ms);
   void take_report(const health::LoadReport& report, std::uint64_t now_ms);
+  void age_report(std::uint64_t now_ms);
   void forget_report();
   void set_wish(health::Wish wish, std::uint64_t now_ms);
   void begin_slow_start(std::uint64_t now_ms);
@@ -85,12 +91,19 @@ class ServerCheck final : public loop::Source, public ListLink<DueTag> {
   upstream::ServerState& state_;
   upstream::ProbePlan plan_;
   health::ActiveSettings settings_;
-  health::Active active_;
   health::ProbeTimer timer_;
   upstream::Probe* probe_ = nullptr;
-  std::uint32_t failed_in_row_ = 0;
-  std::uint32_t sent_before_ = 0;  // Of state_.sent_since_report, when the probe began.
-  std::uint64_t reported_ms_;      // The last load report; before the first: the beginning.
+  std::uint32_t sent_before_ = 0;     // Of state_.sent_since_report, when the probe began.
+  std::uint64_t ejected_until_ = 0;   // Of state_.passive, when the probe began; 0: not ejected.
+  std::uint32_t passed_in_wait_ = 0;  // In a row, all begun after this ejection.
+  // When each part of a report came last; before the first: the beginning.
+  struct Reported {
+    std::uint64_t any_ms;
+    std::uint64_t load_ms = any_ms;
+    std::uint64_t percent_ms = any_ms;
+    std::uint64_t maxconn_ms = any_ms;
+  };
+  Reported reported_;
   CheckHistory history_;
 };
 

@@ -51,12 +51,12 @@ void ProbeTimer::started(std::uint64_t now_ms) {
   started_ms_ = now_ms;
 }
 
-void ProbeTimer::finished(std::uint64_t now_ms, bool changing, std::uint32_t random,
+void ProbeTimer::finished(std::uint64_t now_ms, bool pressing, std::uint32_t random,
                           const ActiveSettings& settings) {
   CHECK(under_way_ && started_ms_);
   under_way_ = false;
   const std::uint64_t interval =
-      changing ? std::min(settings.fast_interval_ms, settings.interval_ms) : settings.interval_ms;
+      pressing ? std::min(settings.fast_interval_ms, settings.interval_ms) : settings.interval_ms;
   const std::uint64_t wait = interval - interval / 10 + ((interval / 5 * random) >> 32);
   // A probe that took longer than the interval does not make the next one follow on its heels.
   const std::uint64_t pause = std::min<std::uint64_t>(wait, kHurryGapMs);

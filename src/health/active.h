@@ -11,8 +11,9 @@
 //
 // Active is the verdict. An unknown server is usable, and its first result decides at once: nobody
 // waits for `rise` probes at the start. ProbeTimer is the time: one probe at a time, an interval
-// from beginning to beginning, less while the verdict is changing, and sooner when the server was
-// sent many requests. Both belong to the control thread; time is an argument in milliseconds.
+// from beginning to beginning, less while the verdict is changing or bad, and sooner when the
+// server was sent many requests. Both belong to the control thread; time is an argument in
+// milliseconds.
 #pragma once
 
 #include <array>
@@ -24,7 +25,7 @@ namespace weir::health {
 
 struct ActiveSettings {
   std::uint32_t interval_ms = 5'000;
-  std::uint32_t fast_interval_ms = 1'000;  // While the verdict is changing; never slows down.
+  std::uint32_t fast_interval_ms = 1'000;  // While the check is pressing; never slows down.
   std::uint32_t rise = 2;                  // 0 means 1.
   std::uint32_t fall = 3;                  // 0 means 1.
 };
@@ -46,7 +47,8 @@ class Active {
   [[nodiscard]] State state() const { return state_; }
   // Results in a row that contradict the verdict.
   [[nodiscard]] std::uint32_t against() const { return against_; }
-  [[nodiscard]] bool changing() const { return against_ > 0; }
+  // The verdict is changing; or the server is down, and its cure is to be seen within seconds.
+  [[nodiscard]] bool pressing() const { return against_ > 0 || state_ == State::down; }
 
  private:
   void enter(State next);
@@ -82,8 +84,8 @@ class ProbeTimer {
   [[nodiscard]] std::optional<std::uint64_t> next_probe_ms() const;
 
   void started(std::uint64_t now_ms);
-  // `changing`: of Active, after this result.
-  void finished(std::uint64_t now_ms, bool changing, std::uint32_t random,
+  // `pressing`: of Active, after this result.
+  void finished(std::uint64_t now_ms, bool pressing, std::uint32_t random,
                 const ActiveSettings& settings);
   // The server was sent as many requests as call for a probe.
   void hurry(std::uint64_t now_ms);

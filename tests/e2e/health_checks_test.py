@@ -198,7 +198,45 @@ class Wishes(HealthCase):
         wait_until(lambda: "leaving" in self.names(weir), 10, "requests at the server again")
 
 
+    def test_when_all_ask_for_nothing_it_is_said(self):
+        """No panic and no check that fails: 503, and a line that says why."""
+        (one, first), (two, second) = self.checked("one"), self.checked("two")
+        weir = self.weir(one, two, backend={**self.backend(load_report=True), "slow_start": "0s"})
+        first.health, second.health = response(b"maint\n"), response(b"down\n")
+        line = "backend app: no server is left that takes requests: 1 down, 1 maintenance"
+        wait_until(lambda: line in weir.err, 10, line)
+        answer = self.client(weir).get()
+        self.assertEqual(answer.status, 503)
+        self.assertIn(b"no_healthy_server", answer.body)
+        self.assertEqual(weir.metric("weir_backend_panic", backend="app"), 0)
+        self.assertEqual(weir.metric("weir_server_wishes_total", server=one.address,
+                                     wish="maintenance"), 1)
+        second.health = response(b"up\n")
+        line = "backend app: servers take requests again"
+        wait_until(lambda: line in weir.err, 10, line)
+        self.assertEqual(self.names(weir), {"two"})
+        self.assertEqual(weir.err.count("no server is left"), 1)
+
+
 class Reloads(HealthCase):
+
+    def test_a_reload_is_no_verdict(self):
+        """A good server fails once with every reload: far from `fall`."""
+        (sick, script), (well, _) = self.checked("sick"), self.checked("well")
+        weir = self.weir(sick, well, backend=self.backend(fall=100, interval="1h",
+                                                          fast_interval="1h"))
+        failed = lambda: weir.metric("weir_health_check_failures_total", server=sick.address) or 0
+        wait_until(lambda: weir.metric("weir_health_checks_total", server=sick.address,
+                                       result="passed"), 10, "the first check")
+        script.health = response(b"", status="500 Oops")
+        for times in range(3):
+            options = {**weir.options, "backend": self.backend(
+                fall=99 - times, interval="1h", fast_interval="1h")}
+            weir.write_config(config(servers=[sick, well], **options))
+            weir.reload()
+            wait_until(lambda n=times: failed() == n + 1, 10, "a check after the reload")
+        self.assertEqual(self.names(weir), {"sick", "well"})
+        self.assertNotIn("is down", weir.err)
 
     def test_a_verdict_outlives_a_reload(self):
         (sick, script), (well, _) = self.checked("sick"), self.checked("well")

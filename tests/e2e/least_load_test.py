@@ -125,6 +125,34 @@ class NoReport(LoadCase):
         self.assertGreater(weir.metric("weir_server_load_reports_total", result="ignored",
                                        server=self.servers[0].address), 2)
 
+    def test_a_load_that_is_said_no_more_ages_out(self):
+        """Whatever else is still reported: nobody is the idlest for ever by saying so once."""
+        weir = self.loaded(("0\n0\n", "0\n50\n"), every="50ms")
+        self.assertEqual(self.names(weir, 20), "A" * 20)
+        server = self.servers[0]
+        server.report("up\n")
+        wait_until(lambda: not any(name.startswith("weir_server_load_entries")
+                                   and server.address in name for name in weir.metrics()),
+                   10, "the end of the old load")
+        self.assertGreaterEqual(min(self.counts(weir, 40).values()), 10)
+
+    def test_a_limit_that_is_said_no_more_ages_out(self):
+        weir = self.loaded(("maxconn:5\n", "0\n50\n"), every="50ms")
+        limit = lambda: weir.metric("weir_server_requests_max", server=self.servers[0].address)
+        wait_until(lambda: limit() == 5, 10, "the limit")
+        self.servers[0].report("up\n")
+        wait_until(lambda: limit() == 0, 10, "the end of the limit")
+
+    def test_a_word_stands_until_another_comes(self):
+        weir = self.loaded(("drain\n", "0\n50\n"), every="50ms")
+        self.report(weir, self.servers[0], "0\n0\n")
+        before = self.servers[0].checks
+        wait_until(lambda: self.servers[0].checks > before + 10, 10, "ten checks")
+        self.assertEqual(self.names(weir, 10), "B" * 10)
+        self.report(weir, self.servers[0], "0\n0\nready\n")  # No report: three lines.
+        self.report(weir, self.servers[0], "ready\n")
+        self.assertIn("A", self.names(weir, 20))
+
     def test_a_report_in_a_bad_answer_does_not_count(self):
         """Nor does it make the first failed check more than that: B is level with A."""
         weir = self.loaded(("0\n100\n", response(b"0\n0\n", status="500 Oops")),

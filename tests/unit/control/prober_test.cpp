@@ -1,3 +1,5 @@
+// Prober: verdicts, reloads, ejected servers, reports.
+// tidy: long because all of it needs the same server and clock.
 #include "control/prober.h"
 
 #include <gmock/gmock.h>
@@ -244,7 +246,7 @@ TEST_F(ProberTest, AServerThatStaysKeepsItsTurn) {
   EXPECT_EQ(prober_->servers(), 2u);
 }
 
-TEST_F(ProberTest, AVerdictOutlivesAChangedCheckUntilItHasSpoken) {
+TEST_F(ProberTest, AVerdictOutlivesAChangedCheck) {
   answer_.status = 500;
   watch(rare());
   ASSERT_TRUE(becomes(Active::State::down));
@@ -254,9 +256,27 @@ TEST_F(ProberTest, AVerdictOutlivesAChangedCheckUntilItHasSpoken) {
   watch(other);
   EXPECT_EQ(verdict(), Active::State::down);
   EXPECT_EQ(results(ProbeResult::bad_status), 1u) << "the history goes on";
+  ASSERT_TRUE(passes(1));
+  EXPECT_EQ(verdict(), Active::State::down) << "it takes two";
+  prober_->asked(state());
   ASSERT_TRUE(becomes(Active::State::up));
   ASSERT_EQ(said_.size(), 2u);
   EXPECT_THAT(said_[1], StartsWith("server app/one is up again after "));
+}
+
+// A check that is lost in the moment of a reload is no reason to take a server out.
+TEST_F(ProberTest, SoDoTheFailuresThatCountAgainstIt) {
+  watch(rare());
+  ASSERT_TRUE(becomes(Active::State::up));
+  answer_.status = 500;
+  for (std::uint64_t failed = 1; failed <= 3; ++failed) {
+    HealthCheck other = rare();
+    other.path = "/" + std::to_string(failed);
+    EXPECT_EQ(verdict(), Active::State::up);
+    watch(other);
+    ASSERT_TRUE(loop_.turn_until([&] { return results(ProbeResult::bad_status) == failed; }));
+  }
+  EXPECT_THAT(said_, ElementsAre("server app/one is down: status 500 (3 checks)"));
 }
 
 TEST_F(ProberTest, ANewCheckThatAgreesIsNoNews) {
@@ -317,6 +337,36 @@ TEST_F(ProberTest, AProberMayEndWithProbesUnderWay) {
   prober_.reset();
   loop_.turn_now(2);
   EXPECT_THAT(said_, IsEmpty());
+}
+
+// --- Ejected servers -----------------------------------------------------------------------------
+
+TEST_F(ProberTest, ChecksThatPassLetTheTrialComeAtOnce) {
+  using health::Passive;
+  watch(quick());
+  ASSERT_TRUE(passes(10));
+  const std::uint64_t far_ms = loop_.now_ms() + 3'600'000;
+  const auto due = [&] { return health::takes_requests(state().passive.load(), loop_.now_ms()); };
+  // Passes from before the ejection, that of a check under way included, do not count.
+  health::apply(state().passive, Passive::Event::failed, far_ms, 0, {});
+  const std::uint64_t passed_before = results(ProbeResult::passed);
+  ASSERT_TRUE(loop_.turn_until(due));
+  EXPECT_GE(results(ProbeResult::passed), passed_before + 2);
+  EXPECT_FALSE(health::is_up(state().passive.load())) << "the trial decides";
+  EXPECT_EQ(verdict(), Active::State::up);
+}
+
+TEST_F(ProberTest, ChecksThatFailSpeakForNobody) {
+  watch(quick());
+  ASSERT_TRUE(passes(1));
+  answer_.status = 500;
+  ASSERT_TRUE(becomes(Active::State::down));
+  const std::uint64_t far_ms = loop_.now_ms() + 3'600'000;
+  health::apply(state().passive, health::Passive::Event::failed, far_ms, 0, {});
+  const std::uint64_t word = state().passive;
+  const std::uint64_t failed = results(ProbeResult::bad_status);
+  ASSERT_TRUE(loop_.turn_until([&] { return results(ProbeResult::bad_status) > failed + 5; }));
+  EXPECT_EQ(state().passive.load(), word);
 }
 
 // --- Asked for -----------------------------------------------------------------------------------
@@ -410,11 +460,42 @@ TEST_F(ProberTest, AnOldReportAgesOut) {
   answer_.body = "drain\n";
   ASSERT_TRUE(loop_.turn_until([&] { return wish() == Wish::drain; }));
   answer_.body = "gone\n";
-  EXPECT_TRUE(loop_.turn_until([&] { return state().report_at_ms.load() == 0; }));
-  EXPECT_EQ(wish(), Wish::none);
+  EXPECT_TRUE(loop_.turn_until([&] { return wish() == Wish::none; }));
+  EXPECT_EQ(state().report_at_ms.load(), 0u);
   EXPECT_THAT(said_, ElementsAre("server app/one asks for drain",
                                  "server app/one asks no longer for drain"));
+  EXPECT_EQ(state().wishes[static_cast<std::size_t>(Wish::drain)].read(), 1u);
+  EXPECT_EQ(state().wishes[static_cast<std::size_t>(Wish::none)].read(), 1u);
   EXPECT_GE(history().reports_ignored, 1u);
+}
+
+// Whoever goes on reporting one thing says nothing of the others.
+TEST_F(ProberTest, EachPartOfAReportAgesByItself) {
+  answer_.body = R"({"errors": 3, "entries": 40, "weight": 50, "maxconn": 9, "state": "drain"})";
+  watch(reporting(quick()));
+  ASSERT_TRUE(loop_.turn_until([&] { return wish() == Wish::drain; }));
+  EXPECT_EQ(state().agent_limit.load(), 9u);
+  answer_.body = "50%\n";
+  ASSERT_TRUE(loop_.turn_until(
+      [&] { return state().report_at_ms.load() == 0 && state().agent_limit.load() == 0; }));
+  EXPECT_EQ(state().agent_percent.load(), 50u);
+  answer_.body = "maxconn:7\n";
+  ASSERT_TRUE(loop_.turn_until([&] { return state().agent_percent.load() == 100; }));
+  EXPECT_EQ(state().agent_limit.load(), 7u);
+  EXPECT_EQ(wish(), Wish::drain) << "a word stands until another comes";
+  EXPECT_THAT(said_, ElementsAre("server app/one asks for drain"));
+}
+
+TEST_F(ProberTest, AWordAloneKeepsWhatWasSentSinceTheLoad) {
+  answer_.body = "3\n40\n";
+  watch(reporting(rare()));
+  ASSERT_TRUE(passes(1));
+  state().sent_since_report = 5;
+  answer_.body = "up\n";
+  prober_->asked(state());
+  ASSERT_TRUE(passes(2));
+  EXPECT_EQ(history().reports_taken, 2u);
+  EXPECT_EQ(state().sent_since_report.load(), 5u);
 }
 
 TEST_F(ProberTest, AFailedCheckKeepsTheReportAndWhatWasSentSince) {

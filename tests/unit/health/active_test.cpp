@@ -40,22 +40,23 @@ TEST(Active, RiseAndFall) {
   EXPECT_EQ(verdicts("+-+-", {.rise = 0, .fall = 0}), "udud") << "0 means 1";
 }
 
-TEST(Active, ChangingIsWhatContradictsTheVerdict) {
+TEST(Active, IsPressingWhileTheVerdictIsInDoubtOrBad) {
   Active active;
-  EXPECT_FALSE(active.changing());
+  EXPECT_FALSE(active.pressing());
   active.step(Event::passed, kSettings);
-  EXPECT_FALSE(active.changing());
+  EXPECT_FALSE(active.pressing());
   active.step(Event::failed, kSettings);
-  EXPECT_TRUE(active.changing());
+  EXPECT_TRUE(active.pressing());
   EXPECT_EQ(active.against(), 1U);
   active.step(Event::failed, kSettings);
   active.step(Event::failed, kSettings);
   EXPECT_EQ(active.state(), State::down);
-  EXPECT_FALSE(active.changing()) << "decided";
+  EXPECT_EQ(active.against(), 0U) << "decided";
+  EXPECT_TRUE(active.pressing()) << "its cure is to be seen soon";
   active.step(Event::passed, kSettings);
-  EXPECT_TRUE(active.changing());
-  active.step(Event::failed, kSettings);
-  EXPECT_FALSE(active.changing());
+  EXPECT_TRUE(active.pressing());
+  active.step(Event::passed, kSettings);
+  EXPECT_FALSE(active.pressing());
 }
 
 // Against a second way to say it: the verdict flips with the last `rise` or `fall` results equal.
