@@ -75,10 +75,8 @@ void TcpSession::expire() {
         break;
       case State::lingering: close(CloseReason::refused); break;
       case State::relaying:
-        if (to_be_greeted() && !in.empty()) {
-          stop_greeting();
-          break;
-        }
+        // These bytes may begin a header that it must not send. Passed on, the rest would follow.
+        if (to_be_greeted() && !in.empty()) return refuse(ProxyError::untrusted_proxy_header);
         relay_concluded(relay_.expired());
         break;
       case State::closed: break;

@@ -355,18 +355,22 @@ class Untrusted(ProxyCase):
         client.send(b"ASS")
         self.assertEqual(client.reader.exact(4), b"PASS")
 
-    def test_an_empty_line_is_no_header(self):
-        """Return is pressed and an answer waited for: once client_head_timeout is over it is known
-        that no header comes."""
+    def test_the_rest_of_a_header_after_a_pause(self):
+        """What is passed on once nobody waits for the rest would have the rest follow."""
         for first in (b"", b"+"):
-            with self.subTest(server_speaks_first=bool(first)):
-                server = self.origin(lambda connection, f=first: (connection.send(f),
-                                                                  echo(connection)))
-                listener = {**UNTRUSTED, "client_head": ms(300)}
-                client = self.client(self.tcp(server, listener=listener))
-                client.reader.exact(len(first))
-                client.send(b"\r\n")
-                self.assertEqual(client.reader.exact(2), b"\r\n")
+            for begun in (b"\r\n", b"PROX"):
+                with self.subTest(server_speaks_first=bool(first), begun=begun):
+                    server = self.origin(lambda connection, f=first: (connection.send(f),
+                                                                      echo(connection)))
+                    listener = {**UNTRUSTED, "client_head": ms(300)}
+                    weir = self.tcp(server, listener=listener)
+                    client = self.client(weir)
+                    client.reader.exact(len(first))
+                    client.send(begun)
+                    self.assertTrue(client.gone())
+                    self.assertEqual(
+                        weir.metric("weir_errors_total", reason="untrusted_proxy_header"), 1)
+                    self.assertEqual(server.received(), b"")
 
     def test_header_where_a_name_is_looked_for(self):
         """A header is no TLS: what counts is that it is one."""
