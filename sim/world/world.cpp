@@ -59,6 +59,8 @@ void note_rules(Weather& weather, const config::Config& config) {
         each.servers, [](const config::Server& server) { return server.limit.has_value(); });
     weather.limits = weather.limits || each.limit || each.server_limit || server_limits ||
                      each.health.load_report;
+    weather.queue_timeout_ms =
+        std::max<std::int64_t>(weather.queue_timeout_ms, each.queue.timeout.count());
     weather.retry_statuses = weather.retry_statuses || !each.retry.statuses.empty();
     weather.short_timeouts =
         weather.short_timeouts || each.request_timeout || each.retry.try_timeout;
