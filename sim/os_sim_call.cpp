@@ -3,7 +3,6 @@
 #include "sim/os_sim_call.h"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <cstdlib>
@@ -64,8 +63,8 @@ void Call::end(std::uint64_t first, std::uint64_t second) const {
 
 void Call::misused(int fd) const {
   const char* what = parts().descriptors.find(fd) ? "of the wrong kind" : "not open";
-  const std::string why =
-      fmt::format("{} of descriptor {}, which is {}", name_, fd - Descriptors::kBase, what);
+  const std::string why = std::string(name_) + " of descriptor " +
+                          std::to_string(fd - Descriptors::kBase) + ", which is " + what;
   if (Kernel::current().on_misuse) Kernel::current().on_misuse(why);
   CHECK(false, why.c_str());
   std::abort();
@@ -105,7 +104,7 @@ Place place_of(const os::Address& address) {
 std::string Place::text() const {
   if (is_path()) return path;
   char text[os::Peer::kTextMax];
-  return fmt::format("{} port {}", ip.text(text), ip.port);
+  return std::string(ip.text(text)) + " port " + std::to_string(ip.port);
 }
 
 }  // namespace weir::sim

@@ -1,7 +1,5 @@
 #include "sim/kernel/descriptors.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/check.h"
@@ -39,9 +37,9 @@ std::vector<std::string> Descriptors::list() const {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
     if (!slot.file) continue;
-    lines.push_back(fmt::format("{}: {}, made by {} at {} ns", kBase + static_cast<int>(i),
-                                slot.file->describe(), machine_.trace.name(slot.made_by),
-                                slot.made_at_ns));
+    lines.push_back(std::to_string(kBase + static_cast<int>(i)) + ": " + slot.file->describe() +
+                    ", made by " + std::string(machine_.trace.name(slot.made_by)) + " at " +
+                    std::to_string(slot.made_at_ns) + " ns");
   }
   return lines;
 }

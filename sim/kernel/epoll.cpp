@@ -1,7 +1,5 @@
 #include "sim/kernel/epoll.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 
@@ -178,7 +176,7 @@ std::size_t Epoll::collect(std::span<os::Event> events) {
 }
 
 std::string Epoll::describe() const {
-  return fmt::format("epoll watching {} descriptors", watches_.size());
+  return "epoll watching " + std::to_string(watches_.size()) + " descriptors";
 }
 
 }  // namespace weir::sim

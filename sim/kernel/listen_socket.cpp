@@ -1,7 +1,5 @@
 #include "sim/kernel/listen_socket.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "sim/kernel/network.h"
@@ -62,7 +60,7 @@ void ListenSocket::tell_waiting(const std::shared_ptr<ListenSocket>& self) {
 }
 
 std::string ListenSocket::describe() const {
-  return fmt::format("listening socket at {}, {} waiting", place_.text(), queue_.size());
+  return "listening socket at " + place_.text() + ", " + std::to_string(queue_.size()) + " waiting";
 }
 
 }  // namespace weir::sim

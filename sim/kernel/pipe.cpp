@@ -1,7 +1,5 @@
 #include "sim/kernel/pipe.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 
@@ -60,7 +58,8 @@ std::uint8_t PipeEnd::poll() {
 }
 
 std::string PipeEnd::describe() const {
-  return fmt::format("{} end of a pipe with {} bytes", writes_ ? "write" : "read", pipe_->bytes());
+  return std::string(writes_ ? "write" : "read") + " end of a pipe with " +
+         std::to_string(pipe_->bytes()) + " bytes";
 }
 
 }  // namespace weir::sim

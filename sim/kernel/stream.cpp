@@ -1,7 +1,5 @@
 #include "sim/kernel/stream.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <utility>
 
@@ -113,10 +111,11 @@ std::uint8_t StreamSocket::poll() {
 
 std::string StreamSocket::describe() const {
   constexpr std::array<std::string_view, 3> kStates{"connecting", "connected", "closed"};
-  return fmt::format("{} socket of connection {} ({}), {} unread, {} unacknowledged",
-                     shape_.is_unix ? "unix" : "tcp", connection_,
-                     kStates[static_cast<std::size_t>(state_)], received_.unread(),
-                     unacknowledged());
+  return std::string(shape_.is_unix ? "unix" : "tcp") + " socket of connection " +
+         std::to_string(connection_) + " (" +
+         std::string(kStates[static_cast<std::size_t>(state_)]) + "), " +
+         std::to_string(received_.unread()) + " unread, " + std::to_string(unacknowledged()) +
+         " unacknowledged";
 }
 
 // --- Telling a script ----------------------------------------------------------------------------

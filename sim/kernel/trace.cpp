@@ -1,9 +1,8 @@
 #include "sim/kernel/trace.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
+#include <cstdio>
 
 namespace weir::sim {
 
@@ -31,12 +30,18 @@ std::vector<std::string> Trace::last_lines() const {
   std::vector<std::string> lines;
   for (std::uint64_t i = count_ - std::min<std::uint64_t>(count_, kLines); i < count_; ++i) {
     const Line& line = ring_[i % kLines];
-    std::string text = fmt::format("{:5}.{:09} {} {}", line.at_ns / 1'000'000'000,
-                                   line.at_ns % 1'000'000'000, names_[line.who], line.what);
-    if (line.number >= 0) text += fmt::format(" {}", line.number);
-    if (line.first != 0 || line.second != 0) text += fmt::format(" {}", line.first);
-    if (line.second != 0) text += fmt::format(" {}", line.second);
-    if (line.outcome != nullptr) text += fmt::format(" -> {}", line.outcome);
+    char seconds[32];
+    std::snprintf(seconds, sizeof(seconds), "%5llu.%09llu ", line.at_ns / 1'000'000'000ULL,
+                  line.at_ns % 1'000'000'000ULL);
+    std::string text = seconds;
+    text += names_[line.who];
+    text += ' ';
+    text += line.what;
+    const auto add = [&text](auto number) { text += ' ' + std::to_string(number); };
+    if (line.number >= 0) add(line.number);
+    if (line.first != 0 || line.second != 0) add(line.first);
+    if (line.second != 0) add(line.second);
+    if (line.outcome != nullptr) text += std::string(" -> ") + line.outcome;
     lines.push_back(std::move(text));
   }
   return lines;

@@ -170,7 +170,7 @@ struct HealthCheck {
   std::string expect;                                  // tcp: a substring of what comes back.
   std::optional<std::uint16_t> port;                   // Instead of the server's.
   Milliseconds interval{5'000};
-  Milliseconds fast_interval{1'000};  // While the verdict is changing.
+  Milliseconds fast_interval{1'000};  // While the verdict is changing or bad.
   Milliseconds timeout{2'000};        // Connecting, sending and the whole answer.
   std::uint32_t rise = 2;             // Good ones in a row that make a down server up: 1..100.
   std::uint32_t fall = 3;             // Bad ones in a row that make an up server down: 1..100.
@@ -188,9 +188,9 @@ struct Ejection {
   std::uint32_t latency_factor = 5;      // Times the backend's median; 0: never for that.
   std::uint32_t min_requests = 20;       // Fewer in a window say nothing.
   Milliseconds window{10'000};
-  Milliseconds silence{1'000};  // So long without any answer; 0: never for that.
-  Milliseconds time{2'000};     // The first ejection; each further one is longer.
-  Milliseconds time_max{4'000};
+  Milliseconds silence{1'000};             // So long without any answer; 0: never for that.
+  Milliseconds time{2'000};                // The first ejection; each further one is longer.
+  Milliseconds time_max{300'000};          // After verdicts over a window; else 4 s, or `time`.
   std::uint32_t max_ejected_percent = 50;  // Of a backend's servers; the last one never.
 
   bool operator==(const Ejection&) const = default;

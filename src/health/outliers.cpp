@@ -1,7 +1,5 @@
 #include "health/outliers.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 
@@ -75,9 +73,9 @@ class Judge {
 };
 
 std::string duration(std::uint64_t us) {
-  if (us >= 10'000'000) return fmt::format("{} s", us / 1'000'000);
-  if (us >= 10'000) return fmt::format("{} ms", us / 1'000);
-  return fmt::format("{} us", us);
+  if (us >= 10'000'000) return std::to_string(us / 1'000'000) + " s";
+  if (us >= 10'000) return std::to_string(us / 1'000) + " ms";
+  return std::to_string(us) + " us";
 }
 
 }  // namespace
@@ -107,13 +105,14 @@ std::string describe(const Outlier& outlier) {
   const ServerWindow& window = outlier.window;
   switch (outlier.reason) {
     case Outlier::Reason::error_rate:
-      return fmt::format("{} of {} answers were errors", window.errors, window.answers);
+      return std::to_string(window.errors) + " of " + std::to_string(window.answers) +
+             " answers were errors";
     case Outlier::Reason::latency:
-      return fmt::format("median {}, backend's {}", duration(window.median_us),
-                         duration(outlier.others_median_us));
+      return "median " + duration(window.median_us) + ", backend's " +
+             duration(outlier.others_median_us);
     case Outlier::Reason::silence:
-      return fmt::format("{} requests without an answer for {}", outlier.unanswered,
-                         duration(outlier.silent_ms * 1'000));
+      return std::to_string(outlier.unanswered) + " requests without an answer for " +
+             duration(outlier.silent_ms * 1'000);
   }
   return "?";
 }

@@ -70,13 +70,17 @@ void Passive::step(Event event, std::uint64_t now_ms, std::uint32_t random,
     case Event::answered: return step_answered(now_ms, settings, reporter);
     case Event::erred: return step_erred(now_ms, random, settings, reporter);
     case Event::ejected:
+      if (state_ != State::up || !reporter.may_eject) return;
+      errors_ = 0;
+      return eject_for_answers(now_ms, {settings.ejection_ms, settings.ejection_ms_max, random},
+                               settings);
     case Event::fell_silent:
       if (state_ != State::up || !reporter.may_eject) return;
-      return eject_for_answers(now_ms, random,
-                               event == Event::ejected ? settings.ejection_ms : settings.backoff_ms,
+      errors_ = one_more(errors_);
+      return eject_for_answers(now_ms, {settings.backoff_ms, settings.backoff_ms_max, random},
                                settings);
     case Event::vouched:
-      if (state_ == State::ejected) time_ms_ = std::min(time_ms_, now_ms);
+      if (state_ == State::ejected && !out_by_verdict()) time_ms_ = std::min(time_ms_, now_ms);
       return;
   }
 }
@@ -85,7 +89,7 @@ void Passive::step_failed(std::uint64_t now_ms, std::uint32_t random,
                           const PassiveSettings& settings, Reporter reporter) {
   if (state_ == State::ejected) return;
   if (cause_ == Cause::answers) {
-    if (reporter.trial) eject_for_answers(now_ms, random, settings.ejection_ms, settings);
+    if (reporter.trial) eject_for_error(now_ms, random, settings);
     return;
   }
   const int threshold = std::max<int>(settings.failures_to_avoid, 1);
@@ -109,25 +113,35 @@ void Passive::step_answered(std::uint64_t now_ms, const PassiveSettings& setting
 void Passive::step_erred(std::uint64_t now_ms, std::uint32_t random,
                          const PassiveSettings& settings, Reporter reporter) {
   if (state_ == State::trial && reporter.trial) {
-    if (cause_ == Cause::answers)
-      return eject_for_answers(now_ms, random, settings.ejection_ms, settings);
+    if (cause_ == Cause::answers) return eject_for_error(now_ms, random, settings);
     // A kept connection served the trial: about connecting it has told nothing.
     return enter(State::ejected, now_ms);
   }
   if (state_ != State::up || settings.consecutive_errors == 0) return;
-  errors_ = one_more(errors_);
-  if (errors_ < settings.consecutive_errors || !reporter.may_eject) return;
-  eject_for_answers(now_ms, random, settings.ejection_ms, settings);
+  if (errors_ + 1 < settings.consecutive_errors || !reporter.may_eject) {
+    errors_ = one_more(errors_);
+    return;
+  }
+  eject_for_error(now_ms, random, settings);
 }
 
-void Passive::eject_for_answers(std::uint64_t now_ms, std::uint32_t random, std::uint32_t first_ms,
+void Passive::eject_for_error(std::uint64_t now_ms, std::uint32_t random,
+                              const PassiveSettings& settings) {
+  errors_ = one_more(errors_);
+  const std::uint32_t most_ms =
+      std::min(settings.ejection_ms_max, std::max(settings.ejection_ms, settings.backoff_ms_max));
+  eject_for_answers(now_ms, {settings.ejection_ms, most_ms, random}, settings);
+}
+
+void Passive::eject_for_answers(std::uint64_t now_ms, const Wait& wait,
                                 const PassiveSettings& settings) {
   if (state_ == State::up) forget_after_good_time(now_ms, settings);
-  const std::uint64_t wait = wait_ms(first_ms, settings.ejection_ms_max, ejections_, random);
+  const std::uint64_t until_ms =
+      now_ms + wait_ms(wait.first_ms, wait.most_ms, ejections_, wait.random);
   ejections_ = one_more(ejections_, kEjectionsMax);
   failures_ = 0;
   cause_ = Cause::answers;
-  enter(State::ejected, now_ms + wait);
+  enter(State::ejected, until_ms);
 }
 
 void Passive::forget_after_good_time(std::uint64_t now_ms, const PassiveSettings& settings) {

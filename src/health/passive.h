@@ -19,10 +19,12 @@
 // proves nothing, and neither does the answer to an older request that was still under way: only
 // the outcome of the trial itself counts, and the reporter says so. Waits double: for connecting
 // with each failed trial, from backoff_ms; for answers with each ejection, from ejection_ms (from
-// backoff_ms for a server that fell silent, which a single answer shows to be back), also over
-// returns, until the server was good for forget_ms. They stay short: a trial costs one request, and
-// a server that is cured is to be back within 5 s. An active check that speaks for the server ends
-// a wait, not the ejection. Only ejection for answers asks `may_eject`, the floor
+// backoff_ms for a server that fell silent), also over returns, until the server was good for
+// forget_ms. Where a single answer shows whether the server is cured, they stay short, so that it
+// is back within 5 s, and an active check that speaks for it ends a wait, not the ejection. A trial
+// that is answered proves nothing about a verdict over a window: a slow server comes back with it,
+// and takes requests until the next verdict. So those waits grow up to ejection_ms_max, and no
+// check shortens them. Only ejection for answers asks `may_eject`, the floor
 // (health/ejection_floor.h): a server that cannot be reached is no use to anybody.
 //
 // Ejection is a preference, never a reason to refuse a client. The driver picks among the
@@ -54,7 +56,7 @@ struct PassiveSettings {
 
   std::uint8_t consecutive_errors = 5;  // 0: never for errors in a row.
   std::uint32_t ejection_ms = 2'000;    // The first ejection for answers; each further one doubles.
-  std::uint32_t ejection_ms_max = 4'000;
+  std::uint32_t ejection_ms_max = 300'000;  // After a verdict over a window.
   // Good for so long, and for ejection_ms_max: the next ejection is a first one again. Much longer
   // than a window (health/outliers.h), else what is ejected after each would never wait longer.
   std::uint32_t forget_ms = 300'000;
@@ -89,7 +91,7 @@ class Passive {
     erred,        // A 5xx, or a reset or timeout after the connection was made.
     ejected,      // The control thread's verdict over a window.
     fell_silent,  // The control thread's verdict over what is under way (health/silence.h).
-    vouched,      // The active check has passed so often since: the trial may come at once.
+    vouched,      // The active check has passed so often since that a trial may come at once.
   };
 
   Passive() = default;
@@ -116,8 +118,15 @@ class Passive {
   void step_answered(std::uint64_t now_ms, const PassiveSettings& settings, Reporter reporter);
   void step_erred(std::uint64_t now_ms, std::uint32_t random, const PassiveSettings& settings,
                   Reporter reporter);
-  void eject_for_answers(std::uint64_t now_ms, std::uint32_t random, std::uint32_t first_ms,
-                         const PassiveSettings& settings);
+  struct Wait {
+    std::uint32_t first_ms;
+    std::uint32_t most_ms;
+    std::uint32_t random;
+  };
+  void eject_for_answers(std::uint64_t now_ms, const Wait& wait, const PassiveSettings& settings);
+  void eject_for_error(std::uint64_t now_ms, std::uint32_t random, const PassiveSettings& settings);
+  // Out for what a window said, not for errors in a row.
+  [[nodiscard]] bool out_by_verdict() const { return cause_ == Cause::answers && errors_ == 0; }
   void forget_after_good_time(std::uint64_t now_ms, const PassiveSettings& settings);
   void come_back(std::uint64_t now_ms);
   void enter(State next, std::uint64_t time_ms);
@@ -125,7 +134,7 @@ class Passive {
   State state_ = State::up;
   Cause cause_ = Cause::connecting;
   std::uint8_t failures_ = 0;   // To connect, in a row, without those while ejected. Stays at 255.
-  std::uint8_t errors_ = 0;     // In a row, until ejected; cleared on return. Stays at 255.
+  std::uint8_t errors_ = 0;     // In a row, until back; 0 while out by a verdict. Stays at 255.
   std::uint8_t ejections_ = 0;  // For answers, not yet forgotten. Stays at 31.
   // The end of the wait; while up, since when, or 0 without ejections. 40 bits: 34 years.
   std::uint64_t time_ms_ = 0;

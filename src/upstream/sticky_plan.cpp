@@ -1,6 +1,5 @@
 #include "upstream/sticky_plan.h"
 
-#include <fmt/format.h>
 #include <sodium/crypto_auth_hmacsha256.h>
 
 #include <array>
@@ -16,22 +15,39 @@ const unsigned char* bytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
+std::string in_hex(std::span<const unsigned char> data) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const unsigned char byte : data) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
 std::string keyed_hash(std::string_view secret, std::string_view text) {
   crypto_auth_hmacsha256_state state;
   std::array<unsigned char, crypto_auth_hmacsha256_BYTES> mac{};
   crypto_auth_hmacsha256_init(&state, bytes(secret), secret.size());
   crypto_auth_hmacsha256_update(&state, bytes(text), text.size());
   crypto_auth_hmacsha256_final(&state, mac.data());
-  std::string hex;
-  for (std::size_t i = 0; i < kKeyedHashBytes; ++i) hex += fmt::format("{:02x}", mac[i]);
-  return hex;
+  return in_hex(std::span(mac).first<kKeyedHashBytes>());
+}
+
+std::string plain_hash(std::string_view text) {
+  const std::uint64_t hash = balance::hash_key(text);
+  std::array<unsigned char, sizeof(hash)> bytes_of_hash;
+  for (std::size_t i = 0; i < sizeof(hash); ++i) {
+    bytes_of_hash[i] = static_cast<unsigned char>(hash >> (56 - 8 * i));
+  }
+  return in_hex(bytes_of_hash);
 }
 
 std::string cookie_value(const config::Sticky& settings, const ServerState& server) {
   const std::string identity =
       server.backend() + '\n' + server.name() + '\n' + server.address_text();
   if (!settings.secret.empty()) return keyed_hash(settings.secret, identity);
-  return fmt::format("{:016x}", balance::hash_key(identity));
+  return plain_hash(identity);
 }
 
 }  // namespace
@@ -41,7 +57,7 @@ StickyPlan::StickyPlan(const config::Sticky& settings, std::span<ServerState* co
   std::string attributes = "; Path=/; HttpOnly; SameSite=Lax";
   if (settings.secure) attributes += "; Secure";
   if (settings.max_age) {
-    attributes += fmt::format("; Max-Age={}", settings.max_age->count() / 1000);
+    attributes += "; Max-Age=" + std::to_string(settings.max_age->count() / 1000);
   }
   for (std::uint32_t i = 0; i < servers.size(); ++i) {
     const std::string value = cookie_value(settings, *servers[i]);

@@ -153,7 +153,7 @@ TEST(DescribeChanges, NamesEveryKeyOfThePolicies) {
   EXPECT_EQ(ejection("min_requests = 9"), "min_requests 20 -> 9");
   EXPECT_EQ(ejection("window = \"9s\""), "window 10s -> 9s");
   EXPECT_EQ(ejection("time = \"3s\""), "time 2s -> 3s");
-  EXPECT_EQ(ejection("time_max = \"90s\""), "time_max 4s -> 90s");
+  EXPECT_EQ(ejection("time_max = \"90s\""), "time_max 300s -> 90s");
   EXPECT_EQ(ejection("max_ejected_percent = 9"), "max_ejected_percent 50 -> 9");
   const auto retry = [](const std::string& line) { return said_in("retry", "", line); };
   EXPECT_EQ(retry("enabled = false"), "enabled true -> false");

@@ -224,12 +224,13 @@ TEST(PassiveAnswers, EachEjectionDoublesTheWaitAlsoOverReturns) {
   EXPECT_EQ(word.now().ejections(), 7);
 }
 
-// Whoever is ejected after each window for the same reason is not let off with a first ejection.
-TEST(PassiveAnswers, TheLongestWaitIsShortAndHolds) {
+// One good answer shows that such a server is cured: it is tried often. And whoever falls again is
+// not let off with a first ejection.
+TEST(PassiveAnswers, AfterErrorsInARowTheLongestWaitIsShort) {
   Word word;
   std::uint64_t now = kNow;
   for (const std::uint64_t wait : {2'000, 4'000, 4'000, 4'000}) {
-    eject(word, now);
+    for (int i = 0; i < 5; ++i) word.apply(Event::erred, now, kMayEject);
     EXPECT_EQ(word.now().until_ms() - now, wait);
     now += wait;
     ASSERT_EQ(admit(word.bits, now, kSettings), Admission::trial);
@@ -239,13 +240,31 @@ TEST(PassiveAnswers, TheLongestWaitIsShortAndHolds) {
   }
 }
 
+TEST(PassiveAnswers, WhatIsConfiguredLimitsThatWaitAsWell) {
+  constexpr PassiveSettings kBrief{.ejection_ms = 50, .ejection_ms_max = 100};
+  constexpr PassiveSettings kLong{.ejection_ms = 10'000, .ejection_ms_max = 300'000};
+  for (const auto& [settings, waits] : {std::pair{kBrief, std::array{50, 100, 100}},
+                                        std::pair{kLong, std::array{10'000, 10'000, 10'000}}}) {
+    Word word;
+    std::uint64_t now = kNow;
+    for (const int wait : waits) {
+      for (int i = 0; i < 5; ++i) word.apply(Event::erred, now, kMayEject, settings);
+      EXPECT_EQ(word.now().until_ms() - now, static_cast<std::uint64_t>(wait));
+      now += static_cast<std::uint64_t>(wait);
+      ASSERT_EQ(admit(word.bits, now, settings), Admission::trial);
+      word.apply(Event::answered, now, kTrial, settings);
+    }
+  }
+}
+
 TEST(PassiveAnswers, AnActiveCheckEndsTheWaitAndNotTheEjection) {
-  for (const Event cause : {Event::failed, Event::ejected}) {
+  for (const Event cause : {Event::failed, Event::fell_silent, Event::erred}) {
     Word word;
     word.apply(Event::vouched, kNow);
     EXPECT_EQ(word.bits, 0U) << "nothing to speak against";
-    word.apply(cause, kNow);
+    for (int i = 0; i < 5; ++i) word.apply(cause, kNow, kMayEject);
     const Passive ejected = word.now();
+    ASSERT_EQ(ejected.state(), State::ejected);
     word.apply(Event::vouched, kNow + 7);
     EXPECT_EQ(word.now().state(), State::ejected);
     EXPECT_EQ(word.now().until_ms(), kNow + 7);
@@ -257,6 +276,20 @@ TEST(PassiveAnswers, AnActiveCheckEndsTheWaitAndNotTheEjection) {
     word.apply(Event::vouched, kNow + 10);
     EXPECT_EQ(word.bits, trial) << "one trial at a time";
   }
+}
+
+// A slow server answers its checks in time.
+TEST(PassiveAnswers, AnActiveCheckSaysNothingAboutAVerdictOverAWindow) {
+  Word word;
+  for (int i = 0; i < 3; ++i) word.apply(Event::erred, kNow, kMayEject);
+  word.apply(Event::ejected, kNow, kMayEject);
+  const std::uint64_t bits = word.bits;
+  word.apply(Event::vouched, kNow + 7);
+  EXPECT_EQ(word.bits, bits);
+  ASSERT_EQ(admit(word.bits, kNow + 2'000, kSettings), Admission::trial);
+  word.apply(Event::erred, kNow + 2'000, kTrial);
+  word.apply(Event::vouched, kNow + 2'007);
+  EXPECT_EQ(word.now().until_ms(), kNow + 2'007) << "it is broken by now, and not slow";
 }
 
 TEST(PassiveAnswers, ALongGoodTimeForgetsTheGrowth) {
@@ -387,7 +420,7 @@ TEST(PassiveAnswers, RandomHistoriesKeepTheFloorAndOneTrial) {
         ASSERT_EQ(before, after);
       }
       ASSERT_EQ(after.until_ms() == 0, after.state() == State::up);
-      ASSERT_TRUE(takes_requests(word.bits, now + kSettings.answer_trial_ms_max));
+      ASSERT_TRUE(takes_requests(word.bits, now + kSettings.ejection_ms_max));
     }
   }
   EXPECT_GT(ejections, 500U) << "the histories did reach what they are about";
