@@ -43,8 +43,12 @@ Exchange::Outcome Exchange::step() {
   while (!core_.finished()) {
     switch (advance()) {
       case Progress::moved: break;
-      case Progress::blocked: flush_interim(); return Outcome::wait;
-      case Progress::budget: flush_interim(); return Outcome::again;
+      case Progress::blocked:
+        if (flush_interim()) return Outcome::wait;
+        break;
+      case Progress::budget:
+        if (flush_interim()) return Outcome::again;
+        break;
     }
   }
   count_and_log();
@@ -53,11 +57,14 @@ Exchange::Outcome Exchange::step() {
 }
 
 // The interim heads of a step leave together. What the socket does not take goes out with what
-// follows.
-void Exchange::flush_interim() {
-  if (core_.response() != ResponseState::none || client_.out.empty()) return;
-  (void)client_.flush();
+// follows. False: the client is lost.
+bool Exchange::flush_interim() {
+  if (core_.response() != ResponseState::none || client_.out.empty()) return true;
+  const os::IoResult result = client_.flush();
   if (client_.out.empty()) client_.out.clear();
+  if (result.status == os::IoStatus::done || result.status == os::IoStatus::again) return true;
+  client_lost(ProxyError::client_closed);
+  return false;
 }
 
 // Both directions get their chance; either may block while the other goes on.

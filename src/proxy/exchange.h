@@ -181,7 +181,7 @@ class Exchange {
 
   // exchange.cpp
   Progress advance();
-  void flush_interim();
+  [[nodiscard]] bool flush_interim();
   void client_lost(ProxyError error);
   void note_error(const Refusal& refusal);
   void count_and_log();

@@ -2,7 +2,7 @@
 
 import threading
 
-from harness import Case, OK, answering, response, seconds, wait_until
+from harness import Case, OK, answering, config, response, seconds, wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -32,7 +32,7 @@ class HalfClose(Case):
         self.assertEqual(client.response().body, b"ok")
         self.assertTrue(client.closed())
 
-    def queued(self, version: bytes = b"1.1"):
+    def queued(self, version: bytes = b"1.1", unix: bool = False):
         """Of two clients of a server that takes one request the second, which waits."""
         self.gate = threading.Event()
 
@@ -43,10 +43,16 @@ class HalfClose(Case):
 
         self.server = self.origin(script)
         self.addCleanup(self.gate.set)
-        self.proxy = self.weir(self.server, backend={"server_limit": 1}, runtime={"workers": 1})
-        self.first = self.client(self.proxy).send(GET)
+        one = {"server_limit": 1}
+        if unix:
+            target, admin = self.path("weir.sock"), self.free_port()
+            text = config(f"unix:{target}", [self.server], admin=f"127.0.0.1:{admin}", backend=one)
+            self.proxy = self.run_config(text, [], admin_port=admin)
+        else:
+            target = self.proxy = self.weir(self.server, backend=one)
+        self.first = self.client(target).send(GET)
         self.server.wait_requests(1)
-        client = self.client(self.proxy).send(GET.replace(b"1.1", version))
+        client = self.client(target).send(GET.replace(b"1.1", version))
         wait_until(lambda: self.waiting() == 1, 10, "the second one to wait")
         return client
 
@@ -73,14 +79,16 @@ class HalfClose(Case):
 
     def test_who_has_left_does_not_wait(self):
         """A client that closed looks the same until it is asked. No server hears of its request."""
-        client = self.queued()
-        client.close()
-        wait_until(lambda: self.waiting() == 0, 10, "the client to be missed")
-        self.assertEqual(self.proxy.metric("weir_backend_queue_ended_total", result="abandoned"), 1)
-        self.assertEqual(self.proxy.metric("weir_errors_total", reason="client_closed"), 1)
-        self.gate.set()
-        self.assertEqual(self.first.response().body, b"ok")
-        self.assertEqual(len(self.server.requests), 1)
+        for unix in (False, True):
+            with self.subTest(unix=unix):
+                self.queued(unix=unix).close()
+                wait_until(lambda: self.waiting() == 0, 10, "the client to be missed")
+                self.assertEqual(
+                    self.proxy.metric("weir_backend_queue_ended_total", result="abandoned"), 1)
+                self.assertEqual(self.proxy.metric("weir_errors_total", reason="client_closed"), 1)
+                self.gate.set()
+                self.assertEqual(self.first.response().body, b"ok")
+                self.assertEqual(len(self.server.requests), 1)
 
     def test_before_a_large_answer(self):
         body = b"0123456789abcdef" * 300_000
