@@ -187,7 +187,7 @@ class Flavour:
         log = Log(f"{step_log.name}-{layer}-{shard}")
         env = {**self.env, "GTEST_TOTAL_SHARDS": str(shards), "GTEST_SHARD_INDEX": str(shard)}
         binary = str(self.folder / f"unit_{layer}")
-        success, output = log.capture([*self.prefix, binary], 300, env)
+        success, output = log.capture([*self.prefix, binary], 600, env)
         passed, failed = count_gtest(output)
         if not success and failed == 0:
             log.write(f"*** unit_{layer} failed outside of its tests\n")

@@ -197,7 +197,7 @@ TEST_F(ProberTest, OnlySoManyProbesAreUnderWayAndAllGetTheirTurn) {
   HealthCheck check = rare();
   check.interval = config::Milliseconds(1);
   check.fast_interval = kNever;
-  check.timeout = config::Milliseconds(20);
+  check.timeout = config::Milliseconds(200);
   check.fall = 1;
   std::vector<CheckedServer> servers;
   for (int i = 0; i < 200; ++i) servers.push_back(checked(check, std::to_string(i)));

@@ -129,7 +129,7 @@ class Stress {
     std::vector<Request> requests(load_.at_once);
     for (Request& request : requests) request.stress = this;
     std::uint32_t left = index < load_.busy_threads ? load_.requests : 0;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(240);
     for (std::uint64_t turn = 1;; ++turn) {
       bool busy = false;
       for (Request& request : requests) {
