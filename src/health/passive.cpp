@@ -77,8 +77,11 @@ void Passive::step(Event event, std::uint64_t now_ms, std::uint32_t random,
     case Event::fell_silent:
       if (state_ != State::up || !reporter.may_eject) return;
       errors_ = one_more(errors_);
-      return eject_for_answers(now_ms, {settings.backoff_ms, settings.backoff_ms_max, random},
-                               settings);
+      return eject_for_answers(
+          now_ms,
+          {settings.backoff_ms, std::min(settings.backoff_ms_max, settings.ejection_ms_max),
+           random},
+          settings);
     case Event::vouched:
       if (state_ == State::ejected && !out_by_verdict()) time_ms_ = std::min(time_ms_, now_ms);
       return;
