@@ -104,10 +104,11 @@ void Subject::act(std::function<void()> action) {
   if (errand_.actions.size() == 1) loop_.mailbox().post(errand_);
 }
 
-// In the order of Program: the workers, the outliers, the probes.
+// In the order of Program: the workers, the outliers, the probes. A worker may follow before the
+// call returns.
 void Subject::publish(const config::Config& config) {
-  publisher_.publish(config, *workers_);
   checks_->published(config);
+  publisher_.publish(config, *workers_);
   backend_watch_.watch(config, publisher_.newest());
   prober_.watch(control::checked_servers(config, publisher_.newest()));
 }

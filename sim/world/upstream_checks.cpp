@@ -44,13 +44,9 @@ bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
     if (server.weight == 0) continue;
     const bool room =
         upstream::Gate::has_room(plan.gate, i) && !plan.gate.breaker_open(*server.state, true);
-    // The end of an ejection is nobody's event: those who wait are told within a second.
-    const auto passive = health::Passive::unpack(server.state->passive.load());
     const upstream::Standing standing =
         upstream::standing_of(*server.state, now_ms, plan.gate.fail_open);
-    const bool usable =
-        standing == upstream::Standing::usable && passive.state() == health::Passive::State::up;
-    some = some || (room && usable);
+    some = some || (room && standing == upstream::Standing::usable);
     everywhere = everywhere && room && standing != upstream::Standing::out;
   }
   return everywhere ||

@@ -106,9 +106,8 @@ void BackendWatch::watch(const config::Config& config, const proxy::Snapshot& sn
     backend.plan = &snapshot.backends()[i];
     backend.ejection = from.ejection;
     backend.panic_percent = from.panic_percent;
-    if (backend.window_ends_ms == 0) {
-      backend.window_ends_ms = loop_.now_ms() + ms(from.ejection.window);
-    }
+    const std::uint64_t window_ends_ms = loop_.now_ms() + ms(from.ejection.window);
+    backend.window_ends_ms = std::min(backend.window_ends_ms, window_ends_ms);
     apply_wishes(from, *backend.plan);
     welcome(backend, known != backends_.end());
   }
@@ -154,8 +153,11 @@ void BackendWatch::expire() {
   if (loop_.now_ms() >= next_look_ms_) {
     next_look_ms_ = loop_.now_ms() + kLookMs;
     look();
-  } else {
-    for (auto& [name, backend] : backends_) look_for_silence(backend);
+  }
+  for (auto& [name, backend] : backends_) {
+    look_for_silence(backend);
+    // An ejection ends by time alone, and somebody may wait for just that server.
+    backend.plan->state->gate.poke(loop_.now_ns() / 1000);
   }
   loop_.set_deadline(*this, loop_.now_ms() + kListenMs);
 }
@@ -164,14 +166,11 @@ void BackendWatch::look() {
   for (auto& [name, backend] : backends_) {
     look_at(backend);
     look_for_silence(backend);
-    if (loop_.now_ms() < backend.window_ends_ms) continue;
-    backend.window_ends_ms = loop_.now_ms() + ms(backend.ejection.window);
-    look_for_outliers(backend);
+    if (loop_.now_ms() >= backend.window_ends_ms) look_for_outliers(backend);
   }
 }
 
-// Whether so few are healthy that all are used; and whoever waits for a server may find one that an
-// ejection, which ends by time alone, has given back.
+// Whether so few are healthy that all are used, or none is left.
 void BackendWatch::look_at(Watched& backend) {
   upstream::BackendState& state = *backend.plan->state;
   const health::ServerCounts counts = upstream::count_servers(backend.plan->gate, loop_.now_ms());
@@ -187,7 +186,6 @@ void BackendWatch::look_at(Watched& backend) {
     count_returns(*server.state);
     end_slow_start(*server.state, backend.plan->slow_start_ms);
   }
-  state.gate.poke(loop_.now_ns() / 1000);
 }
 
 // Without one every request is answered with no_healthy_server, and that is no panic.
@@ -224,6 +222,7 @@ void BackendWatch::end_slow_start(upstream::ServerState& server, std::uint64_t l
 }
 
 void BackendWatch::look_for_outliers(Watched& backend) {
+  backend.window_ends_ms = loop_.now_ms() + ms(backend.ejection.window);
   std::vector<health::ServerWindow> windows;
   for (const upstream::GatePlan::Server& server : backend.plan->gate.servers) {
     windows.push_back(end_window(backend.members[server.state], *server.state));

@@ -58,7 +58,7 @@ class BackendWatch final : private loop::Source {
     const upstream::BackendPlan* plan = nullptr;
     config::Ejection ejection;
     std::uint32_t panic_percent = 0;
-    std::uint64_t window_ends_ms = 0;
+    std::uint64_t window_ends_ms = UINT64_MAX;
     bool nobody_left = false;  // No server may be asked, and that has been said.
     std::unordered_map<const upstream::ServerState*, Member> members;
   };

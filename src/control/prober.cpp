@@ -36,7 +36,7 @@ void Prober::watch(std::vector<CheckedServer> servers) {
       beginning.push_back(&server);
       continue;
     }
-    known->second->set_slow_start(server.slow_start);
+    known->second->follow(server);
     checks_.insert(before.extract(known));
   }
   const auto count = static_cast<std::uint32_t>(beginning.size());
@@ -66,9 +66,9 @@ std::vector<CheckedServer> checked_servers(const config::Config& config,
     const config::Backend& backend = config.backends[i];
     if (backend.health.type == config::HealthCheck::Type::none) continue;
     for (std::size_t j = 0; j < backend.servers.size(); ++j) {
-      upstream::ServerState* state = snapshot.backends()[i].gate.servers[j].state;
-      checked.push_back(
-          {state, backend.servers[j], backend.health, backend.slow_start, backend.send_proxy});
+      const upstream::BackendPlan& plan = snapshot.backends()[i];
+      checked.push_back({plan.gate.servers[j].state, backend.servers[j], backend.health,
+                         &plan.state->gate, backend.slow_start, backend.send_proxy});
     }
   }
   return checked;

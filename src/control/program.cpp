@@ -156,7 +156,7 @@ void Program::start_watches() {
       loop_, [this] { publish_expanded(); }, log);
   const auto changed = [this](const std::string& line) {
     say(line);
-    backend_watch_->look();  // Somebody may wait for this server.
+    backend_watch_->look();  // Fewer, or more, are healthy.
   };
   prober_ = std::make_unique<Prober>(loop_, changed, os::random_seed());
   backend_watch_ = std::make_unique<BackendWatch>(loop_, log, os::random_seed());

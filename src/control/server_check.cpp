@@ -64,6 +64,11 @@ bool ServerCheck::serves(const CheckedServer& given) const {
          given_.server.host == given.server.host && given_.send_proxy == given.send_proxy;
 }
 
+void ServerCheck::follow(const CheckedServer& given) {
+  given_.slow_start = given.slow_start;
+  given_.gate = given.gate;
+}
+
 void ServerCheck::expire() { prober_.due(*this); }
 
 void ServerCheck::begin(upstream::Probe& probe, std::uint64_t now_ms) {
@@ -83,6 +88,7 @@ void ServerCheck::end(const ProbeOutcome& outcome, std::uint64_t now_ms, std::ui
   // What weir lacks itself says nothing about the server.
   if (outcome.result != ProbeResult::no_resources) judge(outcome, now_ms);
   read_report(outcome, now_ms);
+  given_.gate->poke(now_ms * 1000);  // A server that is back may be what somebody waits for.
   timer_.finished(now_ms, history_.active.pressing(), random, settings_);
 }
 

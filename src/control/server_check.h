@@ -12,6 +12,7 @@
 #include "health/active.h"
 #include "health/load_report.h"
 #include "loop/source.h"
+#include "upstream/gate.h"
 #include "upstream/probe.h"
 #include "upstream/server_state.h"
 
@@ -25,6 +26,7 @@ struct CheckedServer {
   upstream::ServerState* state = nullptr;
   config::Server server;
   config::HealthCheck check;  // Its type is not none.
+  upstream::Gate* gate = nullptr;  // Of its backend.
   config::Milliseconds slow_start{0};
   unsigned send_proxy = 0;  // Version of the PROXY header it expects; 0: none.
 };
@@ -53,7 +55,7 @@ class ServerCheck final : public loop::Source, public ListLink<DueTag> {
 
   // Whether a server that is configured like this may go on with this check.
   [[nodiscard]] bool serves(const CheckedServer& given) const;
-  void set_slow_start(config::Milliseconds slow_start) { given_.slow_start = slow_start; }
+  void follow(const CheckedServer& given);
 
   // The server is to be checked soon.
   void hurry(std::uint64_t now_ms) { timer_.hurry(now_ms); }

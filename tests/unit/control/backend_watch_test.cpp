@@ -170,6 +170,17 @@ TEST_F(BackendWatchTest, AWindowGoesOnUntilItsEnd) {
   EXPECT_THAT(ejected(), IsEmpty());
 }
 
+TEST_F(BackendWatchTest, AShorterWindowDoesNotWaitForTheEndOfTheLongerOne) {
+  make(2, config::Milliseconds{3'600'000});
+  look();
+  backend().ejection.window = config::Milliseconds{1};
+  watch_config();
+  answers(0, 20, 0);
+  answers(1, 0, 20);
+  look();
+  EXPECT_THAT(ejected(), ElementsAre(1));
+}
+
 TEST_F(BackendWatchTest, TheFloorHolds) {
   make(4);
   backend().ejection.max_ejected_percent = 50;
@@ -492,9 +503,10 @@ TEST_F(BackendWatchTest, WhoWaitsIsHelpedToServersThatCanBeUsedAgain) {
   const auto entry = plan.state->gate.enter(tickets, waiter, plan.gate, {}, 1, 1);
   ASSERT_EQ(entry.admission, upstream::Gate::Admission::waiting);
   server(0).in_flight = 0;  // Given back without a word, as a limit that grows would be.
-  look();
-  mailbox.deliver_all();
-  EXPECT_TRUE(waiter.served);
+  EXPECT_TRUE(loop.turn_until([&] {
+    mailbox.deliver_all();
+    return waiter.served;
+  }));
   plan.state->gate.release(plan.gate, 0, 2);
 }
 

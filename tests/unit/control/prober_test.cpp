@@ -11,6 +11,7 @@
 
 #include "../loop/probe.h"
 #include "../os/sockets.h"
+#include "../upstream/gate_world.h"
 #include "control/local_http.h"
 #include "health/state.h"
 
@@ -77,6 +78,7 @@ class ProberTest : public testing::Test {
     given.server.name = name;
     given.server.address = {config::Endpoint::Family::ipv4, "127.0.0.1", port_};
     given.check = check;
+    given.gate = &gate_;
     given.slow_start = config::Milliseconds(10'000);
     return given;
   }
@@ -108,6 +110,7 @@ class ProberTest : public testing::Test {
   std::function<void()> on_request_;
   int asked_ = 0;
   std::optional<LocalHttpServer> server_;
+  upstream::Gate gate_;
   std::uint16_t port_ = 0;
   std::map<std::string, std::unique_ptr<upstream::ServerState>> states_;
   std::vector<std::string> said_;
@@ -148,6 +151,26 @@ TEST_F(ProberTest, AServerFallsAndRises) {
   EXPECT_THAT(said_[1], StartsWith("server app/one is up again after "));
   EXPECT_EQ(state().up_since_ms.load(), history().changed_ms);
   EXPECT_EQ(history().changes, 3u);
+}
+
+TEST_F(ProberTest, AVerdictIsHeardByThoseWhoWait) {
+  upstream::GatePlan plan;
+  plan.servers.push_back({.state = &state(), .limit = 1});
+  plan.servers.push_back({.state = &state("other"), .limit = 1});
+  plan.queue_size = 1;
+  state().active = static_cast<std::uint8_t>(Active::State::down);
+  upstream::test::FakeWorker worker;
+  upstream::test::Request holder(gate_, plan, worker);
+  ASSERT_TRUE(holder.take(1, 0));
+  upstream::test::Request waiter(gate_, plan, worker);
+  ASSERT_EQ(waiter.enter(0), upstream::Gate::Admission::waiting) << "for a healthy server";
+  watch(quick());
+  ASSERT_TRUE(becomes(Active::State::up));
+  worker.mailbox.deliver_all();
+  ASSERT_TRUE(waiter.holding());
+  EXPECT_EQ(waiter.server, 0u);
+  waiter.release(0);
+  holder.release(0);
 }
 
 TEST_F(ProberTest, WithoutASlowStartNoneBegins) {
