@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/prng.h"
+#include "os/resolver.h"
 #include "sim/kernel/conditions.h"
 #include "sim/kernel/faults.h"
 #include "sim/kernel/peer.h"
@@ -34,6 +35,11 @@ class Kernel;
 // The kernel behind os.h, or null. os.h has no state of its own, so this is the only variable of
 // the simulator that nobody owns; os_sim.cpp has it, the constructor and destructor set it.
 [[nodiscard]] Kernel*& current_kernel();
+
+struct Lookup {
+  os::Answer answer;
+  std::uint64_t delay_ns = 0;
+};
 
 class Kernel {
  public:
@@ -114,6 +120,10 @@ class Kernel {
   // Called when a second epoll instance watches an open file, and not as one of those that share
   // it. The kernel allows that.
   std::function<void(const std::string& file)> on_second_watch;
+  // Called for each question to os::Resolver: what the name servers say, and after how long.
+  std::function<Lookup(const os::Question&)> on_lookup;
+  // Called when the program takes an answer.
+  std::function<void(const os::Answer&)> on_answer;
 
   [[nodiscard]] Parts& parts() { return *parts_; }
 

@@ -84,7 +84,7 @@ class Excuse {
     if (word.starts_with("client_") || word == "request_truncated") return client(word);
     if (word.starts_with("connect_") || word == "no_healthy_server") {
       const bool late = word == "connect_timeout" && weather_.late;
-      const bool unwilling = word == "no_healthy_server" && weather_.checks;
+      const bool unwilling = word == "no_healthy_server" && (weather_.checks || weather_.names);
       return weather_.connects_fail || weather_.servers_leave || late || unwilling;
     }
     if (word.starts_with("upstream_")) return server(word);

@@ -10,9 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "os/resolver.h"
 #include "sim/world/script.h"
 
 namespace weir::sim {
+
+inline constexpr std::size_t kLookupStatuses =
+    static_cast<std::size_t>(os::LookupStatus::timed_out) + 1;
 
 // One time that a request's head was complete at a server. Its serial number is its place.
 struct Attempt {
@@ -65,6 +69,7 @@ struct Weather {
   bool short_timeouts = false;  // Of whole requests, or of one attempt.
   bool breakers = false;
   bool checks = false;  // Servers may be called down, or ask for no requests.
+  bool names = false;   // Names of servers may stand for nobody.
 };
 
 struct Totals {
@@ -89,7 +94,9 @@ struct Totals {
   std::uint64_t relays = 0;     // Connections that are to be relayed, or to become so.
   std::uint64_t relayed = 0;    // That were.
   std::uint64_t relayed_bytes = 0;
-  std::uint64_t copies = 0;  // Heads of copies that have reached a mirror's server.
+  std::uint64_t copies = 0;        // Heads of copies that have reached a mirror's server.
+  std::uint64_t name_changes = 0;  // Addresses of names that were other ones, and are in use.
+  std::array<std::uint64_t, kLookupStatuses> lookups{};  // Of names, by what became of them.
 };
 
 class Ledger {
@@ -123,6 +130,8 @@ class Ledger {
   Totals totals;
   // Most requests that may be at a server at one time; UINT32_MAX: any number.
   std::function<std::uint32_t(std::uint32_t server)> most_at_once;
+  // Some configuration that may be in use, or was until a moment ago, has this server.
+  std::function<bool(std::uint32_t server)> may_be_asked;
 
  private:
   std::vector<ClientScript> clients_;  // By number.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 #include <span>
 
 #include "health/active.h"
@@ -122,6 +123,8 @@ void Report::add(const Report& other) {
   totals.relays += other.totals.relays;
   totals.relayed += other.totals.relayed;
   totals.relayed_bytes += other.totals.relayed_bytes;
+  totals.name_changes += other.totals.name_changes;
+  add_all(totals.lookups, other.totals.lookups);
   add_all(totals.by_class, other.totals.by_class);
   add_all(injected, other.injected);
   for (std::size_t machine = 0; machine < kMachines; ++machine) {
@@ -154,7 +157,11 @@ std::string Report::text() const {
          number(totals.probes) + ", servers down " + number(totals.downs) +
          ", ejected for answers " + number(totals.ejections) + "; copies to mirrors " +
          number(totals.copies) + "\n  relays " + number(totals.relays) + ", with a server " +
-         number(totals.relayed) + ", bytes " + number(totals.relayed_bytes) + "\n  faults";
+         number(totals.relayed) + ", bytes " + number(totals.relayed_bytes) +
+         "\n  names looked up " +
+         number(std::accumulate(totals.lookups.begin(), totals.lookups.end(), std::uint64_t{0})) +
+         " times, found " + number(totals.lookups[0]) + ", changes in use " +
+         number(totals.name_changes) + "\n  faults";
   for (std::size_t i = 0; i < kFaultCount; ++i) {
     if (injected[i] == 0) continue;
     out += " " + std::string(to_string(static_cast<Fault>(i))) + " " + number(injected[i]);
@@ -194,7 +201,9 @@ std::string below_floor(const Report& report) {
   if (totals.copies == 0) return "no request was copied to a mirror";
   if (totals.relayed < report.seeds) return "too few connections were relayed";
   if (totals.downs == 0) return "no health check called a server down";
+  if (2 * totals.name_changes < report.seeds) return "too few changes of names came into use";
   if (report.seeds < kSeedsForEverything) return {};
+  if (std::ranges::count(totals.lookups, 0u) > 0) return "a lookup never ended in one of its ways";
   const std::string fault = fault_below_floor(report);
   return fault.empty() ? edge_below_floor(report) : fault;
 }

@@ -125,6 +125,7 @@ Manners draw_manners(std::uint64_t seed) {
   if (percent(prng, 30)) manners.mirrors = static_cast<std::uint32_t>(1 + prng.bounded(2));
   // What fits a block is copied.
   if (manners.mirrors > 0 && percent(prng, 50)) manners.body_bytes_max = 16'000;
+  manners.names = Prng(mix(seed, 20)).bounded(4) == 0;
   return manners;
 }
 

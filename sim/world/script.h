@@ -199,6 +199,7 @@ struct Manners {
   std::uint32_t requests_max = 8;
   std::uint32_t servers = 1;
   std::uint32_t mirrors = 0;  // Servers that are sent copies and nothing else.
+  bool names = false;         // Some servers are given by host name.
   std::uint32_t hostile_percent = 0;
   std::uint32_t leaving_percent = 0;  // Clients that leave, stall or are deaf.
   std::uint32_t breaking_percent = 0;

@@ -125,6 +125,7 @@ void Server::Peer::received(std::string_view bytes) {
 void Server::Peer::head_complete() {
   check(!serial_, "one request at a time on a server's connection", describe());
   check(!closing_, "no request behind an announced close", describe());
+  check(ledger_.may_be_asked(server_.number_), "only configured servers are asked", describe());
   if (oracle_.head().target == kProbePath) {
     check_probe(oracle_.head());
     probe_ = true;

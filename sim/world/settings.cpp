@@ -1,5 +1,7 @@
 #include "sim/world/settings.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 
@@ -144,6 +146,22 @@ config::Backend backend(Prng& prng, const char* name, std::uint32_t first, std::
   return made;
 }
 
+// One of those that requests go to. With names some of its servers are given by name; these have
+// weight, so that a name that stands for all addresses is enough to be served.
+config::Backend main_backend(Prng& prng, const char* name, const Manners& manners) {
+  config::Backend made = backend(prng, name, 0, manners.servers);
+  if (!manners.names) return made;
+  for (std::size_t i = 0; i < made.servers.size(); ++i) {
+    if (one_in(prng, 2)) continue;
+    config::Server& server = made.servers[i];
+    server.host = host_name(between(prng, 0, kHostNames - 1));
+    server.name = "named-" + std::to_string(i);
+    server.address = {};
+    server.weight = std::max(server.weight, 1u);
+  }
+  return made;
+}
+
 void draw_rates(Prng& prng, config::Config& config) {
   config.limits.clear();
   for (config::Listener& each : config.listeners) each.limits.clear();
@@ -202,15 +220,24 @@ os::Address server_address(std::uint32_t number) {
   return *os::Address::ip(server_ip(number), kServerPort);
 }
 
-std::string server_text(std::uint32_t number) {
-  return endpoint(server_ip(number), kServerPort).text();
+config::Endpoint server_endpoint(std::uint32_t number) {
+  return endpoint(server_ip(number), kServerPort);
+}
+
+std::string server_text(std::uint32_t number) { return server_endpoint(number).text(); }
+
+config::HostName host_name(std::uint32_t number) {
+  static const std::array<config::HostName, kHostNames> kHosts = {{{"one.sim", kServerPort},
+                                                                   {"two.sim", kServerPort},
+                                                                   {"_app._tcp.sim", 0},
+                                                                   {"_other._tcp.sim", 0}}};
+  return kHosts[number];
 }
 
 config::Config draw_config(Prng& prng, const Manners& manners) {
   config::Config config;
   config.listeners = {listener(prng, "front", kFrontPort), listener(prng, "side", kSidePort)};
-  config.backends = {backend(prng, "app", 0, manners.servers),
-                     backend(prng, "other", 0, manners.servers)};
+  config.backends = {main_backend(prng, "app", manners), main_backend(prng, "other", manners)};
   draw_routes(prng, config);
   draw_mirror(prng, config, manners);
   draw_timeouts(prng, config);
@@ -219,8 +246,8 @@ config::Config draw_config(Prng& prng, const Manners& manners) {
 
 config::Config draw_reload(Prng& prng, const config::Config& before, const Manners& manners) {
   config::Config config = before;
-  if (prng.bounded(2) == 0) config.backends[0] = backend(prng, "app", 0, manners.servers);
-  if (prng.bounded(2) == 0) config.backends[1] = backend(prng, "other", 0, manners.servers);
+  if (prng.bounded(2) == 0) config.backends[0] = main_backend(prng, "app", manners);
+  if (prng.bounded(2) == 0) config.backends[1] = main_backend(prng, "other", manners);
   if (prng.bounded(3) == 0) {
     draw_routes(prng, config);
     draw_mirror(prng, config, manners);

@@ -24,10 +24,14 @@ inline constexpr std::int64_t kQueueTimeoutMs = 10'000;
 [[nodiscard]] os::Address listener_address(bool side);
 [[nodiscard]] os::Address server_address(std::uint32_t number);
 // The same as configurations write it.
+[[nodiscard]] config::Endpoint server_endpoint(std::uint32_t number);
 [[nodiscard]] std::string server_text(std::uint32_t number);
+// What servers may be given by instead: some by address and port, some by SRV records.
+inline constexpr std::uint32_t kHostNames = 4;
+[[nodiscard]] config::HostName host_name(std::uint32_t number);
 
-// Every generation has both listeners, a route for /r, and at least one server. The servers behind
-// the first `manners.servers` are the mirror's.
+// Every generation has both listeners, a route for /r, and at least one server, be it by name. The
+// servers behind the first `manners.servers` are the mirror's.
 [[nodiscard]] config::Config draw_config(Prng& prng, const Manners& manners);
 // Another configuration of the same listeners.
 [[nodiscard]] config::Config draw_reload(Prng& prng, const config::Config& before,

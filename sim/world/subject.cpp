@@ -23,8 +23,9 @@ constexpr std::size_t kBlocksPerMirror = 1;  // Until it has a connection.
 }  // namespace
 
 Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
-                 loop::Trigger trigger, const proxy::WorkTuning& work)
+                 loop::Trigger trigger, const proxy::WorkTuning& work, Names& names)
     : kernel_(kernel),
+      names_(names),
       memory_(workers),
       publisher_(workers, [this] { serves_ = true; }),
       prober_(
@@ -46,6 +47,11 @@ Subject::Subject(Kernel& kernel, const config::Config& config, unsigned workers,
   check(set.has_value(), "weir starts", set ? "" : set.error());
   workers_ = std::move(*set);
   checks_.emplace(publisher_, *workers_);
+  if (names_.any()) {
+    name_service_ = std::make_unique<control::NameService>(
+        loop_, [this] { publish_expanded(); },
+        [this](const std::string& line) { said_ += line + "\n"; });
+  }
   publish(config);
   workers_->start_without_threads();
   kernel.spawn("control", [this] { run_control(); });
@@ -104,23 +110,42 @@ void Subject::act(std::function<void()> action) {
   if (errand_.actions.size() == 1) loop_.mailbox().post(errand_);
 }
 
-// In the order of Program: the workers, the outliers, the probes. A worker may follow before the
-// call returns.
-void Subject::publish(const config::Config& config) {
-  checks_->published(config);
-  publisher_.publish(config, *workers_);
-  backend_watch_.watch(config, publisher_.newest());
-  prober_.watch(control::checked_servers(config, publisher_.newest()));
+// The rest in the order of Program: the names, the workers, the outliers, the probes.
+void Subject::publish(config::Config config) {
+  config_ = std::move(config);
+  if (name_service_ != nullptr) {
+    names_.followed(config_);
+    name_service_->follow(config_);
+  }
+  publish_expanded();
+}
+
+void Subject::publish_expanded() {
+  if (leaving_) return;
+  const config::Config expanded =
+      name_service_ != nullptr ? name_service_->expand(config_) : config_;
+  names_.published(config_, expanded);
+  checks_->publishing(expanded);
+  publisher_.publish(expanded, *workers_);
+  checks_->published();
+  backend_watch_.watch(expanded, publisher_.newest());
+  prober_.watch(control::checked_servers(expanded, publisher_.newest()));
 }
 
 void Subject::reload(config::Config config) {
   act([this, config = std::move(config)] { publish(config); });
 }
 void Subject::drain() {
-  act([this] { workers_->drain(); });
+  act([this] {
+    leaving_ = true;
+    workers_->drain();
+  });
 }
 void Subject::stop() {
-  act([this] { workers_->stop(); });
+  act([this] {
+    leaving_ = true;
+    workers_->stop();
+  });
 }
 
 // --- What can be seen from outside ---------------------------------------------------------------
@@ -146,6 +171,7 @@ void Subject::check_upstream() {
   const double race = faults.rate(Fault::race);
   faults.set(Fault::race, 0);
   checks_->after_turn(kernel_.now_ns(), late_);
+  if (!leaving_) names_.after_turn(late_);
   faults.set(Fault::race, race);
 }
 

@@ -1,8 +1,7 @@
 // Subject: weir as it runs, without threads: the control loop and the workers are fibers of the
 // simulated kernel. Everything else is the code of the product.
 //
-// What Program does besides (signals, the log's thread, the admin pages) the world does instead;
-// names that stand for other addresses come as reloads.
+// What Program does besides (signals, the log's thread, the admin pages) the world does instead.
 #pragma once
 
 #include <cstddef>
@@ -17,12 +16,14 @@
 #include "config/config.h"
 #include "control/backend_watch.h"
 #include "control/log_writer.h"
+#include "control/name_service.h"
 #include "control/prober.h"
 #include "control/publisher.h"
 #include "control/worker_set.h"
 #include "loop/loop.h"
 #include "sim/kernel/kernel.h"
 #include "sim/world/memory_checks.h"
+#include "sim/world/names.h"
 #include "sim/world/upstream_checks.h"
 
 namespace weir::sim {
@@ -30,7 +31,7 @@ namespace weir::sim {
 class Subject final {
  public:
   Subject(Kernel& kernel, const config::Config& config, unsigned workers, loop::Trigger trigger,
-          const proxy::WorkTuning& work);
+          const proxy::WorkTuning& work, Names& names);
   ~Subject();
 
   // From outside: these things happen on the control thread, a little later.
@@ -72,7 +73,8 @@ class Subject final {
   };
 
   void act(std::function<void()> action);
-  void publish(const config::Config& config);
+  void publish(config::Config config);
+  void publish_expanded();
   void run_control();
   void run_worker(std::size_t index);
   void stir(proxy::Worker& worker);
@@ -83,6 +85,7 @@ class Subject final {
   static void check_redirections(proxy::Worker& worker, std::size_t users);
 
   Kernel& kernel_;
+  Names& names_;
   MemoryChecks memory_;
   loop::Loop loop_;
   control::Publisher publisher_;
@@ -90,6 +93,8 @@ class Subject final {
   std::unique_ptr<control::WorkerSet> workers_;
   control::Prober prober_;
   control::BackendWatch backend_watch_;
+  std::unique_ptr<control::NameService> name_service_;  // Only in runs with names.
+  config::Config config_;                               // With names.
   std::optional<UpstreamChecks> checks_;
   Errand errand_;
   std::string said_;  // By the control thread.
@@ -97,6 +102,7 @@ class Subject final {
   Prng prng_{0};
   bool late_ = false;
   bool serves_ = false;
+  bool leaving_ = false;  // Nothing is published any more.
   bool all_stopped_ = false;
   bool control_ended_ = false;
 };

@@ -16,6 +16,9 @@ namespace {
 // for each that is handed a slot, or dropped, before it is told.
 constexpr std::uint64_t kHandOverMax = 2 * kStalledForNsMax + 10 * kRepairedWithinNs;
 
+// What a request that was given up may still take to arrive, when segment after segment is late.
+constexpr std::uint64_t kUnderWayMax = 4 * kLateByNsMax;
+
 using upstream::BackendPlan;
 using upstream::GatePlan;
 using upstream::ServerState;
@@ -38,7 +41,7 @@ bool has_room_for_all(const BackendPlan& plan, std::uint64_t now_ms) {
   const std::uint32_t limit_of_all = plan.gate.limit_of_all;
   if (limit_of_all != 0 && plan.state->gate.in_flight() >= limit_of_all) return false;
   bool some = false;
-  bool everywhere = true;
+  bool everywhere = !plan.gate.servers.empty();
   for (std::uint32_t i = 0; i < plan.gate.servers.size(); ++i) {
     const GatePlan::Server& server = plan.gate.servers[i];
     if (server.weight == 0) continue;
@@ -70,18 +73,20 @@ std::string servers_of(const BackendPlan& plan, std::uint64_t now_ms) {
 
 }  // namespace
 
-void UpstreamChecks::published(const config::Config& config) {
+void UpstreamChecks::publishing(const config::Config& config) {
   configs_.push_back(config);
+  publishing_ = true;
+}
+
+void UpstreamChecks::published() {
+  publishing_ = false;
   seen_.clear();
 }
 
 void UpstreamChecks::after_turn(std::uint64_t now_ns, bool late) {
-  if (configs_.empty()) return;
+  if (configs_.empty() || publishing_) return;
   const bool alone = publisher_.snapshots() == 1;
-  if (alone && configs_.size() > 1) {
-    configs_.erase(configs_.begin(), configs_.end() - 1);
-    seen_.clear();
-  }
+  if (alone && configs_.size() > 1) forget_older_ones(now_ns);
   check_counts();
   const proxy::Snapshot& snapshot = publisher_.newest();
   for (const ServerState* server : snapshot.servers()) check_limits(*server);
@@ -91,6 +96,18 @@ void UpstreamChecks::after_turn(std::uint64_t now_ns, bool late) {
     if (!late) check_hand_over(configs_.back().backends[i], plan, now_ns);
     if (alone) check_ejections(plan);
   }
+}
+
+void UpstreamChecks::forget_older_ones(std::uint64_t now_ns) {
+  for (std::size_t i = 0; i + 1 < configs_.size(); ++i) {
+    for (const config::Backend& backend : configs_[i].backends) {
+      for (const config::Server& server : backend.servers) {
+        named_until_ns_[server.address.text()] = now_ns;
+      }
+    }
+  }
+  configs_.erase(configs_.begin(), configs_.end() - 1);
+  seen_.clear();
 }
 
 // As many as the loosest configuration allows by which requests may be under way.
@@ -225,6 +242,17 @@ std::uint32_t UpstreamChecks::most_at_once(const std::string& address) const {
   std::uint32_t sum = 0;
   for (const auto& [name, limit] : limits) sum += limit;
   return limits.empty() ? UINT32_MAX : sum;
+}
+
+bool UpstreamChecks::may_be_asked(const std::string& address, std::uint64_t now_ns) const {
+  for (const config::Config& config : configs_) {
+    for (const config::Backend& backend : config.backends) {
+      const auto has_it = [&](const auto& server) { return server.address.text() == address; };
+      if (std::ranges::any_of(backend.servers, has_it)) return true;
+    }
+  }
+  const auto until_ns = named_until_ns_.find(address);
+  return until_ns != named_until_ns_.end() && now_ns - until_ns->second <= kUnderWayMax;
 }
 
 std::string UpstreamChecks::describe() const {

@@ -18,8 +18,10 @@ class UpstreamChecks {
   UpstreamChecks(const control::Publisher& publisher, const control::WorkerSet& workers)
       : publisher_(publisher), workers_(workers) {}
 
-  // This is the newest configuration now.
-  void published(const config::Config& config);
+  // This is going to be the newest configuration, and then it is. Between the two, workers that
+  // have adopted it already run.
+  void publishing(const config::Config& config);
+  void published();
   // `late`: time jumps, and waits prove nothing.
   void after_turn(std::uint64_t now_ns, bool late);
   // No request is under way.
@@ -29,6 +31,8 @@ class UpstreamChecks {
   [[nodiscard]] std::size_t tcp_sessions() const;
   // Most requests that may be at this address at one time; UINT32_MAX: any number.
   [[nodiscard]] std::uint32_t most_at_once(const std::string& address) const;
+  // A configuration that may be in use names this address, or one did until a moment ago.
+  [[nodiscard]] bool may_be_asked(const std::string& address, std::uint64_t now_ns) const;
   // How every server of the newest configuration stands, for the report of a failure.
   [[nodiscard]] std::string describe() const;
 
@@ -39,6 +43,7 @@ class UpstreamChecks {
     std::uint32_t ejected = UINT32_MAX;             // For answers; at first, nobody knows how.
   };
 
+  void forget_older_ones(std::uint64_t now_ns);
   void check_limits(const upstream::ServerState& server) const;
   void check_limit_of_all(const upstream::BackendPlan& plan) const;
   void check_counts() const;
@@ -49,7 +54,9 @@ class UpstreamChecks {
   const control::Publisher& publisher_;
   const control::WorkerSet& workers_;
   std::vector<config::Config> configs_;  // Of the snapshots there may be; the last is the newest.
-  std::map<std::string, Seen> seen_;     // By backend.
+  bool publishing_ = false;
+  std::map<std::string, Seen> seen_;                     // By backend.
+  std::map<std::string, std::uint64_t> named_until_ns_;  // By address, of older configurations.
 };
 
 }  // namespace weir::sim

@@ -86,7 +86,8 @@ World::World(std::uint64_t seed, const Limits& limits)
       prng_(mix(seed, 5)),
       manners_(manners_of(seed, limits)),
       kernel_(seed),
-      relays_(kernel_, seed, ledger_, limits_) {
+      relays_(kernel_, seed, ledger_, limits_),
+      names_(kernel_, seed, ledger_, manners_) {
   kernel_.on_transition = [this](std::uint8_t machine, std::uint8_t from, std::uint8_t to) {
     ++report_.edges[machine][from][to];
   };
@@ -109,6 +110,7 @@ void World::faults_on() {
   Weather& weather = ledger_.weather;
   weather.resets = faults.rate(Fault::reset) > 0 || faults.rate(Fault::accept_aborted) > 0;
   weather.late = faults.rate(Fault::clock_jump) > 0;
+  weather.names = names_.any();
   subject_->set_late(weather.late);
   weather.no_descriptors = faults.rate(Fault::no_descriptors) > 0;
   weather.no_memory = faults.rate(Fault::no_memory) > 0;
@@ -144,9 +146,13 @@ void World::live() {
   const auto trigger = static_cast<loop::Trigger>(prng_.bounded(8) < 6 ? 0 : prng_.bounded(3));
   report_.workers = limits_.workers.value_or(workers);
   note_rules(ledger_.weather, config_);
-  subject_ =
-      std::make_unique<Subject>(kernel_, relays_.add_to(config_),
-                                static_cast<unsigned>(report_.workers), trigger, draw_work(seed_));
+  subject_ = std::make_unique<Subject>(kernel_, relays_.add_to(config_),
+                                       static_cast<unsigned>(report_.workers), trigger,
+                                       draw_work(seed_), names_);
+  ledger_.may_be_asked = [this](std::uint32_t server) {
+    return ledger_.weather.late ||
+           subject_->upstream().may_be_asked(server_text(server), kernel_.now_ns());
+  };
   ledger_.most_at_once = [this](std::uint32_t server) {
     return subject_->upstream().most_at_once(server_text(server));
   };
@@ -154,6 +160,7 @@ void World::live() {
   faults_on();
   make_clients();
   relays_.begin();
+  names_.begin(limits_.events);
   if (limits_.events) schedule_events();
   run_until([this] { return clients_finished(); }, kTrafficMax, "everything comes to an end");
   if (!left_early_) {
@@ -315,6 +322,7 @@ void World::settle() {
   kernel_.faults() = {};
   kernel_.set_descriptor_limit(kDescriptorsPlenty);
   relays_.settle();
+  names_.settle();
   take(calmed(config_));
   for (const auto& server : servers_) {
     server->listen(Listener::Answer::accept);
@@ -323,6 +331,7 @@ void World::settle() {
   run_for(kSettling);
   read_log();
   judge_relays(ledger_, relays_.ledger());
+  names_.at_rest();
   // From here on nobody has an excuse.
   const bool crowded = ledger_.weather.crowded;
   ledger_.weather = {};

@@ -1,6 +1,8 @@
 // World: one run of one seed: weir, its clients and servers, what happens to them, and the end.
 //
-//   traffic    faults on; reloads, servers that leave and return, limits, perhaps a drain
+//   traffic    faults on; reloads, servers that leave and return, names that change, limits,
+//   perhaps
+//              a drain
 //   settling   faults off; what was stalled runs into its deadlines
 //   probing    polite clients, who must all be served by what is left
 //   idling     nothing may be under way or kept: no exchange, no server connection, no buffer
@@ -17,6 +19,7 @@
 #include "sim/world/client.h"
 #include "sim/world/ledger.h"
 #include "sim/world/limits.h"
+#include "sim/world/names.h"
 #include "sim/world/relays.h"
 #include "sim/world/report.h"
 #include "sim/world/server.h"
@@ -75,6 +78,7 @@ class World {
   Kernel kernel_;
   Ledger ledger_;
   Relays relays_;
+  Names names_;
   Report report_;
   config::Config config_;  // Without what relays need.
   std::vector<std::unique_ptr<Server>> servers_;

@@ -25,7 +25,7 @@ struct DueTag;
 struct CheckedServer {
   upstream::ServerState* state = nullptr;
   config::Server server;
-  config::HealthCheck check;  // Its type is not none.
+  config::HealthCheck check;       // Its type is not none.
   upstream::Gate* gate = nullptr;  // Of its backend.
   config::Milliseconds slow_start{0};
   unsigned send_proxy = 0;  // Version of the PROXY header it expects; 0: none.

@@ -288,18 +288,6 @@ class Lookup {
 
 }  // namespace
 
-const char* to_string(LookupStatus status) {
-  switch (status) {
-    case LookupStatus::ok: return "ok";
-    case LookupStatus::no_data: return "no address";
-    case LookupStatus::no_such_name: return "no such name";
-    case LookupStatus::malformed: return "malformed answer";
-    case LookupStatus::server_failure: return "name server failure";
-    case LookupStatus::timed_out: return "no answer in time";
-  }
-  return "unknown";
-}
-
 // What the two threads share, and the resolver thread's loop.
 class Resolver::Work {
  public:
