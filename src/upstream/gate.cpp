@@ -9,6 +9,8 @@
 namespace weir::upstream {
 namespace {
 
+constexpr std::uint64_t kShortQueue = 2;
+
 bool may_ever_use(const GatePlan& plan, const balance::Attempt& tried, std::uint32_t server) {
   return plan.servers[server].weight != 0 && !tried.excludes(server);
 }
@@ -327,11 +329,23 @@ Gate::Room Gate::room_for(const Ticket& ticket, std::uint64_t now_ms) const {
   return best;
 }
 
-// The last of its class is never dropped: nobody would be better off.
+// The last of its class is never dropped: nobody would be better off. And a queue that is gone once
+// all that is under way has ended is short, however long that takes: as one packet is to RFC 8289
+// 5.6, no wait in it counts as long.
 bool Gate::stands_too_long(const Ticket& ticket, std::uint64_t now_us) {
   if (waiting_of_[ticket.priority_] == 1) return false;
-  const std::uint64_t waited_us = now_us - std::min(ticket.since_us_, now_us);
+  std::uint64_t waited_us = now_us - std::min(ticket.since_us_, now_us);
+  if (waited_us >= ticket.plan_->codel.target_us && is_short(*ticket.plan_)) waited_us = 0;
   return codels_[ticket.priority_].should_drop(waited_us, now_us, ticket.plan_->codel);
+}
+
+// Asked while one slot is free.
+bool Gate::is_short(const GatePlan& plan) const {
+  std::uint64_t under_way = 1;
+  for (const GatePlan::Server& server : plan.servers) {
+    under_way += server.state->in_flight.load(std::memory_order_relaxed);
+  }
+  return waiting() <= std::max(under_way, kShortQueue);
 }
 
 Counter& Gate::counter_of(DropReason reason) {

@@ -240,6 +240,7 @@ class Gate {
   [[nodiscard]] bool match_if_older(Ticket& ticket, std::uint64_t now_ms, Match& best) const;
   [[nodiscard]] Room room_for(const Ticket& ticket, std::uint64_t now_ms) const;
   [[nodiscard]] bool stands_too_long(const Ticket& ticket, std::uint64_t now_us);
+  [[nodiscard]] bool is_short(const GatePlan& plan) const;
   [[nodiscard]] Counter& counter_of(DropReason reason);
   void drop(Ticket& ticket, DropReason reason);
   [[nodiscard]] Ticket* newest_below(unsigned priority);
