@@ -55,7 +55,11 @@ void check_change(const health::PassiveChange& change, Event event, Reporter rep
   const auto from = static_cast<std::size_t>(before.state());
   CHECK(before == after || before.state() == after.state() ||
         health::kPassiveNext[from][static_cast<std::size_t>(after.state())]);
-  if (before.cause() == Cause::connecting) {
+  if (event == Event::vouched) {
+    const std::uint64_t soonest_ms = std::min(before.until_ms(), now_ms);
+    CHECK(after.state() == before.state() && after.cause() == before.cause());
+    CHECK(after.until_ms() == before.until_ms() || after.until_ms() == soonest_ms);
+  } else if (before.cause() == Cause::connecting) {
     if (event == Event::succeeded || event == Event::answered) CHECK(after.state() == State::up);
     CHECK(after.cause() == Cause::connecting || reporter.may_eject, "below the floor");
   } else if (event != Event::attempted && event != Event::abandoned) {
@@ -90,10 +94,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     // The word keeps 34 years; two of the longest waits below them nothing is cut.
     const std::uint64_t later = now_ms + ((step & 16) != 0 ? input.number() : step >> 7);
     now_ms = std::min(later, (std::uint64_t{1} << 40) - (std::uint64_t{1} << 33));
-    if ((step & 8) != 0) {
+    if ((step & 8) != 0 && (step & 7) != 0) {
       check_admission(word, now_ms, settings);
     } else {
-      const auto event = static_cast<Event>(step & 7);
+      const auto event = static_cast<Event>(step & 15);  // The last of them is 8.
       const Reporter reporter{.trial = (step & 32) != 0, .may_eject = (step & 64) != 0};
       const std::uint32_t random = input.byte() * 0x01010101U;
       check_change(health::apply(word, event, now_ms, random, settings, reporter), event, reporter,
