@@ -165,19 +165,22 @@ void UpstreamChecks::check_counts() const {
 
 // Somebody waits who could be served: a slot must have been lost on its way to the next in line.
 // What a server says of itself may end a wait only later. Who came before the newest configuration
-// waits by it, too, as soon as its worker has a turn.
+// waits by it, too, as soon as its worker has a turn. Each of those who wait may take the longest
+// time to be told.
 void UpstreamChecks::check_hand_over(const config::Backend& backend, const BackendPlan& plan,
                                      std::uint64_t now_ns) {
-  std::uint64_t& since_ns = seen_[plan.name].idle_slot_since_ns;
+  Seen::IdleSlot& seen = seen_[plan.name].idle_slot;
   const upstream::Gate& gate = plan.state->gate;
   const bool idle = gate.waiting() > 0 && !backend.health.load_report &&
                     has_room_for_all(plan, now_ns / 1'000'000);
-  since_ns = idle ? std::min(since_ns, now_ns) : UINT64_MAX;
-  const std::uint64_t most_ns = kHandOverMax * (1 + gate.waiting());
-  check(!idle || now_ns - since_ns <= most_ns, "a free slot goes to who waits",
+  if (!idle) seen = {};
+  if (!idle) return;
+  seen.since_ns = std::min(seen.since_ns, now_ns);
+  seen.waiting = std::max(seen.waiting, gate.waiting());
+  const std::uint64_t idle_ns = now_ns - seen.since_ns;
+  check(idle_ns <= kHandOverMax * (1 + seen.waiting), "a free slot goes to who waits",
         plan.name + ": " + std::to_string(gate.waiting()) + " wait, for " +
-            std::to_string((now_ns - std::min(now_ns, since_ns)) / 1'000'000) + " ms" +
-            servers_of(plan, now_ns / 1'000'000));
+            std::to_string(idle_ns / 1'000'000) + " ms" + servers_of(plan, now_ns / 1'000'000));
 }
 
 // The last server that can be used is never ejected for its answers: if another one was ejected for

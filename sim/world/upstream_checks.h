@@ -39,8 +39,11 @@ class UpstreamChecks {
  private:
   // A backend of the newest configuration.
   struct Seen {
-    std::uint64_t idle_slot_since_ns = UINT64_MAX;  // Somebody waits beside free slots.
-    std::uint32_t ejected = UINT32_MAX;             // For answers; at first, nobody knows how.
+    struct IdleSlot {  // Somebody waits beside free slots.
+      std::uint64_t since_ns = UINT64_MAX;
+      std::uint32_t waiting = 0;  // Since then, at most.
+    } idle_slot;
+    std::uint32_t ejected = UINT32_MAX;  // For answers; at first, nobody knows how.
   };
 
   void forget_older_ones(std::uint64_t now_ns);
