@@ -27,7 +27,7 @@
 #include "proxy/rate_limiter.h"
 #include "proxy/relay.h"
 #include "proxy/router.h"
-#include "upstream/server_choice.h"
+#include "proxy/server_attempt.h"
 
 namespace weir::proxy {
 
@@ -135,7 +135,6 @@ class Exchange {
   void attempt_note_answer(bool bad);
   void attempt_report(health::Passive::Event event);
   void attempt_conclude(health::Passive::Event event);
-  void attempt_not_pending();
   // Gives the connection up and the pick back. Safe to call at any time. The outgoing bytes come
   // back for the next attempt.
   void attempt_end() {
@@ -209,18 +208,12 @@ class Exchange {
   static constexpr std::uint8_t kInterimHeadsPerStep = 16;
 
   // The present attempt to have the request answered by one server.
-  struct ServerAttempt {
-    std::optional<upstream::Pick> pick;
-    upstream::ServerConnection* connection = nullptr;
-    std::uint64_t started_us = 0;
-    std::uint64_t started_ms = 0;
+  struct Attempt : ServerAttempt {
     bool connected = false;
     bool reused = false;
     bool answer_begun = false;
     bool write_broken = false;  // It takes no more bytes, but may have answered before.
     bool was_reset = false;     // A send met the reset: no receive will.
-    bool reported = false;      // The picker knows how it ended.
-    bool pending = false;       // Counted among the server's connections being opened.
   };
 
   Worker& worker_;
@@ -244,7 +237,7 @@ class Exchange {
   // The server.
   const upstream::BackendPlan* plan_ = nullptr;
   upstream::Backend* backend_ = nullptr;
-  ServerAttempt attempt_;
+  Attempt attempt_;
   upstream::ServerChoice choice_;
   const upstream::ServerState* last_server_ = nullptr;
   ProxyError last_failure_ = ProxyError::no_healthy_server;
@@ -255,7 +248,7 @@ class Exchange {
   std::uint64_t last_attempt_us_ = 0;
   bool retry_paid_ = false;        // The budget has been charged for the next attempt.
   std::uint64_t retry_at_ms_ = 0;  // Short of a descriptor, or backing off: not before this time.
-  std::uint64_t descriptors_waited_ms_ = 0;
+  Shortage shortage_;
   std::uint8_t silent_servers_ = 0;  // Whose timeout this request has waited for.
   bool fresh_only_ = false;          // A kept connection failed: no more of those.
 

@@ -71,7 +71,7 @@ void Exchange::ask_who_hung_up() {
 }
 
 Exchange::Found Exchange::attempt_begin() {
-  attempt_ = ServerAttempt{};
+  attempt_ = Attempt{};
   follow();
   const Found found = find_server();
   if (found != Found::server) return found;
@@ -84,14 +84,7 @@ Exchange::Found Exchange::attempt_begin() {
   return Found::server;
 }
 
-// Who is asked, and until when is waited, the newest snapshot says; all else, the one it began
-// with.
-void Exchange::follow() {
-  const Worker::Newest newest = worker_.follow(choice_, *plan_, followed_);
-  if (newest.plan == nullptr) return;
-  plan_ = newest.plan;
-  backend_ = newest.backend;
-}
+void Exchange::follow() { worker_.follow(choice_, plan_, backend_, followed_); }
 
 bool Exchange::follow_waiting() {
   if (!choice_.waiting()) return false;
@@ -101,18 +94,11 @@ bool Exchange::follow_waiting() {
 
 Exchange::Found Exchange::find_server() {
   using Chosen = upstream::ServerChoice::Outcome;
-  ProxyError failure = last_failure_;
-  switch (choice_.find(is_retry(), attempt_.pick)) {
-    case Chosen::chosen: return Found::server;
-    case Chosen::queued: return Found::place_in_queue;
-    case Chosen::broken: failure = ProxyError::circuit_open; break;
-    case Chosen::queue_full:
-    case Chosen::displaced: failure = ProxyError::queue_full; break;
-    case Chosen::standing_queue: failure = ProxyError::queue_dropped; break;
-    case Chosen::none_left: break;
-  }
+  const Chosen outcome = choice_.find(is_retry(), attempt_.pick);
+  if (outcome == Chosen::chosen) return Found::server;
+  if (outcome == Chosen::queued) return Found::place_in_queue;
   // Where a server was asked, what became of that matters more than why nobody else was.
-  if (attempts_ == 0) last_failure_ = failure;
+  if (attempts_ == 0) last_failure_ = obstacle(outcome, last_failure_);
   return Found::nothing;
 }
 
@@ -196,13 +182,12 @@ void Exchange::attempt_adopt(upstream::ServerConnection& connection, bool connec
   if (attempt_.reused) connection.out.consume(introduction_bytes_);
   response_parser_.begin(http::HeadParser::Mode::response, {});
   if (connected) return attempt_connected();
-  attempt_.pending = true;
-  attempt_.pick->pool->state().pending.fetch_add(1, std::memory_order_relaxed);
+  attempt_.opening();
 }
 
 void Exchange::attempt_connected() {
   attempt_.connected = true;
-  attempt_not_pending();
+  attempt_.opened();
   if (!attempt_.reused) {
     connect_us_ = now_us() - attempt_.started_us;
     attempt_report(health::Passive::Event::succeeded);
@@ -220,9 +205,7 @@ void Exchange::attempt_connect_failed(os::IoStatus status) {
     choice_.not_asked();
     attempt_end();
     if (worker_.make_room(client_.listener())) return;
-    if (descriptors_waited_ms_ >= kDescriptorWaitMs) return answer_no_server();
-    descriptors_waited_ms_ += kDescriptorRetryMs;
-    retry_at_ms_ = now_ms() + kDescriptorRetryMs;
+    if (!shortage_.wait(now_ms(), retry_at_ms_)) answer_no_server();
     return;
   }
   attempt_.pick->pool->counters().connects_failed.add();
@@ -328,7 +311,7 @@ void Exchange::attempt_report(health::Passive::Event event) {
 
 void Exchange::attempt_give_back() {
   attempt_conclude(health::Passive::Event::abandoned);
-  attempt_not_pending();
+  attempt_.opened();
   upstream::ServerPool& pool = *attempt_.pick->pool;
   if (upstream::ServerConnection* connection = attempt_.connection) {
     outgoing_ = std::move(connection->out);
@@ -343,11 +326,6 @@ void Exchange::attempt_give_back() {
   backend_->release(*plan_, *attempt_.pick, now_us());
   attempt_.pick.reset();
   attempt_.connection = nullptr;
-}
-
-void Exchange::attempt_not_pending() {
-  if (!std::exchange(attempt_.pending, false)) return;
-  attempt_.pick->pool->state().pending.fetch_sub(1);  // Seen before the gate is poked.
 }
 
 }  // namespace weir::proxy

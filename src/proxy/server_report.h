@@ -11,13 +11,6 @@
 
 namespace weir::proxy {
 
-// Descriptors come back as other connections end, usually within milliseconds: who is short of one
-// looks again this often, for this long.
-inline constexpr std::uint64_t kDescriptorRetryMs = 10;
-inline constexpr std::uint64_t kDescriptorWaitMs = 1'000;
-// A client is not kept waiting for more silent servers than this: each costs a whole timeout.
-inline constexpr std::uint8_t kSilentServersMax = 2;
-
 // The server is ejected, or back. `why`: of a bad event.
 void tell_operator(Worker& worker, const upstream::ServerState& server,
                    health::Passive::Event event, std::string_view why);

@@ -210,31 +210,17 @@ TcpSession::Progress TcpSession::seek() {
 // False: it waits in the queue, or nobody is left to be asked.
 bool TcpSession::choose() {
   using Chosen = upstream::ServerChoice::Outcome;
-  attempt_ = Attempt{};
+  attempt_ = ServerAttempt{};
   follow_plan();
-  ProxyError obstacle = last_failure_;
-  switch (choice_.find(false, attempt_.pick)) {
-    case Chosen::chosen: return true;
-    case Chosen::queued: return false;
-    case Chosen::broken: obstacle = ProxyError::circuit_open; break;
-    case Chosen::queue_full:
-    case Chosen::displaced: obstacle = ProxyError::queue_full; break;
-    case Chosen::standing_queue: obstacle = ProxyError::queue_dropped; break;
-    case Chosen::none_left: break;
-  }
+  const Chosen outcome = choice_.find(false, attempt_.pick);
+  if (outcome == Chosen::chosen) return true;
+  if (outcome == Chosen::queued) return false;
   // A server that was asked says more about it.
-  give_up(attempts_ == 0 ? obstacle : last_failure_);
+  give_up(attempts_ == 0 ? obstacle(outcome, last_failure_) : last_failure_);
   return false;
 }
 
-// Who is asked, and until when is waited, the newest snapshot says; all else, the one it began
-// with.
-void TcpSession::follow_plan() {
-  const Worker::Newest newest = worker().follow(choice_, *plan_, followed_);
-  if (newest.plan == nullptr) return;
-  plan_ = newest.plan;
-  backend_ = newest.backend;
-}
+void TcpSession::follow_plan() { worker().follow(choice_, plan_, backend_, followed_); }
 
 void TcpSession::follow() {
   if (!choice_.waiting()) return;
@@ -252,12 +238,11 @@ void TcpSession::connect() {
   attempt_.connection = connecting.connection;
   loop().redirect(*attempt_.connection, this);
   if (connecting.status == os::IoStatus::done) return connected();
-  attempt_.pending = true;
-  attempt_.pick->pool->state().pending.fetch_add(1, std::memory_order_relaxed);
+  attempt_.opening();
 }
 
 void TcpSession::connected() {
-  not_pending();
+  attempt_.opened();
   connect_us_ = now_us() - attempt_.started_us;
   report(health::Passive::Event::succeeded);
   note_request(worker(), *plan_, *attempt_.pick);
@@ -285,9 +270,7 @@ void TcpSession::connect_failed(os::IoStatus status) {
     choice_.not_asked();
     attempt_end();
     if (worker().make_room(listener())) return;
-    if (descriptors_waited_ms_ >= kDescriptorWaitMs) return give_up(last_failure_);
-    descriptors_waited_ms_ += kDescriptorRetryMs;
-    retry_at_ms_ = now_ms() + kDescriptorRetryMs;
+    if (!shortage_.wait(now_ms(), retry_at_ms_)) give_up(last_failure_);
     return;
   }
   const std::uint32_t server = attempt_.pick->server;
@@ -320,11 +303,6 @@ void TcpSession::conclude(health::Passive::Event event) {
     note_answer(worker(), *backend_, *attempt_.pick, event == Event::erred);
   }
   report(event);
-}
-
-void TcpSession::not_pending() {
-  if (!std::exchange(attempt_.pending, false)) return;
-  attempt_.pick->pool->state().pending.fetch_sub(1);  // Seen before the gate is poked.
 }
 
 // --- The relay -----------------------------------------------------------------------------------
@@ -459,10 +437,10 @@ void TcpSession::attempt_end() {
   choice_.leave(upstream::Gate::Leaving::abandoned);
   if (!attempt_.pick) return;
   conclude(health::Passive::Event::abandoned);
-  not_pending();
+  attempt_.opened();
   if (attempt_.connection != nullptr) attempt_.pick->pool->close(*attempt_.connection);
   backend_->release(*plan_, *attempt_.pick, now_us());
-  attempt_ = Attempt{};
+  attempt_ = ServerAttempt{};
 }
 
 void TcpSession::count_and_log() {

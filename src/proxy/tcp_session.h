@@ -13,12 +13,11 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "proxy/relay.h"
+#include "proxy/server_attempt.h"
 #include "proxy/session.h"
-#include "upstream/server_choice.h"
 #include "wire/client_hello.h"
 
 namespace weir::proxy {
@@ -58,15 +57,6 @@ class TcpSession final : public Session {
     moved,    // A state was entered, or another server is to be asked.
     budget,   // More to do, after the others.
   };
-  // One attempt to connect.
-  struct Attempt {
-    std::optional<upstream::Pick> pick;
-    upstream::ServerConnection* connection = nullptr;
-    std::uint64_t started_ms = 0;
-    std::uint64_t started_us = 0;
-    bool pending = false;   // Counted among the server's connections being opened.
-    bool reported = false;  // The picker knows how it ended.
-  };
 
   void enter(State next);
   [[nodiscard]] Progress step();
@@ -83,7 +73,6 @@ class TcpSession final : public Session {
   void give_up(ProxyError error);
   void report(health::Passive::Event event);
   void conclude(health::Passive::Event event);
-  void not_pending();
 
   [[nodiscard]] bool suspected();
   void client_broken();
@@ -105,13 +94,13 @@ class TcpSession final : public Session {
   const upstream::BackendPlan* plan_ = nullptr;
   upstream::Backend* backend_ = nullptr;
   upstream::ServerChoice choice_;
-  Attempt attempt_;
+  ServerAttempt attempt_;
   ProxyError last_failure_ = ProxyError::no_healthy_server;
   std::uint32_t attempts_ = 0;
   bool silent_ = false;               // Is relaying, and no byte has moved.
   std::uint32_t silent_servers_ = 0;  // That let the time for connecting pass.
   std::uint64_t retry_at_ms_ = 0;     // Short of a descriptor: not before this time.
-  std::uint64_t descriptors_waited_ms_ = 0;
+  Shortage shortage_;
   Relay relay_;
 
   // The beginning and the end.

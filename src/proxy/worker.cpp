@@ -205,14 +205,15 @@ Worker::Newest Worker::newest_of(const upstream::BackendPlan& plan) const {
   return {};
 }
 
-Worker::Newest Worker::follow(upstream::ServerChoice& choice, const upstream::BackendPlan& plan,
-                              std::vector<SnapshotUse*>& uses) {
-  if (uses_.size() == 1) return {};  // Nearly always.
-  const Newest newest = newest_of(plan);
-  if (newest.plan == nullptr || newest.plan == &plan || !choice.may_follow(*newest.plan)) return {};
+void Worker::follow(upstream::ServerChoice& choice, const upstream::BackendPlan*& plan,
+                    upstream::Backend*& backend, std::vector<SnapshotUse*>& uses) {
+  if (uses_.size() == 1) return;  // Nearly always.
+  const Newest newest = newest_of(*plan);
+  if (newest.plan == nullptr || newest.plan == plan || !choice.may_follow(*newest.plan)) return;
   uses.push_back(&exchange_begun());
   choice.follow(*newest.plan, *newest.backend);
-  return newest;
+  plan = newest.plan;
+  backend = newest.backend;
 }
 
 // Whoever waits for a server does so by the present snapshot from now on: as old as it is, and all

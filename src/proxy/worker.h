@@ -136,15 +136,11 @@ class Worker {
   // The snapshot a new exchange works with, until exchange_ended().
   [[nodiscard]] SnapshotUse& exchange_begun();
   void exchange_ended(SnapshotUse& use);
-  // A backend by the present snapshot; null where there is nothing newer than what was asked about.
-  struct Newest {
-    const upstream::BackendPlan* plan = nullptr;
-    upstream::Backend* backend = nullptr;
-  };
-  // Turns `choice` from `plan` to the newest plan of that backend. Its snapshot is added to `uses`,
-  // for exchange_ended().
-  [[nodiscard]] Newest follow(upstream::ServerChoice& choice, const upstream::BackendPlan& plan,
-                              std::vector<SnapshotUse*>& uses);
+  // Turns `choice` from `plan` to the newest plan of that backend, if it may: who is asked, and
+  // until when is waited, the newest snapshot says; all else, the one the exchange began with. The
+  // newest is added to `uses` then, for exchange_ended().
+  void follow(upstream::ServerChoice& choice, const upstream::BackendPlan*& plan,
+              upstream::Backend*& backend, std::vector<SnapshotUse*>& uses);
 
   [[nodiscard]] Exchange* create_exchange(HttpSession& session) {
     return exchanges_.create(*this, session);
@@ -205,6 +201,11 @@ class Worker {
   void release_snapshots();
   [[nodiscard]] upstream::Backend* backend_for(const upstream::BackendPlan& plan);
   void drop_unused_backends();
+  // A backend by the present snapshot; null where it has none.
+  struct Newest {
+    const upstream::BackendPlan* plan = nullptr;
+    upstream::Backend* backend = nullptr;
+  };
   [[nodiscard]] Newest newest_of(const upstream::BackendPlan& plan) const;
   void move_waiters();
 
