@@ -101,7 +101,7 @@ void refuse_handshakes(const Fd& listener) {
   call.end();
 }
 
-SocketResult connect_to(const Address& address) {
+SocketResult connect_to(const Address& address, std::string_view /*congestion*/) {
   const Call call("connect_to");
   if (const IoStatus status = sim::may_open(); status != IoStatus::done) {
     return call.end(status, {});
@@ -242,6 +242,7 @@ IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
 
 // A simulated peer never goes away in silence.
 void keep_alive(const Fd& /*fd*/, unsigned /*idle_s*/) {}
+void set_congestion(const Fd& /*fd*/, std::string_view /*name*/) {}
 
 void shutdown_send(const Fd& fd) {
   const Call call("shutdown_send", fd.get());

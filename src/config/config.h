@@ -100,6 +100,7 @@ struct Listener {
   ForwardedHeaders forwarded;
   ListenerTimeouts timeouts;
   Milliseconds tcp_keepalive = kTcpKeepalive;  // Whole seconds to 32767.
+  std::string congestion;                      // Congestion control; empty: the system's.
 };
 
 struct BackendTimeouts {
@@ -258,6 +259,7 @@ struct Backend {
   QueuePolicy queue;
   Sticky sticky;
   Milliseconds tcp_keepalive = kTcpKeepalive;  // Whole seconds to 32767.
+  std::string congestion;                      // Congestion control; empty: the system's.
   std::uint8_t send_proxy = 0;                 // Version of the PROXY header; 0: none is sent.
 };
 

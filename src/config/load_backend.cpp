@@ -79,6 +79,7 @@ void load_backends(const Member& member, Draft& draft, Report& report) {
     load_queue(table, backend.queue);
     load_sticky(table, backend.sticky);
     load_keepalive(table, backend.tcp_keepalive);
+    load_congestion(table, backend.congestion);
     table.number("send_proxy", 1, 2, backend.send_proxy);
     draft.backends.emplace(backend.name, named.key_span);
     draft.backend_tables.emplace(named.key, &named.value);

@@ -123,6 +123,7 @@ void load_listeners(const Member& member, Draft& draft, Report& report) {
     load_forwarded(table, listener.forwarded);
     load_timeouts(table, listener.timeouts);
     load_keepalive(table, listener.tcp_keepalive);
+    load_congestion(table, listener.congestion);
     draft.listeners.emplace(listener.name, named.key_span);
     draft.config.listeners.push_back(std::move(listener));
   });

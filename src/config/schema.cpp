@@ -20,7 +20,7 @@ constexpr auto kRuntime = std::to_array<Words>(
 constexpr auto kListener = std::to_array<Words>(
     {"bind", "mode", "backend", "max_connections", "limits", "accept_proxy", "x_forwarded",
      "forwarded", "via", "trusted_proxies", "client_head_timeout", "client_idle_timeout",
-     "client_body_timeout", "tunnel_idle_timeout", "tcp_keepalive"});
+     "client_body_timeout", "tunnel_idle_timeout", "tcp_keepalive", "congestion"});
 constexpr auto kRoute =
     std::to_array<Words>({"listener", "host", "path", "methods", "sni", "connect", "upgrade",
                           "backend", "backends", "mirror", "limits", "priority"});
@@ -43,6 +43,7 @@ constexpr auto kBackend = std::to_array<Words>({"servers",
                                                 "slow_start",
                                                 "panic_percent",
                                                 "tcp_keepalive",
+                                                "congestion",
                                                 "send_proxy",
                                                 "health",
                                                 "ejection",

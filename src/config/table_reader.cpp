@@ -68,6 +68,16 @@ void load_keepalive(const TableReader& table, Milliseconds& out) {
   table.seconds_or_zero("tcp_keepalive", std::chrono::seconds{32'767}, out);
 }
 
+void load_congestion(const TableReader& table, std::string& out) {
+  const auto name = [](std::string_view text) -> Result<std::string, Problem> {
+    constexpr std::size_t kLongest = 15;
+    if (is_name(text) && text.size() <= kLongest) return std::string(text);
+    return Err(Problem{in_backticks(text) + " is not the name of a congestion control",
+                       "write congestion = \"cubic\""});
+  };
+  table.parsed("congestion", Code::unknown_value, name, out);
+}
+
 bool hashes_requests(Balance balance) {
   return balance == Balance::uri_hash || !hashed_part(balance).empty();
 }

@@ -151,6 +151,9 @@ inline constexpr Choice<ServerWish> kServerWishes[] = {
 // "tcp_keepalive" of listeners and backends. Linux takes whole seconds to 32767 (tcp(7),
 // TCP_KEEPIDLE).
 void load_keepalive(const TableReader& table, Milliseconds& out);
+// "congestion" of both: a name the kernel may have (TCP_CA_NAME_MAX). Which it has, the machine
+// says (control/machine_check.h).
+void load_congestion(const TableReader& table, std::string& out);
 
 // What a policy hashes when it needs a hash_key: "header", "cookie", "query"; else nothing.
 [[nodiscard]] std::string_view hashed_part(Balance balance);

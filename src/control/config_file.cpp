@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "control/machine_check.h"
 #include "os/process.h"
 
 namespace weir::control {
@@ -34,6 +35,8 @@ ConfigFile read_config(const std::string& path, bool strict, const os::Fd& signa
     file.diagnostics = std::move(loaded.error());
     return file;
   }
+  file.diagnostics = check_machine(loaded->config, path);
+  if (!file.diagnostics.empty()) return file;
   file.diagnostics = std::move(loaded->warnings);
   if (!strict || file.diagnostics.empty()) file.config = std::move(loaded->config);
   return file;

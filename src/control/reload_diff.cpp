@@ -189,6 +189,7 @@ void compare_keys(const config::Backend& before, const config::Backend& after, C
   changes.compare("slow_start", before.slow_start, after.slow_start);
   changes.compare("panic_percent", before.panic_percent, after.panic_percent);
   changes.compare("tcp_keepalive", before.tcp_keepalive, after.tcp_keepalive);
+  changes.compare("congestion", before.congestion, after.congestion);
   changes.compare("send_proxy", before.send_proxy, after.send_proxy);
 }
 
@@ -320,6 +321,8 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
       sentences.push_back("[listener." + listener.name + "] max_connections changed");
     } else if (old->tcp_keepalive != listener.tcp_keepalive) {
       sentences.push_back("[listener." + listener.name + "] tcp_keepalive changed");
+    } else if (old->congestion != listener.congestion) {
+      sentences.push_back("[listener." + listener.name + "] congestion changed");
     }
   }
   for (const config::Listener& listener : running.listeners) {
@@ -377,6 +380,7 @@ config::Config keep_fixed_parts(const config::Config& running, config::Config ne
     listener.bind = std::move(fixed.bind);
     listener.max_connections = fixed.max_connections;
     listener.tcp_keepalive = fixed.tcp_keepalive;
+    listener.congestion = std::move(fixed.congestion);
   }
   next.listeners = std::move(listeners);
   return next;

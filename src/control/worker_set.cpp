@@ -63,7 +63,7 @@ Result<std::unique_ptr<WorkerSet>, std::string> WorkerSet::create(
   }
   for (std::uint32_t i = 0; i < listeners.size(); ++i) {
     for (const config::Endpoint& endpoint : listeners[i].bind) {
-      std::string error = set->bind(i, endpoint, listeners[i].tcp_keepalive);
+      std::string error = set->bind(i, endpoint, listeners[i]);
       if (!error.empty()) return Err(std::move(error));
     }
   }
@@ -117,8 +117,8 @@ std::size_t WorkerSet::pipes_max(const Options& options) const {
 }
 
 // Empty, or why the address cannot be listened on.
-std::string WorkerSet::bind(std::uint32_t listener, const config::Endpoint& endpoint,
-                            config::Milliseconds keepalive) {
+std::string WorkerSet::bind(std::uint32_t index, const config::Endpoint& endpoint,
+                            const config::Listener& listener) {
   const os::Address address = upstream::to_address(endpoint);
   Result<Listening, std::string> first = listen_first(endpoint, kBacklog);
   if (!first) return first.error();
@@ -132,10 +132,11 @@ std::string WorkerSet::bind(std::uint32_t listener, const config::Endpoint& endp
     if (next.status != os::IoStatus::done) return why_not_bound(endpoint, next.status);
     sockets.push_back(std::move(next.fd));
   }
-  const auto keepalive_s = static_cast<unsigned>(keepalive.count() / 1000);
+  const auto keepalive_s = static_cast<unsigned>(listener.tcp_keepalive.count() / 1000);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (keepalive_s > 0) os::keep_alive(sockets[i], keepalive_s);
-    workers_[i]->add_listener(listener, std::move(sockets[i]), address.is_unix());
+    if (!listener.congestion.empty()) os::set_congestion(sockets[i], listener.congestion);
+    workers_[i]->add_listener(index, std::move(sockets[i]), address.is_unix());
   }
   return {};
 }

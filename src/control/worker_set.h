@@ -77,8 +77,8 @@ class WorkerSet {
       const config::Listener& listener, const std::vector<config::Listener>& all,
       const Options& options) const;
   [[nodiscard]] std::size_t pipes_max(const Options& options) const;
-  [[nodiscard]] std::string bind(std::uint32_t listener, const config::Endpoint& endpoint,
-                                 config::Milliseconds keepalive);
+  [[nodiscard]] std::string bind(std::uint32_t index, const config::Endpoint& endpoint,
+                                 const config::Listener& listener);
   void worker_stopped();
 
   loop::Mailbox* control_ = nullptr;

@@ -50,7 +50,7 @@ enum class Share : std::uint8_t {
 // closed, which resets whatever has completed in between.
 void refuse_handshakes(const Fd& listener);
 // Starts connecting. `done` (unix sockets mostly), `again` (the OUT edge tells), or why not.
-[[nodiscard]] SocketResult connect_to(const Address& address);
+[[nodiscard]] SocketResult connect_to(const Address& address, std::string_view congestion = {});
 // SO_ERROR of a socket that was connecting: `done` or the reason.
 [[nodiscard]] IoStatus connect_outcome(const Fd& fd);
 
@@ -82,6 +82,10 @@ IoResult read_pipe(const Fd& read_end, char* data, std::size_t size);
 // From now on the kernel asks a silent peer whether it is still there, first after `idle_s`
 // seconds, 1 to 32767. Sockets accepted from a listening one do as it does.
 void keep_alive(const Fd& fd, unsigned idle_s);
+// How fast a TCP socket sends is decided by this algorithm of the kernel's from now on (tcp(7),
+// TCP_CONGESTION); a name that it does not have or allow changes nothing. Sockets accepted from a
+// listening one do as it does.
+void set_congestion(const Fd& fd, std::string_view name);
 // Sends FIN; what the peer still sends can be read.
 void shutdown_send(const Fd& fd);
 // Makes the coming close() send RST instead of FIN, so that a broken answer looks broken.

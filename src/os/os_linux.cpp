@@ -211,10 +211,11 @@ void refuse_handshakes(const Fd& listener) {
   (void)::setsockopt(listener.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
-SocketResult connect_to(const Address& address) {
+SocketResult connect_to(const Address& address, std::string_view congestion) {
   Fd fd(::socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return {status_of(errno), {}};
   if (!address.is_unix()) (void)set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  if (!congestion.empty()) set_congestion(fd, congestion);
   if (::connect(fd.get(), &address.any, address.size) == 0) return {IoStatus::done, std::move(fd)};
   // A unix socket whose backlog is full says EAGAIN and will never say more: that is a refusal.
   if (errno == EAGAIN && address.is_unix()) return {IoStatus::refused, {}};
@@ -281,6 +282,11 @@ void keep_alive(const Fd& fd, unsigned idle_s) {
   // Unix sockets have no such thing, and need none.
   (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
   (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+}
+
+void set_congestion(const Fd& fd, std::string_view name) {
+  (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(),
+                     static_cast<socklen_t>(name.size()));
 }
 
 void shutdown_send(const Fd& fd) { ::shutdown(fd.get(), SHUT_WR); }

@@ -136,6 +136,7 @@ upstream::BackendPlan compile_backend(const config::Backend& from, SharedState& 
   plan.state = &state;
   plan.unavailable_status = from.unavailable_status;
   plan.send_proxy = from.send_proxy;
+  plan.congestion = from.congestion;
   plan.tcp_keepalive_s = static_cast<unsigned>(from.tcp_keepalive.count() / 1000);
   plan.priority_header = config::lower(from.queue.priority_header);
   compile_servers(from, shared, plan);

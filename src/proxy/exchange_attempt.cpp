@@ -50,7 +50,8 @@ Exchange::Progress Exchange::attempt_server() {
     attempt_adopt(*kept, true);
     return send_request();
   }
-  const upstream::ServerPool::Connecting connecting = pool.connect(connection_owner());
+  const upstream::ServerPool::Connecting connecting =
+      pool.connect(connection_owner(), plan_->congestion);
   if (connecting.connection == nullptr) {
     attempt_connect_failed(connecting.status);
     return Progress::moved;

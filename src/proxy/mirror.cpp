@@ -109,7 +109,8 @@ void Mirror::connect() {
     reused_ = true;
     return adopt(*kept, true);
   }
-  const upstream::ServerPool::Connecting connecting = pick_.pool->connect(nullptr);
+  const upstream::ServerPool::Connecting connecting =
+      pick_.pool->connect(nullptr, plan_.congestion);
   if (connecting.connection == nullptr) return connect_failed(connecting.status);
   adopt(*connecting.connection, connecting.status == os::IoStatus::done);
 }

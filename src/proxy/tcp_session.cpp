@@ -233,7 +233,8 @@ void TcpSession::connect() {
   attempt_.started_us = now_us();
   server_ = &attempt_.pick->pool->state();
   if (attempts_++ > 0) worker().counters().retries_other_server.add();
-  const upstream::ServerPool::Connecting connecting = attempt_.pick->pool->connect(nullptr);
+  const upstream::ServerPool::Connecting connecting =
+      attempt_.pick->pool->connect(nullptr, plan_->congestion);
   if (connecting.connection == nullptr) return connect_failed(connecting.status);
   attempt_.connection = connecting.connection;
   loop().redirect(*attempt_.connection, this);

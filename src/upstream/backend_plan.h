@@ -60,6 +60,7 @@ struct BackendPlan {
   RetryPlan retry;
   unsigned send_proxy = 0;       // Version of the PROXY header; 0: none.
   unsigned tcp_keepalive_s = 0;  // Of relays and tunnels; 0: none.
+  std::string congestion;        // The algorithm; empty: the system's.
   std::uint64_t queue_timeout_ms = 5'000;
   std::string priority_header;               // Lower case; empty: the route says.
   std::unique_ptr<const StickyPlan> sticky;  // Null: not sticky.

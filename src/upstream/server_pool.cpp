@@ -40,9 +40,9 @@ ServerConnection* ServerPool::take_idle(ConnectionOwner* owner, bool careful) {
   return nullptr;
 }
 
-ServerPool::Connecting ServerPool::connect(ConnectionOwner* owner) {
+ServerPool::Connecting ServerPool::connect(ConnectionOwner* owner, std::string_view congestion) {
   counters_.connects.add();
-  os::SocketResult socket = os::connect_to(state_.address());
+  os::SocketResult socket = os::connect_to(state_.address(), congestion);
   if (socket.status != os::IoStatus::done && socket.status != os::IoStatus::again) {
     return {socket.status, nullptr};
   }

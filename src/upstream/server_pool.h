@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "base/intrusive_list.h"
 #include "base/slab.h"
@@ -51,7 +52,8 @@ class ServerPool {
     os::IoStatus status = os::IoStatus::failed;  // `done` and `again` come with a connection.
     ServerConnection* connection = nullptr;
   };
-  [[nodiscard]] Connecting connect(ConnectionOwner* owner);
+  // `congestion`: the algorithm for what is sent; empty: the system's.
+  [[nodiscard]] Connecting connect(ConnectionOwner* owner, std::string_view congestion = {});
   // The socket of a connecting connection is writable: `done`, `again`, or why it failed.
   [[nodiscard]] os::IoStatus connect_finish(ServerConnection& connection);
 

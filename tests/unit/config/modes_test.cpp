@@ -27,6 +27,7 @@ mode = "http"
 accept_proxy = ["10.0.0.0/8", "::1"]
 tunnel_idle_timeout = "2h"
 tcp_keepalive = "0s"
+congestion = "cubic"
 
 [listener.db]
 bind = "5432"
@@ -104,6 +105,7 @@ TEST(Modes, EveryKeyOfAListener) {
   EXPECT_THAT(web.forwarded.trusted_proxies, IsEmpty());
   EXPECT_EQ(web.timeouts.tunnel_idle, Milliseconds{7'200'000});
   EXPECT_EQ(web.tcp_keepalive, Milliseconds{0});
+  EXPECT_EQ(web.congestion, "cubic");
   const Listener& db = config.listeners.at(1);
   EXPECT_EQ(db.mode, ListenerMode::tcp);
   EXPECT_EQ(db.backend, "db");

@@ -1,5 +1,7 @@
 // Connections: accepting, connecting, moving bytes, ending.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -47,6 +49,30 @@ TEST(AcceptFrom, TellsAnIPv4Peer) {
   EXPECT_EQ(peer.port, bound_port(client.fd));
   char byte = 0;
   EXPECT_EQ(receive(server.fd, &byte, 1).status, IoStatus::again);  // Non-blocking.
+}
+
+std::string congestion_of(const Fd& fd) {
+  char name[16] = "";
+  socklen_t size = sizeof name;
+  EXPECT_EQ(::getsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
+  return name;
+}
+
+// "reno" is what every kernel has and allows.
+TEST(CongestionControl, IsThatOfTheListenerAndThatOfTheConnect) {
+  const SocketResult listener = listen_on(loopback(0), Share::first, 8);
+  const std::string usual = congestion_of(listener.fd);
+  set_congestion(listener.fd, "no-such-thing");
+  EXPECT_EQ(congestion_of(listener.fd), usual);
+  set_congestion(listener.fd, "reno");
+  const SocketResult client = connect_to(loopback(bound_port(listener.fd)));
+  EXPECT_EQ(congestion_of(client.fd), usual);
+  Peer peer;
+  const SocketResult server = test::accept_within_deadline(listener.fd, peer);
+  ASSERT_EQ(server.status, IoStatus::done);
+  EXPECT_EQ(congestion_of(server.fd), "reno");
+  const SocketResult other = connect_to(loopback(bound_port(listener.fd)), "reno");
+  EXPECT_EQ(congestion_of(other.fd), "reno");
 }
 
 TEST(AcceptFrom, TellsAnIPv6Peer) {
