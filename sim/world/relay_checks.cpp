@@ -45,7 +45,7 @@ bool is_excused(const Ledger& ledger, const RelayLedger& relays, const RelayClie
     const bool slow = script.end.sending.slow() || script.end.ending == Ending::stall;
     return script.hello == Hello::broken || (script.hello != Hello::none && (slow || weather.late));
   }
-  if (word == "bad_proxy_header") return script.trusted() && script.refused();
+  if (word == "bad_proxy_header") return script.trusted() && (script.refused() || weather.late);
   if (word == "untrusted_proxy_header") {
     return script.introduction == RelayScript::Introduction::spoofed;
   }

@@ -16,6 +16,9 @@ namespace {
 // for each that is handed a slot, or dropped, before it is told.
 constexpr std::uint64_t kHandOverMax = 2 * kStalledForNsMax + 10 * kRepairedWithinNs;
 
+// The one that goes on while a configuration is published, and the one that adopts it.
+constexpr std::uint64_t kTurnsToFollow = 2;
+
 // What a request that was given up may still take to arrive, when segment after segment is late.
 constexpr std::uint64_t kUnderWayMax = 4 * kLateByNsMax;
 
@@ -81,6 +84,19 @@ void UpstreamChecks::publishing(const config::Config& config) {
 void UpstreamChecks::published() {
   publishing_ = false;
   seen_.clear();
+  followed_after_.clear();
+  for (const proxy::Worker* worker : workers_.workers()) {
+    followed_after_.push_back(worker->loop_counters().turns.read() + kTurnsToFollow);
+  }
+}
+
+// A turn may last, with many who are held up in it.
+bool UpstreamChecks::all_have_followed() const {
+  for (std::size_t i = 0; i < followed_after_.size(); ++i) {
+    const proxy::Worker& worker = *workers_.workers()[i];
+    if (worker.running() && worker.loop_counters().turns.read() < followed_after_[i]) return false;
+  }
+  return true;
 }
 
 void UpstreamChecks::after_turn(std::uint64_t now_ns, bool late) {
@@ -165,13 +181,13 @@ void UpstreamChecks::check_counts() const {
 
 // Somebody waits who could be served: a slot must have been lost on its way to the next in line.
 // What a server says of itself may end a wait only later. Who came before the newest configuration
-// waits by it, too, as soon as its worker has a turn. Each of those who wait may take the longest
+// waits by it, too, once its worker has adopted it. Each of those who wait may take the longest
 // time to be told.
 void UpstreamChecks::check_hand_over(const config::Backend& backend, const BackendPlan& plan,
                                      std::uint64_t now_ns) {
   Seen::IdleSlot& seen = seen_[plan.name].idle_slot;
   const upstream::Gate& gate = plan.state->gate;
-  const bool idle = gate.waiting() > 0 && !backend.health.load_report &&
+  const bool idle = gate.waiting() > 0 && all_have_followed() && !backend.health.load_report &&
                     has_room_for_all(plan, now_ns / 1'000'000);
   if (!idle) seen = {};
   if (!idle) return;

@@ -47,6 +47,7 @@ class UpstreamChecks {
   };
 
   void forget_older_ones(std::uint64_t now_ns);
+  [[nodiscard]] bool all_have_followed() const;
   void check_limits(const upstream::ServerState& server) const;
   void check_limit_of_all(const upstream::BackendPlan& plan) const;
   void check_counts() const;
@@ -58,6 +59,7 @@ class UpstreamChecks {
   const control::WorkerSet& workers_;
   std::vector<config::Config> configs_;  // Of the snapshots there may be; the last is the newest.
   bool publishing_ = false;
+  std::vector<std::uint64_t> followed_after_;            // Turns, by worker.
   std::map<std::string, Seen> seen_;                     // By backend.
   std::map<std::string, std::uint64_t> named_until_ns_;  // By address, of older configurations.
 };
