@@ -33,7 +33,7 @@ void Loop::turn() {
 
 int Loop::wait_timeout_ms() {
   const bool runnable = !interactive_[filling_].empty() || !bulk_.empty();
-  if (runnable || !retired_.empty() || timers_pending_) return 0;
+  if (runnable || !retired_.empty() || timers_pending_ || late_count_ > 0) return 0;
   const std::uint64_t next = wheel_.next_in_ms(now_ms_);
   if (next == Timer::kNever) return -1;
   return static_cast<int>(std::min<std::uint64_t>(next, std::numeric_limits<int>::max()));
@@ -52,6 +52,7 @@ void Loop::wait_and_latch() {
   const std::uint64_t work_ns = sleeping ? 0 : now_ns_ - before_ns;
   lag_ns_ = (lag_ns_ * 7 + work_ns) / 8;
   counters_.events.add(count);
+  if (late_count_ > 0) look_at_late(count == 0);
   for (const os::Event& event : std::span(events_).first(count)) {
     if (event.data == 0) {
       os::wakeup_clear(mailbox_.wakeup());
@@ -105,7 +106,10 @@ void Loop::reap() {
 
 bool Loop::watch(Source& source) {
   CHECK(!source.watched() && !source.retired_);
-  source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
+  if (!source.late_) {
+    source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
+  }
+  source.late_ = false;
   if (poller_.add(source.fd, source.handle_, source.ready.bits(), source.installed_)) {
     source.rearmed_ = poller_.trigger() != Trigger::edge;
     return true;
@@ -113,6 +117,37 @@ bool Loop::watch(Source& source) {
   sources_.erase(source.handle_);
   source.handle_ = Handle{};
   return false;
+}
+
+void Loop::watch_late(Source& source) {
+  if (source.late_) return;
+  if (poller_.trigger() == Trigger::edge && late_count_ < kLateMax) {
+    source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
+    source.late_ = true;
+    late_[late_count_++] = source.handle_;
+  } else {
+    watch_or_break(source);
+  }
+}
+
+void Loop::watch_or_break(Source& source) {
+  if (watch(source)) return;
+  source.ready.latch(os::kError);
+  schedule(source);
+}
+
+// Those that have been here since the last look, or all.
+void Loop::look_at_late(bool all) {
+  if (!all && now_ms_ < next_late_look_ms_) return;
+  next_late_look_ms_ = now_ms_ + kLateMs / 2;
+  const std::size_t due = all ? late_count_ : late_looked_at_;
+  for (std::size_t i = 0; i < due; ++i) {
+    Source* source = sources_.find(late_[i]);
+    if (source != nullptr && source->late_) watch_or_break(*source);
+  }
+  std::copy(late_.begin() + due, late_.begin() + late_count_, late_.begin());
+  late_count_ -= due;
+  late_looked_at_ = late_count_;
 }
 
 bool Loop::watch_level(Source& source, bool exclusive) {
@@ -131,10 +166,11 @@ bool Loop::watch_level(Source& source, bool exclusive) {
 void Loop::unwatch(Source& source) {
   CHECK(!source.retired_, "unwatch after retire would skip reap()");
   static_cast<ListLink<RunTag>&>(source).unlink();
-  if (!source.watched()) return;
-  os::epoll_remove(poller_.epoll(), source.fd);
+  if (source.handle_ == Handle{}) return;
+  if (!source.late_) os::epoll_remove(poller_.epoll(), source.fd);
   sources_.erase(source.handle_);
   source.handle_ = Handle{};
+  source.late_ = false;
   source.rearmed_ = false;
   source.level_ = false;
 }
@@ -151,12 +187,13 @@ void Loop::rearm_now(Source& source) {
 
 void Loop::retire(Source& source) {
   CHECK(!source.retired_, "retired twice");
-  if (source.watched()) {
+  if (source.handle_ != Handle{}) {
     // close() takes a descriptor out of epoll only when it is the last one of its open socket. A
     // shared listener whose duplicate lives on would be told, stale, at every wait [seen].
     if (source.level_) os::epoll_remove(poller_.epoll(), source.fd);
     sources_.erase(source.handle_);
     source.handle_ = Handle{};
+    source.late_ = false;
   }
   source.fd.reset();
   static_cast<ListLink<RunTag>&>(source).unlink();

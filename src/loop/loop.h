@@ -55,6 +55,10 @@ class Loop {
   // Adds a connected or connecting socket, told by edges (or as the trigger mode says). False when
   // the kernel has no room; the source is then unchanged.
   [[nodiscard]] bool watch(Source& source);
+  // The same, a little later, for a socket whose events can wait: one that is closed soon is never
+  // made known to the kernel. It is before the loop sleeps, and after kLateMs at the latest, and
+  // then the kernel tells what has come meanwhile. Where it has no room, as of an error.
+  void watch_late(Source& source);
   // Adds a source that is told again for as long as it is readable: listeners, wake-ups.
   // `exclusive`: the open socket is shared with other loops, wake only one.
   [[nodiscard]] bool watch_level(Source& source, bool exclusive = false);
@@ -103,6 +107,8 @@ class Loop {
   using RunQueue = IntrusiveList<Source, RunTag>;
 
   void wait_and_latch();
+  void watch_or_break(Source& source);
+  void look_at_late(bool all);
   void latch(Source& source, std::uint8_t flags);
   void rearm_now(Source& source);
   void run();
@@ -113,6 +119,8 @@ class Loop {
   void read_clock();
 
   static constexpr std::uint64_t kSaturatedNs = 10'000'000;
+  static constexpr std::uint64_t kLateMs = 4;
+  static constexpr std::size_t kLateMax = 256;
   static constexpr std::size_t kEventsPerTurn = 256;
   static constexpr int kBulkStepsPerTurn = 2;
   static constexpr std::size_t kTimersPerTurn = 256;
@@ -129,6 +137,12 @@ class Loop {
   std::uint8_t filling_ = 0;
   RunQueue bulk_;
   RunQueue retired_;
+  // By watch_late(); some of them have been retired since. The first ones came before the last
+  // look.
+  std::array<Handle, kLateMax> late_;
+  std::size_t late_count_ = 0;
+  std::size_t late_looked_at_ = 0;
+  std::uint64_t next_late_look_ms_ = 0;
   Mailbox mailbox_;
   bool timers_pending_ = false;
   bool measures_busy_ = false;

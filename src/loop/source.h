@@ -44,7 +44,8 @@ class Source : public Timer, public ListLink<RunTag> {
   Readiness ready;
 
   [[nodiscard]] SourceKind kind() const { return kind_; }
-  [[nodiscard]] bool watched() const { return handle_ != Handle{}; }
+  // The kernel tells of it.
+  [[nodiscard]] bool watched() const { return handle_ != Handle{} && !late_; }
   [[nodiscard]] bool retired() const { return retired_; }
   [[nodiscard]] Handle handle() const { return handle_; }
   // Who runs on this source's events; null: itself.
@@ -73,6 +74,7 @@ class Source : public Timer, public ListLink<RunTag> {
   std::uint8_t installed_ = 0;  // Interest the kernel has.
   bool rearmed_ = false;        // Level and oneshot modes: the interest follows the latches.
   bool level_ = false;          // By watch_level(): told again until it is served.
+  bool late_ = false;           // By watch_late(): the kernel does not know it yet.
   bool retired_ = false;
 };
 

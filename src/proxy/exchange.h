@@ -62,6 +62,10 @@ class Exchange {
 
   // Milliseconds of the loop's clock.
   [[nodiscard]] std::uint64_t deadline_ms() const;
+  // The server has the request, and all that the client could say meanwhile is that it leaves.
+  [[nodiscard]] bool waits_for_answer() const {
+    return core_.request() == RequestState::complete && core_.response() == ResponseState::none;
+  }
   // Moves much: its steps give way to those of small exchanges.
   [[nodiscard]] bool bulk() const { return bulk_; }
   [[nodiscard]] ClientFate fate() const;

@@ -105,7 +105,12 @@ void HttpSession::exchange_begin() {
 void HttpSession::exchange_outcome(Exchange::Outcome outcome) {
   switch (outcome) {
     case Exchange::Outcome::wait:
-      if (ensure_watched()) loop().set_deadline(*this, exchange_->deadline_ms());
+      if (exchange_->waits_for_answer() && !watched()) {
+        loop().watch_late(*this);
+      } else if (!ensure_watched()) {
+        return;
+      }
+      loop().set_deadline(*this, exchange_->deadline_ms());
       return;
     case Exchange::Outcome::again:
       if (!ensure_watched()) return;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <vector>
@@ -61,6 +62,71 @@ TEST_F(LoopTest, ARefusedWatchLeavesTheSourceAsItWas) {
   probe.fd = std::move(pair.near);
   watch_settled(probe);
   loop.unwatch(probe);
+}
+
+TEST_F(LoopTest, WatchedLateItIsToldOfWhatCameBefore) {
+  Probe probe(std::move(pair.near));
+  loop.watch_late(probe);
+  loop.watch_late(probe);
+  EXPECT_FALSE(probe.watched());
+  deliver(pair.far, "data");
+  loop.turn();  // Would sleep, if it had not this to do.
+  EXPECT_TRUE(probe.watched());
+  loop.turn();
+  EXPECT_EQ(probe.runs, 1);
+  EXPECT_TRUE(probe.ready.may_receive());
+  loop.unwatch(probe);
+  EXPECT_EQ(loop.watched(), 0u);
+}
+
+// Each turn has an event of somebody else's.
+TEST_F(LoopTest, ABusyLoopWatchesLateOnesInTheEnd) {
+  Pair other = os::test::tcp_pair();
+  Probe busy(std::move(other.near));
+  ASSERT_TRUE(loop.watch_level(busy));
+  deliver(other.far, "data");
+  std::deque<Probe> probes;
+  probes.emplace_back(std::move(pair.near));
+  loop.watch_late(probes.front());
+  const std::uint64_t before_ms = loop.now_ms();
+  ASSERT_TRUE(loop.turn_until([&] { return probes.front().watched(); }));
+  EXPECT_GT(loop.now_ms(), before_ms);
+  EXPECT_GT(busy.runs, 1);
+  loop.unwatch(probes.front());
+  loop.unwatch(busy);
+}
+
+TEST_F(LoopTest, WhatEndsBeforeItIsWatchedNeverIs) {
+  Probe probe(std::move(pair.near));
+  loop.watch_late(probe);
+  loop.retire(probe);
+  EXPECT_EQ(loop.watched(), 0u);
+  loop.turn();
+  loop.turn_now();
+  EXPECT_EQ(probe.reaps, 1);
+  EXPECT_EQ(probe.runs, 0);
+}
+
+TEST_F(LoopTest, BeyondSoManyLateIsAtOnce) {
+  std::deque<Probe> probes;
+  while (probes.empty() || !probes.back().watched()) {
+    ASSERT_LT(probes.size(), 1'000u);
+    probes.emplace_back(os::Fd(::dup(pair.near.get())));
+    loop.watch_late(probes.back());
+  }
+  EXPECT_EQ(probes.size(), 257u);
+  EXPECT_TRUE(loop.turn_until([&] { return std::ranges::all_of(probes, &Probe::watched); }));
+  for (Probe& probe : probes) loop.unwatch(probe);
+}
+
+TEST_F(LoopTest, ALateOneThatCannotBeWatchedIsToldOfAnError) {
+  Probe probe(os::Fd(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
+  loop.watch_late(probe);
+  loop.turn();
+  loop.turn_now();
+  EXPECT_EQ(probe.runs, 1);
+  EXPECT_TRUE(probe.ready.error());
+  EXPECT_EQ(loop.watched(), 0u);
 }
 
 TEST_F(LoopTest, UnwatchedMeansSilentAndOffTheRunQueue) {
