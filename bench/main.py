@@ -5,8 +5,8 @@ what it finds into docs/.
   tools/bench                   weir's targets, in less than 20 minutes
   tools/bench --full            everything else: about an hour
   tools/bench SUITE...          one or some of it
-  tools/bench SUITE [options]   bulk, tcp, fairness, attacks and wrk have options
-                                of their own: tools/bench SUITE --help
+  tools/bench SUITE --help      bulk, tcp, fairness, attacks and wrk have
+                                options of their own
 
 Each proxy has one worker on the first CPU; the load and the server share the
 second one. Rounds are interleaved; CPU time is what the scheduler has accounted
