@@ -29,6 +29,14 @@ def whole(text: str, most: int, least: int = 1) -> int:
     return int(text)
 
 
+def new_file(text: str) -> pathlib.Path:
+    """Looked at before the measuring, which may take an hour."""
+    path = pathlib.Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"'{text}' is no file in a folder that exists")
+    return path
+
+
 def one_of(text: str, known: tuple[str, ...]) -> list[str]:
     """Names with commas between them, in the order of `known`."""
     wanted = text.split(",")
@@ -58,7 +66,7 @@ def make_parser(comparisons: dict[str, Comparison], about: str,
         known = f": {', '.join(comparisons[alone].proxies)}" if alone else ""
         parser.add_argument("--only", metavar="NAMES",
                             help=f"proxies to compare, with commas between them{known}")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE",
+    parser.add_argument("--json", type=new_file, metavar="FILE",
                         help="for every single measurement, published or not")
     writing = parser.add_mutually_exclusive_group()
     writing.add_argument("--dry-run", action="store_true", help="leave the pages alone")

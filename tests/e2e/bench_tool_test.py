@@ -79,6 +79,7 @@ class Arguments(Case):
                 (["fairness", "--scenes", "foo"], "there are: small alone, "),
                 (["bulk", "--sizes", "4096,"], "'' is not a number from 1 to "),
                 (["small", "bulk", "--sizes", "4096"], "--sizes"),
+                (["small", "--json", "/nowhere/at/all"], "no file in a folder that exists"),
                 (["small", "--write", "--dry-run"], "not allowed with")):
             with self.subTest(arguments=arguments):
                 self.assertIn(words, self.refused(*arguments))
