@@ -3,8 +3,9 @@
 
   compare.py SCRIPT_LINUX SCRIPT_SIM [SEEDS]    300 scripts if SEEDS is not given
 
-Over loopback Linux delivers while the sender is still in its call, nearly always. So a difference
-counts only when it is there again each time Linux is asked; a real one is.
+Over loopback Linux delivers while the sender is still in its call, nearly always; less so on a busy
+machine. So a difference counts only when one script alone shows it each time Linux is asked; a real
+one does.
 """
 
 import difflib
@@ -30,6 +31,16 @@ def first_difference(linux: list[str], sim: list[str]) -> str:
     return "\n".join(lines[:60])
 
 
+def difference_of(linux: pathlib.Path, sim: pathlib.Path, seed: int) -> str:
+    """Of one script; empty when Linux has answered as the simulated kernel does."""
+    simulated = transcript(sim, seed, seed)
+    for _ in range(TRIES):
+        real = transcript(linux, seed, seed)
+        if real == simulated:
+            return ""
+    return first_difference(real, simulated)
+
+
 def main(arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         print(__doc__)
@@ -50,17 +61,16 @@ def main(arguments: list[str]) -> int:
     for first in range(1, seeds + 1, SEEDS_PER_RUN):
         last = min(first + SEEDS_PER_RUN - 1, seeds)
         simulated = transcript(sim, first, last)
-        for left in reversed(range(TRIES)):
-            real = transcript(linux, first, last)
-            if real == simulated:
-                break
-            again += 1
-            if left == 0:
-                print(first_difference(real, simulated))
-                print(f"{first - 1} passed, 1 failed")
-                return 1
         answers += len(simulated)
-    print(f"{answers} answers equal, {again} runs over Linux repeated")
+        if transcript(linux, first, last) == simulated:
+            continue
+        for seed in range(first, last + 1):
+            again += 1
+            if difference := difference_of(linux, sim, seed):
+                print(difference)
+                print(f"{seed - 1} passed, 1 failed")
+                return 1
+    print(f"{answers} answers equal, {again} scripts repeated over Linux")
     print(f"{seeds} passed, 0 failed")
     return 0 if answers > 0 else 1
 
