@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What well-behaved clients notice while weir, nginx and HAProxy are attacked, in one run.
 
 The proxy has one worker and a CPU of its own. The second one belongs to the clients at a fixed rate
@@ -11,22 +10,21 @@ machine does meets all of them.
 
 import argparse
 import json
-import os
 import pathlib
 import re
 import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from typing import NamedTuple
 
+import command_line
+import comparison
 import report
 import rig
 
-PAGE = rig.ROOT / "docs" / "proof.md"
 PROXIES = ("weir", "nginx", "haproxy")
 TEMPLATES = {"weir": "attack-weir.toml.in", "nginx": "attack-nginx.conf.in",
              "haproxy": "attack-haproxy.cfg.in"}
@@ -37,8 +35,11 @@ ATTACKS = ("slow_head", "slow_head_crowd", "slow_body", "stalled_body", "slow_re
 CONNECTIONS = 2000  # The limit of every proxy; what it keeps towards servers comes on top.
 FILES_MIN = 8192    # Descriptors that proxies and attackers need at that limit.
 WARM_UP_S = 1       # Not counted by the clients; the attack is complete by then.
-# With more than this a machine has too much else to do for a table that others will read.
-LATE_MS_MAX, DISTURBED_MAX = 1.0, 0.02
+RULE = ("Latency of the clients, p50 / p99 in ms, and requests that failed. In the last column "
+        "weir is `within 2x of quiet` if none of them failed and its p99 is at most twice what it "
+        "is without attack. Otherwise it is compared with the better peer, which is the one that "
+        "failed fewer requests or, of two that failed as many, has the lower p99; by the same "
+        "order weir is `no worse than the best peer` or `worse`.")
 COUNTERS = re.compile(
     r"^weir_(?:connection_closes_total|errors_total)\{reason=\"(\w+)\"\} ([1-9]\d*)$|"
     r"^weir_listener_(\w+)_total\{listener=\"client\"\} ([1-9]\d*)$", re.MULTILINE)
@@ -75,20 +76,19 @@ def measure(name: str, attack: str, options: argparse.Namespace, folder: pathlib
             servers: dict[str, int]) -> Sample:
     proxy, values = start_proxy(name, options, folder, servers)
     port, length = str(values["PORT"]), WARM_UP_S + options.seconds
-    (ran, waited), clock = rig.scheduled_seconds(proxy.pid), time.monotonic()
+    times, clock = rig.thread_times(proxy.pid), time.monotonic()
     clients = rig.start(options.cpus[1], rig.load_command(
         values["PORT"], rate=options.rate, per_connection=50, seconds=options.seconds),
         stdout=subprocess.PIPE, text=True)
     attackers = None if attack == QUIET else rig.start_low(options.cpus[1], [
         str(rig.BUILD / "attack"), attack, "--port", port, "--seconds", str(length + 1)])
     seen = json.loads(rig.finish(clients, length + 20))
-    (ran_now, waited_now), wall = rig.scheduled_seconds(proxy.pid), time.monotonic() - clock
+    (ran, waited), wall = rig.times_since(times, proxy.pid), time.monotonic() - clock
     fate = json.loads(rig.finish(attackers, length + 20)) if attackers else {}
     if proxy.poll() is not None:
         sys.exit(f"attacks: {name} did not survive {attack}: exit code {proxy.returncode}")
     counters = read_counters(values["ADMIN"]) if name == "weir" else {}
-    sample = Sample(seen, fate, counters, (ran_now - ran) / wall, (waited_now - waited) / wall,
-                    rig.peak_rss_mib(proxy.pid))
+    sample = Sample(seen, fate, counters, ran / wall, waited / wall, rig.peak_rss_mib(proxy.pid))
     rig.stop(proxy)
     return sample
 
@@ -107,12 +107,16 @@ def errors(samples: list[Sample]) -> int:
 
 
 def verdict(attack: str, samples: Samples) -> str:
-    """Whether weir kept its promise to the clients."""
+    """Whether weir kept its promise to the clients; page_text() has the rule in words."""
+    if "weir" not in samples[attack]:
+        return ""
     own, peers = samples[attack]["weir"], [samples[attack][name] for name in samples[attack]
                                            if name != "weir"]
     if errors(own) == 0 and p99(own) <= 2 * p99(samples[QUIET]["weir"]):
         return "within 2x of quiet"
-    best = min(((errors(peer), p99(peer)) for peer in peers), default=(0, 0.0))
+    if not peers:
+        return "beyond 2x of quiet"
+    best = min((errors(peer), p99(peer)) for peer in peers)
     return "no worse than the best peer" if (errors(own), p99(own)) <= best else "worse"
 
 
@@ -161,22 +165,20 @@ def fates_table(samples: Samples) -> str:
     return report.markdown_table(rows)
 
 
-def noise(samples: Samples) -> tuple[float, float]:
-    """How much of the quiet latencies is not the proxies': the clients' own lateness in ms, and
-    the share of time for which a proxy had to wait for its CPU."""
-    quiet = [sample for runs in samples[QUIET].values() for sample in runs]
-    return (max(sample.clients["late_p99_ms"] for sample in quiet),
-            max(sample.disturbed for sample in quiet))
+def noise(samples: Samples) -> comparison.Noise:
+    """Of what was measured without attack: how much of it is not the proxies'."""
+    return comparison.noise_of(
+        [{"disturbed": run.disturbed, "late_p99_ms": run.clients["late_p99_ms"],
+          "failed": errors([run]), "requests": run.clients["requests"]} for run in runs]
+        for runs in samples[QUIET].values())
 
 
 def page_text(samples: Samples, options: argparse.Namespace) -> str:
-    late_ms, disturbed = noise(samples)
     return (f"{options.rounds} rounds of {options.seconds} s per attack and proxy, "
             f"{options.rate} requests a second. "
-            + report.surroundings("attacks", options.names, options)
-            + f"Without attack the clients were {late_ms:.2f} ms late at worst (p99), and a proxy "
-            f"waited {disturbed:.1%} of the time for its CPU.\n\n"
-            "Latency of the clients, p50 / p99 in ms, and requests that failed:\n\n"
+            + report.surroundings(options.names, options)
+            + comparison.noise_text(noise(samples), "Without attack")
+            + f"\n{RULE}\n\n"
             + clients_table(samples)
             + "\nCPU time of the proxy (share of one CPU) and its peak of resident memory:\n\n"
             + costs_table(samples) + "\nWhat became of the attackers, in the last round:\n\n"
@@ -186,28 +188,12 @@ def page_text(samples: Samples, options: argparse.Namespace) -> str:
 # --- The run ------------------------------------------------------------------------------------
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tools/bench attacks", description=__doc__.split("\n")[0])
-    rig.add_programs(parser)
-    parser.add_argument("--only", help="proxies to compare, with commas between them")
-    parser.add_argument("--attacks", help="attacks to run, with commas between them")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
-    parser.add_argument("--rate", type=int, default=500, help="requests a second of the clients")
-    parser.add_argument("--json", type=pathlib.Path, help="file for every single measurement")
-    parser.add_argument("--write-docs", action="store_true", help="put them into docs/proof.md")
-    options = parser.parse_args()
-    options.names = choose(options.only, PROXIES)
-    options.attacks = choose(options.attacks, ATTACKS)
-    return options
-
-
-def choose(text: str | None, known: tuple[str, ...]) -> list[str]:
-    names = text.split(",") if text else list(known)
-    for name in names:
-        if name not in known:
-            sys.exit(f"attacks: no '{name}'; there are: {', '.join(known)}")
-    return names
+def add_arguments(parser) -> None:
+    parser.add_argument("--attacks", type=lambda text: command_line.one_of(text, ATTACKS),
+                        default=list(ATTACKS), help="those to run, with commas between them: "
+                        + ", ".join(ATTACKS))
+    parser.add_argument("--rate", type=lambda text: command_line.whole(text, 1_000_000),
+                        default=500, help="requests a second of the clients")
 
 
 def check_room() -> None:
@@ -215,37 +201,22 @@ def check_room() -> None:
         sys.exit(f"attacks: needs {FILES_MIN} open files (ulimit -Hn)")
 
 
-def main() -> int:
-    options = parse_arguments()
-    options.cpus = rig.two_cpus()
+def run(options: argparse.Namespace, folder: pathlib.Path) -> Samples:
     rig.check_programs([getattr(options, name) for name in options.names])
     check_room()
-    rig.outlive_nothing()
     samples: Samples = {attack: {name: [] for name in options.names}
                         for attack in (QUIET, *options.attacks)}
-    with tempfile.TemporaryDirectory(prefix="weir-attacks-") as folder:
-        os.chmod(folder, 0o755)  # The worker of nginx is another user when started by root.
-        hostile = rig.start_low(options.cpus[1], [str(rig.BUILD / "hostile")])
-        servers = {"ORIGIN": rig.start_origin(options.cpus[1]), "HOSTILE": rig.port_of(hostile)}
-        for number in range(options.rounds):
-            for attack, by_proxy in samples.items():
-                for name, runs in by_proxy.items():
-                    runs.append(measure(name, attack, options, pathlib.Path(folder), servers))
-                print(f"round {number + 1} of {options.rounds}: {attack}", file=sys.stderr)
-        rig.stop_all()
-    text = page_text(samples, options)
-    print(text, end="")
-    if options.json:
-        options.json.write_text(json.dumps(
-            {attack: {name: [run._asdict() for run in runs] for name, runs in by_proxy.items()}
-             for attack, by_proxy in samples.items()}, indent=1))
-    if options.write_docs:
-        late_ms, disturbed = noise(samples)
-        if late_ms > LATE_MS_MAX or disturbed > DISTURBED_MAX:
-            sys.exit("attacks: the machine was not quiet enough; docs/proof.md is left alone")
-        report.write_page(PAGE, "bench attacks", text)
-    return 0
+    hostile = rig.start_low(options.cpus[1], [str(rig.BUILD / "hostile")])
+    servers = {"ORIGIN": rig.start_origin(options.cpus[1]), "HOSTILE": rig.port_of(hostile)}
+    for number in range(options.rounds):
+        for attack, by_proxy in samples.items():
+            for name, runs in by_proxy.items():
+                runs.append(measure(name, attack, options, folder, servers))
+            print(f"round {number + 1} of {options.rounds}: {attack}", file=sys.stderr)
+    rig.stop_all()
+    return samples
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMPARISON = comparison.Comparison(
+    "attacks", "What well-behaved clients notice while a proxy is attacked", run, page_text, noise,
+    PROXIES, page=rig.ROOT / "docs" / "proof.md", rounds=3, add_arguments=add_arguments)

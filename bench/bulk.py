@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """CPU time per body of weir, nginx, HAProxy and the bare relays, from 4 KiB to 8 MiB, in one run.
 
 `bulk` is about HTTP proxies, with a length and in chunks of 64 KiB; `tcp` about TCP proxies, which
@@ -8,22 +7,23 @@ All proxies stay up for the whole run and are measured in turn, size by size and
 """
 
 import argparse
-import json
-import os
+import functools
 import pathlib
 import statistics
 import subprocess
 import sys
-import tempfile
 from typing import NamedTuple
 
 import bulk_rig
+import command_line
+import comparison
+import plain
 import report
 import rig
 
-PAGE = rig.ROOT / "docs" / "performance.md"
 SIZES = (4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 8 << 20)
 CHUNK = 64 << 10
+DRAWN = (64 << 10, 1 << 20, 8 << 20)
 CONNECTIONS = 16
 FRAMINGS = {"http": {"with a length": "/{}", f"in chunks of {bulk_rig.size_name(CHUNK)}":
                      "/{}/" + str(CHUNK)},
@@ -38,6 +38,7 @@ class Sample(NamedTuple):
     cpu_us: float  # Per body.
     mib_per_s: float
     busy: float  # Share of one CPU.
+    disturbed: float  # Share of the time for which the proxy waited for it.
 
 
 class Echo(NamedTuple):
@@ -51,14 +52,14 @@ class Echo(NamedTuple):
 
 
 def measure(proxy: bulk_rig.Proxy, path: str, options: argparse.Namespace) -> Sample:
-    before = rig.cpu_seconds(proxy.process.pid)
+    before = rig.thread_times(proxy.process.pid)
     load = rig.start(options.cpus[1], bulk_rig.pull_command(
         proxy.port, path, seconds=options.seconds, connections=options.connections),
         stdout=subprocess.PIPE, text=True)
     seen = bulk_rig.read_json(load, options.seconds + 30, proxy.name)
-    cpu = rig.cpu_seconds(proxy.process.pid) - before
+    cpu, waited = rig.times_since(before, proxy.process.pid)
     return Sample(cpu / seen["requests"] * 1e6, seen["bytes"] / seen["seconds"] / (1 << 20),
-                  cpu / seen["seconds"])
+                  cpu / seen["seconds"], waited / seen["seconds"])
 
 
 def measure_echo(proxy: bulk_rig.Proxy, bulk: int, options: argparse.Namespace) -> Echo:
@@ -113,75 +114,83 @@ def echo_table(by_proxy: dict[str, dict[str, list[Echo]]]) -> str:
     return report.markdown_table(rows)
 
 
-def page_text(bodies: dict, echoes: dict, options: argparse.Namespace) -> str:
+def page_text(found: dict, options: argparse.Namespace) -> str:
     text = (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each, "
             f"{options.connections} connections. "
-            + report.surroundings(options.command, options.names, options))
+            + report.surroundings(options.names, options) + comparison.noise_text(noise(found)))
     text += ("\nCPU us per body by its size, and the multiple of the bare relay's; the last three "
              f"columns are those of {bulk_rig.size_name(options.sizes[-1])}.\n")
-    for framing, by_proxy in bodies.items():
+    for framing, by_proxy in found["bodies"].items():
         text += f"\nBodies {framing}:\n" if framing else ""
         text += "\n" + cost_table(by_proxy, options.sizes)
-    if echoes:
+    if found["echoes"]:
         text += ("\n64 bytes to an echo and back, 1,000 a second over 4 connections:\n\n"
-                 + echo_table(echoes))
+                 + echo_table(found["echoes"]))
     return text
+
+
+def noise(found: dict) -> comparison.Noise:
+    return comparison.noise_of(runs for by_proxy in found["bodies"].values()
+                               for by_size in by_proxy.values() for runs in by_size.values())
+
+
+def bars(found: dict) -> comparison.Bars:
+    """Of some sizes; the bare relay itself would be 1 everywhere."""
+    groups = {}
+    for framing, by_proxy in found["bodies"].items():
+        base = by_proxy.get(FLOOR) or next(iter(by_proxy.values()))
+        for size in [size for size in DRAWN if size in base]:
+            cost = median(base[size], "cpu_us")
+            groups[f"{bulk_rig.size_name(size)} {framing}".strip()] = {
+                name: median(by_size[size], "cpu_us") / cost
+                for name, by_size in by_proxy.items() if name != FLOOR}
+    return "CPU time of a body, as a multiple of the bare relay's", groups
 
 
 # --- The run ------------------------------------------------------------------------------------
 
 
-def parse_arguments() -> argparse.Namespace:
-    command = sys.argv.pop(1) if sys.argv[1:2] == ["tcp"] or sys.argv[1:2] == ["bulk"] else "bulk"
-    parser = argparse.ArgumentParser(prog=f"tools/bench {command}",
-                                     description=__doc__.split("\n", maxsplit=1)[0])
-    bulk_rig.add_arguments(parser, bulk_rig.PROXIES)
-    parser.set_defaults(command=command, mode="tcp" if command == "tcp" else "http")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
-    parser.add_argument("--connections", type=int, default=CONNECTIONS)
-    parser.add_argument("--sizes", type=lambda text: sorted(map(int, text.split(","))),
-                        default=list(SIZES), help="of bodies in bytes, with commas between them")
-    return parser.parse_args()
+def add_arguments(parser) -> None:
+    parser.add_argument("--connections", type=command_line.count, default=CONNECTIONS)
+    parser.add_argument("--sizes", default=list(SIZES), metavar="BYTES",
+                        type=lambda text: sorted({command_line.whole(size, 1 << 30)
+                                                  for size in text.split(",")}),
+                        help="of bodies, with commas between them")
 
 
-def run_round(proxies: list[bulk_rig.Proxy], bodies: dict, echoes: dict,
-              options: argparse.Namespace) -> None:
+def run_round(proxies: list[bulk_rig.Proxy], found: dict, options: argparse.Namespace) -> None:
     for framing, path in FRAMINGS[options.mode].items():
         for size in options.sizes:
             for proxy in proxies:
-                bodies[framing][proxy.name][size].append(
+                found["bodies"][framing][proxy.name][size].append(
                     measure(proxy, path.format(size), options))
-    for kind, bulk in ECHOES.items() if echoes else ():
+    for kind, bulk in ECHOES.items() if found["echoes"] else ():
         for proxy in [bulk_rig.Proxy(DIRECT, proxies[0].process, options.origin, 0), *proxies]:
-            echoes[proxy.name][kind].append(measure_echo(proxy, bulk, options))
+            found["echoes"][proxy.name][kind].append(measure_echo(proxy, bulk, options))
 
 
-def main() -> int:
-    options = parse_arguments()
-    options.names = bulk_rig.prepare(options)
-    bodies = {framing: {name: {size: [] for size in options.sizes} for name in options.names}
-              for framing in FRAMINGS[options.mode]}
-    echoes = {name: {kind: [] for kind in ECHOES} for name in [DIRECT, *options.names]
-              } if options.mode == "tcp" else {}
-    with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
-        os.chmod(folder, 0o755)  # The worker of nginx is another user when started by root.
-        options.origin = rig.start_origin(options.cpus[1])
-        proxies = [bulk_rig.start_proxy(name, options.mode, options, pathlib.Path(folder),
-                                        options.origin, options.origin)
-                   for name in options.names]
-        for number in range(options.rounds):
-            run_round(bulk_rig.order_of_round(proxies, number), bodies, echoes, options)
-            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-        text = page_text(bodies, echoes, options)
-        rig.stop_all()
-    print(text, end="")
-    if options.json:
-        options.json.write_text(json.dumps({"bodies": bodies, "echoes": echoes}, indent=1))
-    if not options.dry_run:
-        report.write_page(PAGE, f"bench {options.command}", text)
-    return 0
+def run(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> dict:
+    rig.check_programs(plain.programs(options.names, options))
+    options.mode = mode
+    options.origin = rig.start_origin(options.cpus[1])
+    proxies = [bulk_rig.start_proxy(name, mode, options, folder, options.origin, options.origin)
+               for name in options.names]
+    found = {"bodies": {framing: {name: {size: [] for size in options.sizes}
+                                  for name in options.names} for framing in FRAMINGS[mode]},
+             "echoes": {name: {kind: [] for kind in ECHOES} for name in [DIRECT, *options.names]
+                        } if mode == "tcp" else {}}
+    for number in range(options.rounds):
+        run_round(bulk_rig.order_of_round(proxies, number), found, options)
+        print(f"round {number + 1} of {options.rounds}: bodies", file=sys.stderr)
+    rig.stop_all()
+    return found
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def describe(name: str, about: str, mode: str) -> comparison.Comparison:
+    return comparison.Comparison(name, about, functools.partial(run, mode), page_text, noise,
+                                 bulk_rig.PROXIES, bars, rounds=3, seconds=2,
+                                 add_arguments=add_arguments)
+
+
+COMPARISONS = (describe("bulk", "Bodies from 4 KiB to 8 MiB through HTTP proxies", "http"),
+               describe("tcp", "Bodies and small messages through TCP proxies", "tcp"))

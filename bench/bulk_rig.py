@@ -56,27 +56,6 @@ def start_proxy(name: str, mode: str, options: argparse.Namespace, folder: pathl
     return Proxy(name, process, port, bulk_port)
 
 
-def add_arguments(parser: argparse.ArgumentParser, proxies: tuple[str, ...]) -> None:
-    rig.add_programs(parser)
-    parser.set_defaults(proxies=proxies)
-    parser.add_argument("--only", help="proxies to compare, with commas between them")
-    parser.add_argument("--json", type=pathlib.Path, help="file for every single measurement")
-    parser.add_argument("--dry-run", action="store_true", help="leave docs/performance.md alone")
-
-
-def prepare(options: argparse.Namespace) -> list[str]:
-    """Checks what is there and returns the names of the proxies to measure."""
-    names = options.only.split(",") if options.only else list(options.proxies)
-    for name in names:
-        if name not in options.proxies:
-            sys.exit(f"bench: no proxy '{name}'; there are: {', '.join(options.proxies)}")
-    rig.check_programs([getattr(options, name.split()[0], str(rig.BUILD / name))
-                        for name in names])
-    options.cpus = rig.two_cpus()
-    rig.outlive_nothing()
-    return names
-
-
 def pull_command(port: int, path: str, **numbers: int) -> list[str]:
     return [str(rig.BUILD / "pull"), "--port", str(port), "--path", path,
             *(text for name, number in numbers.items() for text in (f"--{name}", str(number)))]

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What others notice of bulk: small requests beside downloads, fast readers beside a slow one.
 
 Two questions to weir, nginx and HAProxy, in one run:
@@ -15,27 +14,24 @@ else the machine does meets all of them.
 """
 
 import argparse
-import json
-import os
 import pathlib
 import statistics
 import subprocess
 import sys
-import tempfile
 from typing import NamedTuple
 
 import bulk_rig
+import comparison
+import plain
 import report
 import rig
 
-PAGE = rig.ROOT / "docs" / "performance.md"
 PROXIES = ("weir", "nginx", "haproxy", "haproxy splice")
 WARM_UP_S = 1  # Of the small requests; the downloads are under way by then.
 RATE = 2000
 DOWNLOADS, DOWNLOAD_PATH = 8, f"/{8 << 20}"
 READERS, READER_PATH = 100, f"/{64 << 10}"
 SLOW_BYTES_PER_S, SLOW_PATH = 100_000, f"/{1 << 30}"
-LATE_MS_MAX = 1.0  # With more than this the machine has too much else to do for a table.
 SCENES = ("small alone", "small beside downloads", "readers alone", "readers beside a slow one")
 
 
@@ -45,8 +41,9 @@ class Sample(NamedTuple):
     max_ms: float
     bulk_mib_s: float
     busy: float  # Share of one CPU.
+    disturbed: float  # Share of the time for which the proxy waited for it.
     rss_mib: float  # Peak.
-    late_ms: float  # How late the clients of the small requests were themselves (p99).
+    late_p99_ms: float  # How late the clients of the small requests were themselves.
 
 
 # --- Measuring ----------------------------------------------------------------------------------
@@ -86,13 +83,14 @@ def readers(proxy: bulk_rig.Proxy, slow_one: bool,
 def measure(name: str, scene: str, options: argparse.Namespace, folder: pathlib.Path,
             origins: tuple[int, int]) -> Sample:
     proxy = bulk_rig.start_proxy(name, options.mode, options, folder, *origins)
-    before = rig.cpu_seconds(proxy.process.pid)
+    before = rig.thread_times(proxy.process.pid)
     scenes = {"small": small_requests, "readers": readers}
     seen, bulk = scenes[scene.split()[0]](proxy, "beside" in scene, options)
-    cpu = rig.cpu_seconds(proxy.process.pid) - before
-    sample = Sample(seen["p50_ms"], seen["p99_ms"], seen["max_ms"], bulk,
-                    cpu / (options.seconds + (WARM_UP_S if scene.startswith("small") else 0)),
-                    rig.peak_rss_mib(proxy.process.pid), seen.get("late_p99_ms", 0.0))
+    cpu, waited = rig.times_since(before, proxy.process.pid)
+    seconds = options.seconds + (WARM_UP_S if scene.startswith("small") else 0)
+    sample = Sample(seen["p50_ms"], seen["p99_ms"], seen["max_ms"], bulk, cpu / seconds,
+                    waited / seconds, rig.peak_rss_mib(proxy.process.pid),
+                    seen.get("late_p99_ms", 0.0))
     rig.stop(proxy.process)
     return sample
 
@@ -114,64 +112,52 @@ def table(scene: str, by_proxy: dict[str, list[Sample]]) -> str:
     return f"\n{scene.capitalize()}:\n\n{report.markdown_table(rows)}"
 
 
-def page_text(samples: dict[str, dict[str, list[Sample]]], options: argparse.Namespace) -> str:
+def page_text(found: dict, options: argparse.Namespace) -> str:
     text = (f"{options.rounds} rounds of {options.seconds} s; {RATE} small requests a second, "
             f"{DOWNLOADS} downloads of {bulk_rig.size_name(8 << 20)}; {READERS} readers of "
             f"{bulk_rig.size_name(64 << 10)}. {options.mode.upper()} proxies. "
-            + report.surroundings("fairness", options.names, options)
-            + f"Alone, the small requests were sent {late_ms(samples):.2f} ms late at worst "
-            "(p99).\n")
-    return text + "".join(table(scene, by_proxy) for scene, by_proxy in samples.items())
+            + report.surroundings(options.names, options) + comparison.noise_text(noise(found)))
+    return text + "".join(table(scene, by_proxy) for scene, by_proxy in found.items())
 
 
-def late_ms(samples: dict[str, dict[str, list[Sample]]]) -> float:
-    return max((sample.late_ms for runs in samples.get(SCENES[0], {}).values()
-                for sample in runs), default=0.0)
+def noise(found: dict) -> comparison.Noise:
+    """Beside bulk the clients are late by its work too: that says nothing of the machine."""
+    alone = comparison.noise_of(found.get(SCENES[0], {}).values())
+    every = comparison.noise_of(runs for by_proxy in found.values() for runs in by_proxy.values())
+    return every._replace(late_ms=alone.late_ms)
 
 
 # --- The run ------------------------------------------------------------------------------------
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tools/bench fairness",
-                                     description=__doc__.split("\n", maxsplit=1)[0])
-    bulk_rig.add_arguments(parser, PROXIES)
+def scenes_of(text: str) -> list[str]:
+    for part in text.split(","):
+        if not any(part in scene for scene in SCENES):
+            raise argparse.ArgumentTypeError(f"no scene with '{part}' in its name; there are: "
+                                             f"{', '.join(SCENES)}")
+    return [scene for scene in SCENES if any(part in scene for part in text.split(","))]
+
+
+def add_arguments(parser) -> None:
     parser.add_argument("--mode", choices=bulk_rig.MODES, default="http")
-    parser.add_argument("--scenes", default=",".join(SCENES),
-                        type=lambda text: [scene for scene in SCENES
-                                           if any(part in scene for part in text.split(","))],
+    parser.add_argument("--scenes", default=list(SCENES), type=scenes_of,
                         help="parts of the names of scenes, with commas between them")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
-    return parser.parse_args()
 
 
-def main() -> int:
-    options = parse_arguments()
-    options.names = bulk_rig.prepare(options)
-    samples = {scene: {name: [] for name in options.names} for scene in options.scenes}
-    with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
-        os.chmod(folder, 0o755)  # The worker of nginx is another user when started by root.
-        bulk_origin = rig.start_low(options.cpus[1], rig.origin_command())
-        origins = rig.start_origin(options.cpus[1]), rig.port_of(bulk_origin)
-        for number in range(options.rounds):
-            for scene, by_proxy in samples.items():
-                for name in bulk_rig.order_of_round(options.names, number):
-                    by_proxy[name].append(
-                        measure(name, scene, options, pathlib.Path(folder), origins))
-                print(f"round {number + 1} of {options.rounds}: {scene}", file=sys.stderr)
-        text = page_text(samples, options)
-        rig.stop_all()
-    print(text, end="")
-    if options.json:
-        options.json.write_text(json.dumps(samples, indent=1))
-    if not options.dry_run:
-        if late_ms(samples) > LATE_MS_MAX:
-            sys.exit("fairness: the machine was not quiet enough; docs/performance.md is left "
-                     "alone")
-        report.write_page(PAGE, "bench fairness", text)
-    return 0
+def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
+    rig.check_programs(plain.programs(options.names, options))
+    found = {scene: {name: [] for name in options.names} for scene in options.scenes}
+    bulk_origin = rig.start_low(options.cpus[1], rig.origin_command())
+    origins = rig.start_origin(options.cpus[1]), rig.port_of(bulk_origin)
+    for number in range(options.rounds):
+        for scene, by_proxy in found.items():
+            for name in bulk_rig.order_of_round(options.names, number):
+                by_proxy[name].append(measure(name, scene, options, folder, origins))
+            print(f"round {number + 1} of {options.rounds}: {scene}", file=sys.stderr)
+    rig.stop_all()
+    return found
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMPARISON = comparison.Comparison(
+    "fairness", "What others notice of bulk", run, page_text, noise, PROXIES, rounds=3, seconds=4,
+    add_arguments=add_arguments)

@@ -8,6 +8,7 @@ import socket
 import statistics
 import sys
 
+import comparison
 import loads
 import plain
 import report
@@ -50,10 +51,9 @@ def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     if hard < DESCRIPTORS:
         sys.exit(f"idle: needs {DESCRIPTORS} open files (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    names = [name for name in loads.PEERS if not options.only or name in options.only]
-    rig.check_programs(plain.programs(names, options))
+    rig.check_programs(plain.programs(options.names, options))
     origin = rig.start_origin(options.cpus[1])
-    found: dict[str, list[loads.Sample]] = {name: [] for name in names}
+    found: dict[str, list[loads.Sample]] = {name: [] for name in options.names}
     for number in range(options.rounds):
         for name, runs in found.items():
             runs.append(measure(name, options, folder, origin))
@@ -70,5 +70,17 @@ def page_text(found: dict, options: argparse.Namespace) -> str:
         rows.append([name, f"{loads.median(runs, 'rest_mb'):.2f}",
                      f"{statistics.median(bytes_each):.0f}",
                      f"{min(bytes_each):.0f}-{max(bytes_each):.0f}"])
-    return (f"Medians of {options.rounds} proxies each, one worker, {CLIENTS} clients. "
-            + report.surroundings("", list(found), options) + "\n" + report.markdown_table(rows))
+    return (f"Medians of {options.rounds} interleaved rounds, each with a fresh proxy of one "
+            f"worker and {CLIENTS} clients. "
+            + report.surroundings(list(found), options) + "\n" + report.markdown_table(rows))
+
+
+def bars(found: dict) -> comparison.Bars:
+    return "Memory", {title: {name: loads.median(runs, field) for name, runs in found.items()}
+                      for title, field in (("An idle client (bytes)", "client_bytes"),
+                                           ("One worker at rest (MB)", "rest_mb"))}
+
+
+COMPARISON = comparison.Comparison(
+    "idle", "Memory at rest, and of idle keep-alive clients", run, page_text,
+    lambda found: comparison.Noise(), loads.PEERS, bars)

@@ -2,21 +2,25 @@
 are measured in turn, scene by scene and round after round."""
 
 import argparse
+import functools
 import pathlib
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
+import comparison
 import plain
 import report
 import rig
 
 PEERS = ("weir", "nginx", "haproxy")
-RATE = 12000
+RATES = (4000, 12000, 30000)
+RATE = RATES[1]
 FIXED = f"{RATE} a second on 64 connections"
+REACHED = 0.98  # Of a fixed rate; a proxy below that has no latencies worth a table.
 CLOSED = "as fast as 64 connections go"
 
 
@@ -49,7 +53,7 @@ def uploads(size: int, name: str) -> Scene:
 
 SUITES = {
     "small": Suite("Small keep-alive requests",
-                   (closed(1), closed(16), closed(64), closed(512), fixed(RATE))),
+                   (closed(1), closed(16), closed(64), closed(512), *map(fixed, RATES))),
     "both": Suite("Small requests, two workers, everything on both CPUs",
                   (closed(64), fixed(RATE)), PEERS, plain.Shape(workers=2), everywhere=True),
     "close": Suite("A connection for each small request",
@@ -87,17 +91,18 @@ Results = dict[str, dict[str, list[Sample]]]  # By scene and proxy.
 def measure(proxy: plain.Proxy, load: dict[str, object], options: argparse.Namespace) -> Sample:
     """One load on one proxy; CPU time is of the whole process tree, per answered request."""
     pid = proxy.process.pid
-    (ran, waited), ticks = rig.scheduled_seconds(pid), rig.user_share(pid)
+    times, ticks = rig.thread_times(pid), rig.user_share(pid)
     seen = rig.run_load(options.cpus[1], proxy.name, proxy.port,
                         **{"warm_up": 0, "seconds": options.seconds, **load})
-    ran_now, waited_now = rig.scheduled_seconds(pid)
-    cpu, seconds = ran_now - ran, max(seen["seconds"], 1e-3)
+    cpu, waited = rig.times_since(times, pid)
+    seconds = max(seen["seconds"], 1e-3)
     user, system = rig.user_share(pid, ticks)
     return {"cpu_us": cpu / max(seen["requests"], 1) * 1e6,
             "user_ticks": user, "ticks": user + system, "busy": cpu / seconds,
-            "disturbed": (waited_now - waited) / seconds, "per_second": seen["requests"] / seconds,
+            "disturbed": waited / seconds, "per_second": seen["requests"] / seconds,
             **{key: seen[key] for key in ("p50_ms", "p99_ms", "p99_99_ms", "max_ms",
-                                          "late_p99_ms", "requests", "failed")}}
+                                          "late_p99_ms", "requests", "failed")},
+            **({"rate": load["rate"]} if load.get("rate") else {})}
 
 
 def system_calls(proxy: plain.Proxy, load: dict[str, object],
@@ -135,13 +140,13 @@ def measure_rounds(suite: Suite, proxies: list[plain.Proxy],
 
 def run(suite: Suite, options: argparse.Namespace, folder: pathlib.Path) -> dict:
     """{"scenes": Results, "calls": by scene and proxy}."""
-    names = [name for name in suite.proxies if not options.only or name in options.only]
-    rig.check_programs(plain.programs(names, options))
+    rig.check_programs(plain.programs(options.names, options))
     if suite.everywhere:
         cpus = ",".join(map(str, options.cpus))
         options = argparse.Namespace(**{**vars(options), "cpus": (cpus, cpus)})
     origin = rig.start_origin(options.cpus[1], "--addresses", str(suite.shape.servers))
-    proxies = [plain.start(name, suite.shape, options, folder, origin) for name in names]
+    proxies = [plain.start(name, suite.shape, options, folder, origin)
+               for name in options.names]
     results = measure_rounds(suite, proxies, options)
     calls = {scene.title: {proxy.name: system_calls(proxy, scene.load, options)
                            for proxy in proxies} for scene in suite.scenes
@@ -163,22 +168,43 @@ def user_us(runs: list[Sample]) -> float:
     return median(runs, "cpu_us") * sum(run["user_ticks"] for run in runs) / max(ticks, 1)
 
 
-def table(by_proxy: dict[str, list[Sample]]) -> str:
-    """A row for each proxy; the ratios are those of its cost to every other one's."""
-    first, *others = by_proxy
-    rows = [["proxy", "CPU us/request", "range", *(f"/ {name}" for name in others), "user us",
-             "requests/s", "p50 ms", "p99 ms", "p99.99 ms", "CPU busy"]]
-    for name, runs in by_proxy.items():
-        costs = [run["cpu_us"] for run in runs]
-        own, failed = median(runs, "cpu_us"), sum(run["failed"] for run in runs)
-        rows.append([name + (f" ({failed:.0f} failed)" if failed else ""), f"{own:.2f}",
-                     f"{min(costs):.2f}-{max(costs):.2f}",
-                     *(f"{own / median(by_proxy[other], 'cpu_us'):.2f}" for other in others),
-                     f"{user_us(runs):.2f}", f"{median(runs, 'per_second'):.0f}",
-                     *(f"{median(runs, field):.3f}"
-                       for field in ("p50_ms", "p99_ms", "p99_99_ms")),
-                     f"{median(runs, 'busy'):.0%}"])
-    return report.markdown_table(rows)
+def reached(runs: list[Sample]) -> bool:
+    """Whether a proxy kept up with a fixed rate; always, where there was none."""
+    return median(runs, "per_second") >= REACHED * runs[0].get("rate", 0)
+
+
+Row = dict[str, str]
+
+
+def table_rows(by_proxy: dict[str, list[Sample]]) -> list[Row]:
+    """A row for each proxy, by column; the ratios are those of its cost to every other one's."""
+    return [reached_row(name, runs, by_proxy) if reached(runs) else
+            {"proxy": name, "CPU us/request": "rate not reached",
+             "requests/s": f"{median(runs, 'per_second'):.0f}",
+             "CPU busy": f"{median(runs, 'busy'):.0%}"} for name, runs in by_proxy.items()]
+
+
+def reached_row(name: str, runs: list[Sample], by_proxy: dict[str, list[Sample]]) -> Row:
+    costs = [run["cpu_us"] for run in runs]
+    own, failed = median(runs, "cpu_us"), sum(run["failed"] for run in runs)
+    others = {other: median(of_other, "cpu_us") for other, of_other in list(by_proxy.items())[1:]
+              if reached(of_other)}
+    return {"proxy": name + (f" ({failed:.0f} failed)" if failed else ""),
+            "CPU us/request": f"{own:.2f}", "range": f"{min(costs):.2f}-{max(costs):.2f}",
+            **{f"/ {other}": f"{own / cost:.2f}" for other, cost in others.items()},
+            "user us": f"{user_us(runs):.2f}", "requests/s": f"{median(runs, 'per_second'):.0f}",
+            **{f"{head} ms": f"{median(runs, field):.3f}" for head, field in
+               (("p50", "p50_ms"), ("p99", "p99_ms"), ("p99.99", "p99_99_ms"))},
+            "CPU busy": f"{median(runs, 'busy'):.0%}"}
+
+
+def table(by_proxy: dict[str, list[Sample]], without: tuple[str, ...] = ()) -> str:
+    heads = [head for head in (
+        "proxy", "CPU us/request", "range", *(f"/ {name}" for name in list(by_proxy)[1:]),
+        "user us", "requests/s", "p50 ms", "p99 ms", "p99.99 ms", "CPU busy")
+        if head not in without]
+    return report.markdown_table([heads, *([row.get(head, "") for head in heads]
+                                           for row in table_rows(by_proxy))])
 
 
 def calls_table(calls: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -194,18 +220,22 @@ def calls_table(calls: dict[str, dict[str, dict[str, float]]]) -> str:
     return report.markdown_table(rows, texts=2)
 
 
-def noise(scenes: Results) -> str:
-    """How far the machine was from quiet; for the caption."""
-    runs = [run for by_proxy in scenes.values() for runs in by_proxy.values() for run in runs]
-    return (f"A proxy waited at most {max(run['disturbed'] for run in runs):.1%} of the time for "
-            f"its CPU, and the load was {max(run['late_p99_ms'] for run in runs):.2f} ms late at "
-            "worst (p99).\n")
+def noise(scenes: Results, shared: bool = False) -> comparison.Noise:
+    """Who does not reach a rate leaves requests unanswered: no sign of noise."""
+    rows = [runs for by_proxy in scenes.values() for runs in by_proxy.values()]
+    return comparison.noise_of(rows, shared)._replace(
+        failed=comparison.noise_of(filter(reached, rows), shared).failed)
 
 
-def page_text(name: str, found: dict, options: argparse.Namespace) -> str:
-    suite = SUITES[name]
-    text = (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
-            + report.surroundings("", list(suite.proxies), options) + noise(found["scenes"]))
+def caption(suite: Suite, scenes: Results, options: argparse.Namespace) -> str:
+    quiet = ("Proxies, load and server share both CPUs, so waiting for one is part of it.\n"
+             if suite.everywhere else comparison.noise_text(noise(scenes)))
+    return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
+            + report.surroundings(options.names, options) + quiet)
+
+
+def page_text(suite: Suite, found: dict, options: argparse.Namespace) -> str:
+    text = caption(suite, found["scenes"], options)
     for title, by_proxy in found["scenes"].items():
         text += f"\n{title[0].upper()}{title[1:]}:\n\n{table(by_proxy)}"
     if found["calls"]:
@@ -213,8 +243,30 @@ def page_text(name: str, found: dict, options: argparse.Namespace) -> str:
     return text
 
 
-def plot(name: str, found: dict) -> str:
-    return report.bars_svg(
-        f"{SUITES[name].about}: CPU time of a request in us",
-        {title: {proxy: median(runs, "cpu_us") for proxy, runs in by_proxy.items()}
-         for title, by_proxy in found["scenes"].items()})
+def readme_text(found: dict, options: argparse.Namespace) -> str:
+    """The part of `small` that README.md shows."""
+    return (caption(SUITES["small"], found["scenes"], options)
+            + f"\n{CLOSED.capitalize()}:\n\n"
+            + table(found["scenes"][CLOSED], without=("range", "p50 ms", "p99.99 ms")))
+
+
+def bars(suite: Suite, found: dict) -> comparison.Bars:
+    """Only those that kept up."""
+    return (f"{suite.about}: CPU time of a request in us",
+            {title: {proxy: median(runs, "cpu_us") for proxy, runs in by_proxy.items()
+                     if reached(runs)} for title, by_proxy in found["scenes"].items()})
+
+
+# --- What tools/bench knows of them -------------------------------------------------------------
+
+
+def describe(name: str, measure_suite: Callable = run) -> comparison.Comparison:
+    suite = SUITES[name]
+    page = rig.ROOT / "docs" / "trigger_modes.md" if name == "trigger" else comparison.PAGE
+    readme = (lambda found, options: [comparison.Block(rig.ROOT / "README.md", "bench small",
+                                                       readme_text(found, options))])
+    return comparison.Comparison(
+        name, suite.about, functools.partial(measure_suite, suite),
+        functools.partial(page_text, suite), lambda found: noise(found["scenes"], suite.everywhere),
+        suite.proxies, functools.partial(bars, suite), page,
+        blocks=readme if name == "small" else None)

@@ -16,6 +16,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("WEIR_BENCH_BUILD", ROOT / "build" / "release"))
+PROGRAMS = ("weir", "floor", "floor_close", "floor_splice", "origin", "load", "pull", "attack",
+            "hostile", "micro")
 BODY_BYTES = 100  # Of the origin's answer to "/".
 START_LIMIT_S = 5
 TERMINATED = 143  # Exit code after SIGTERM.
@@ -74,6 +76,25 @@ def finish(process: subprocess.Popen, limit_s: float) -> str:
         stop(process)
 
 
+def build() -> None:
+    """Everything that is measured; says so, because it can take minutes."""
+    if "WEIR_BENCH_BUILD" in os.environ:
+        return
+    print(f"tools/bench: building {BUILD.relative_to(ROOT)}", file=sys.stderr)
+    log = ROOT / "build" / "bench.log"
+    log.parent.mkdir(exist_ok=True)
+    for command in (["tools/setup"], ["cmake", "--preset", "release", "-DWEIR_BENCH=ON"],
+                    ["cmake", "--build", "--preset", "release", "--target", *PROGRAMS]):
+        with log.open("wb") as output:
+            # What the setup says is for whoever waits for it.
+            shown = None if command == ["tools/setup"] else output
+            done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=shown,
+                                  stderr=shown)
+        if done.returncode != 0:
+            print(*log.read_text(errors="replace").splitlines()[-60:], sep="\n", file=sys.stderr)
+            sys.exit(f"bench: `{' '.join(command)}` failed; the whole output is in {log}")
+
+
 def two_cpus() -> tuple[int, int]:
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
@@ -100,21 +121,34 @@ def process_tree(root: int) -> list[int]:
 
 def cpu_seconds(root: int) -> float:
     """CPU time of a process and its descendants; all threads."""
-    return scheduled_seconds(root)[0]
+    return sum(ran for ran, _ in thread_times(root).values())
 
 
-def scheduled_seconds(root: int) -> tuple[float, float]:
-    """CPU time of a process tree, and for how long it was ready to run and another one did."""
-    ran = waited = 0.0
+Times = dict[str, tuple[float, float]]
+
+
+def thread_times(root: int) -> Times:
+    """Of every thread of a process tree, by its id: its CPU time in seconds, and for how long it
+    was ready to run and another one did."""
+    times: Times = {}
     for pid in process_tree(root):
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
             try:
                 fields = (task / "schedstat").read_text().split()
-                ran, waited = ran + int(fields[0]) / 1e9, waited + int(fields[1]) / 1e9
+                times[task.name] = int(fields[0]) / 1e9, int(fields[1]) / 1e9
             except OSError:  # A kernel without scheduler statistics: clock ticks.
                 fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
-                ran += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return ran, waited
+                ticks = int(fields[11]) + int(fields[12])
+                times[task.name] = ticks / os.sysconf("SC_CLK_TCK"), 0.0
+    return times
+
+
+def times_since(before: Times, root: int) -> tuple[float, float]:
+    """The CPU time of all threads since then, and for how long the one waited that waited most:
+    never more than the time that has passed, however many threads there are."""
+    each = [(ran - before.get(task, (0, 0))[0], waited - before.get(task, (0, 0))[1])
+            for task, (ran, waited) in thread_times(root).items()]
+    return sum(ran for ran, _ in each), max((waited for _, waited in each), default=0.0)
 
 
 def peak_rss_mib(root: int) -> float:
@@ -147,9 +181,11 @@ def user_share(root: int, before: tuple[int, int] = (0, 0)) -> tuple[int, int]:
 
 def add_programs(parser) -> None:
     search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    parser.add_argument("--weir", default=str(BUILD / "weir"))
-    parser.add_argument("--nginx", default=shutil.which("nginx", path=search) or "nginx")
-    parser.add_argument("--haproxy", default=shutil.which("haproxy", path=search) or "haproxy")
+    parser.add_argument("--weir", metavar="PATH", default=str(BUILD / "weir"))
+    parser.add_argument("--nginx", metavar="PATH",
+                        default=shutil.which("nginx", path=search) or "nginx")
+    parser.add_argument("--haproxy", metavar="PATH",
+                        default=shutil.which("haproxy", path=search) or "haproxy")
 
 
 def check_programs(programs: list[str]) -> None:

@@ -1,30 +1,29 @@
-#!/usr/bin/env python3
 """A second opinion on `tools/bench small`, by load generators that are not ours.
 
 CPU time per small keep-alive request of weir, nginx, HAProxy and the floor relay, in one run, with
 the same proxies, placement and accounting. Two loads: as fast as 64 connections go (wrk), and one
-fixed rate (h2load), where a proxy that is not saturated wakes up more often. The table goes to
-standard output and into docs/performance.md.
+fixed rate (h2load), where a proxy that is not saturated wakes up more often.
 """
 
 import argparse
-import os
 import pathlib
 import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from typing import NamedTuple
 
+import bulk_rig
+import command_line
+import comparison
 import plain
 import report
 import rig
 
-PAGE = rig.ROOT / "docs" / "performance.md"
 CONNECTIONS = 64
 PROXIES = ("weir", "nginx", "haproxy", "floor")
+TAILS = {"wrk,": "p99 ms", "h2load,": "slowest ms"}
 
 
 class Sample(NamedTuple):
@@ -33,6 +32,7 @@ class Sample(NamedTuple):
     per_second: float
     tail_ms: float  # The 99th percentile or the slowest request.
     busy: float  # Share of one CPU.
+    disturbed: float  # Share of the time for which the proxy waited for it.
 
 
 # --- Measuring ----------------------------------------------------------------------------------
@@ -72,16 +72,17 @@ def run_load(cpu: int, seconds: int, command: list[str]) -> str:
 
 
 def measure(process: subprocess.Popen, load) -> Sample:
-    cpu_before, clock_before = rig.cpu_seconds(process.pid), time.monotonic()
+    before, clock_before = rig.thread_times(process.pid), time.monotonic()
     requests, tail_ms = load()
-    cpu, wall = rig.cpu_seconds(process.pid) - cpu_before, time.monotonic() - clock_before
-    return Sample(requests, cpu / requests * 1e6, requests / wall, tail_ms, cpu / wall)
+    (cpu, waited), wall = rig.times_since(before, process.pid), time.monotonic() - clock_before
+    return Sample(requests, cpu / requests * 1e6, requests / wall, tail_ms, cpu / wall,
+                  waited / wall)
 
 
 # --- Reporting ----------------------------------------------------------------------------------
 
 
-def table(title: str, last_column: str, samples: dict[str, list[Sample]]) -> str:
+def table(last_column: str, samples: dict[str, list[Sample]]) -> str:
     def median(name: str, field: str) -> float:
         return statistics.median(getattr(sample, field) for sample in samples[name])
 
@@ -96,70 +97,55 @@ def table(title: str, last_column: str, samples: dict[str, list[Sample]]) -> str
                      *(f"{own / median(other, 'cpu_us'):.2f}" for other in others),
                      f"{median(name, 'per_second'):.0f}", f"{median(name, 'tail_ms'):.2f}",
                      f"{median(name, 'busy'):.0%}"])
-    return f"{title}\n\n{report.markdown_table(rows)}"
+    return report.markdown_table(rows)
 
 
-def caption(options: argparse.Namespace, names: list[str]) -> str:
-    return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
-            + report.surroundings("wrk", names, options))
+def page_text(found: dict, options: argparse.Namespace) -> str:
+    return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each, by wrk "
+            f"as fast as {CONNECTIONS} connections go"
+            + (", by h2load at a fixed rate. " if options.rate else ". ")
+            + report.surroundings(options.names, options) + comparison.noise_text(noise(found))
+            + "".join(f"\n{title}:\n\n{table(TAILS[title.split()[0]], by_proxy)}"
+                      for title, by_proxy in found.items()))
+
+
+def noise(found: dict) -> comparison.Noise:
+    return comparison.noise_of(runs for by_proxy in found.values() for runs in by_proxy.values())
 
 
 # --- The run ------------------------------------------------------------------------------------
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tools/bench wrk", description=__doc__.split("\n")[0])
-    rig.add_programs(parser)
-    parser.add_argument("--only", help="names to compare, with commas between them")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
-    parser.add_argument("--rate", type=int, default=CONNECTIONS * 150,
+def add_arguments(parser) -> None:
+    parser.add_argument("--rate", default=CONNECTIONS * 150,
+                        type=lambda text: command_line.whole(text, 1_000_000, least=0),
                         help="requests a second of the fixed-rate load; 0 leaves it out")
-    parser.add_argument("--dry-run", action="store_true", help="leave docs/performance.md alone")
-    return parser.parse_args()
 
 
-def check_names(options: argparse.Namespace, names: list[str]) -> None:
-    for name in names:
-        if name not in PROXIES:
-            sys.exit(f"wrk: no proxy '{name}'; there are: {', '.join(PROXIES)}")
-    rig.check_programs([*plain.programs(names, options), "wrk", "h2load"])
+def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
+    rig.check_programs([*plain.programs(options.names, options), "wrk", "h2load"])
+    cpu, seconds = options.cpus[1], options.seconds
+    origin = rig.start_origin(cpu)
+    proxies = [plain.start(name, plain.Shape(), options, folder, origin)
+               for name in options.names]
+    loads = {f"wrk, as fast as {CONNECTIONS} connections go":
+             lambda port: run_wrk(cpu, port, seconds)}
+    if options.rate:
+        loads[f"h2load, {options.rate} requests a second"] = (
+            lambda port: run_h2load(cpu, port, seconds, options.rate))
+    for proxy in proxies:
+        run_wrk(cpu, proxy.port, 1)  # Connections, caches and pools are warm from here on.
+    found = {title: {name: [] for name in options.names} for title in loads}
+    for number in range(options.rounds):
+        for proxy in bulk_rig.order_of_round(proxies, number):
+            for title, load in loads.items():
+                found[title][proxy.name].append(
+                    measure(proxy.process, lambda: load(proxy.port)))
+        print(f"round {number + 1} of {options.rounds}: wrk, h2load", file=sys.stderr)
+    rig.stop_all()
+    return found
 
 
-def main() -> int:
-    options = parse_arguments()
-    cpus = options.cpus = rig.two_cpus()
-    names = options.only.split(",") if options.only else list(PROXIES)
-    check_names(options, names)
-    rig.outlive_nothing()
-    with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
-        os.chmod(folder, 0o755)  # The worker of nginx is another user when started by root.
-        origin = rig.start_origin(cpus[1])
-        proxies = {name: plain.start(name, plain.Shape(), options, pathlib.Path(folder), origin)
-                   for name in names}
-        for proxy in proxies.values():
-            run_wrk(cpus[1], proxy.port, 1)  # Connections, caches and pools are warm from here on.
-        fast: dict[str, list[Sample]] = {name: [] for name in names}
-        paced: dict[str, list[Sample]] = {name: [] for name in names}
-        for number in range(options.rounds):
-            for name in names[number % len(names):] + names[:number % len(names)]:
-                proxy = proxies[name]
-                fast[name].append(measure(proxy.process, lambda: run_wrk(
-                    cpus[1], proxy.port, options.seconds)))
-                if options.rate:
-                    paced[name].append(measure(proxy.process, lambda: run_h2load(
-                        cpus[1], proxy.port, options.seconds, options.rate)))
-            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-        text = caption(options, names)
-        text += "\n" + table(f"As fast as {CONNECTIONS} connections go:", "p99 ms", fast)
-        if options.rate:
-            text += "\n" + table(f"At {options.rate} requests a second:", "slowest ms", paced)
-        rig.stop_all()
-    print(text, end="")
-    if not options.dry_run:
-        report.write_page(PAGE, "bench wrk", text)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+COMPARISON = comparison.Comparison(
+    "wrk", "A second opinion on `tools/bench small`, by wrk and h2load", run, page_text, noise,
+    PROXIES, seconds=5, add_arguments=add_arguments)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import bulk
 import bulk_rig
+import comparison
 import fairness
 import idle
 import loads
@@ -68,12 +69,16 @@ def run_beside(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     return found
 
 
+def naming(options: argparse.Namespace, names: tuple[str, ...]) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(options), "names": list(names)})
+
+
 def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     rig.check_programs(plain.programs((*loads.PEERS, *plain.FLOORS), options))
-    return {"small": loads.run(SMALL, options, folder)["scenes"],
-            "close": loads.run(CLOSE, options, folder)["scenes"],
+    return {"small": loads.run(SMALL, naming(options, SMALL.proxies), folder)["scenes"],
+            "close": loads.run(CLOSE, naming(options, CLOSE.proxies), folder)["scenes"],
             "bodies": run_bodies(options, folder), "beside": run_beside(options, folder),
-            "idle": idle.run(options, folder),
+            "idle": idle.run(naming(options, loads.PEERS), folder),
             "workers": workers.run(options, folder, (ONE, FOUR))}
 
 
@@ -157,22 +162,36 @@ def judge(found: dict) -> list[Target]:
         *workers_targets(found["workers"])]
 
 
+def noise(found: dict) -> comparison.Noise:
+    """Beside downloads the load is late by their work too: that says nothing of the machine."""
+    on_time = [runs for scenes in (found["small"], found["close"], found["bodies"])
+               for by_proxy in scenes.values() for runs in by_proxy.values()]
+    beside, shared = found["beside"].values(), found["workers"].values()
+    each = (comparison.noise_of(on_time), comparison.noise_of(beside)._replace(late_ms=0.0),
+            comparison.noise_of(shared, shared=True))
+    return comparison.Noise(*map(max, zip(*each)))
+
+
 def page_text(found: dict, options: argparse.Namespace) -> str:
     rows = [["work", "weir", "target", "met", "beside it"]]
     rows += [[target.work, target.weir, target.target, "yes" if target.met else "**no**",
               target.others] for target in judge(found)]
     return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
-            + report.surroundings("", [*loads.PEERS, *plain.FLOORS], options)
-            + loads.noise({**found["small"], **found["close"]}) + "\n"
+            + report.surroundings([*loads.PEERS, *plain.FLOORS], options)
+            + comparison.noise_text(noise(found)) + "\n"
             + report.markdown_table(rows, texts=5))
 
 
-def plot(found: dict) -> str:
+def bars(found: dict) -> comparison.Bars:
     scenes = {**found["small"], "no keep-alive": next(iter(found["close"].values())),
               **{f"{size} bodies": runs for size, runs in found["bodies"].items()}}
-    return report.bars_svg(
-        "CPU time of a request in us, as a multiple of the bare relay's",
-        {title: {name: loads.median(runs, "cpu_us") / loads.median(by_proxy[floor], "cpu_us")
-                 for name, runs in by_proxy.items()}
-         for title, by_proxy in scenes.items()
-         for floor in by_proxy if floor.startswith("floor")})
+    return ("CPU time of a request, as a multiple of the bare relay's",
+            {title: {name: loads.median(runs, "cpu_us") / loads.median(by_proxy[floor], "cpu_us")
+                     for name, runs in by_proxy.items()}
+             for title, by_proxy in scenes.items()
+             for floor in by_proxy if floor.startswith("floor")})
+
+
+COMPARISON = comparison.Comparison(
+    "targets", "What weir promises of its speed, beside the limit and the peers", run, page_text,
+    noise, bars=bars)

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 
+import comparison
 import loads
 import plain
 import report
@@ -34,13 +35,10 @@ def worker_counts(proxy: plain.Proxy) -> tuple[str, dict[str, int]]:
 
 
 def thread_seconds(root: int) -> dict[str, float]:
-    """CPU time of every thread of a process tree."""
-    return {task.name: int((task / "schedstat").read_text().split()[0]) / 1e9
-            for pid in rig.process_tree(root)
-            for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
+    return {task: ran for task, (ran, _) in rig.thread_times(root).items()}
 
 
-def max_over_mean(before: dict, after: dict, workers: int) -> float:
+def max_over_mean(before: dict[str, float], after: dict[str, float], workers: int) -> float:
     """Of the `workers` that did most: other threads do next to nothing."""
     done = sorted((after[key] - before.get(key, 0) for key in after), reverse=True)[:workers]
     return max(done) * workers / max(sum(done), 1e-9)
@@ -66,7 +64,7 @@ def measure(name: str, workers: int, options: argparse.Namespace, folder: pathli
     seen = rig.read_json(process, options.seconds + 30, name)
     sample |= {"cpu_us": (rig.cpu_seconds(pid) - cpu) / max(seen["requests"], 1) * 1e6,
                "per_second": seen["requests"] / seen["seconds"], "p99_ms": seen["p99_ms"],
-               "failed": sum(seen["errors"].values())}
+               "requests": seen["requests"], "failed": sum(seen["errors"].values())}
     rig.stop(proxy.process)
     return sample
 
@@ -92,7 +90,7 @@ def title(name: str, workers: int) -> str:
 def every_case(options: argparse.Namespace) -> tuple[tuple[str, int], ...]:
     cases = [("weir", workers) for workers in (1, 2, 3, 4)]
     cases += [(name, workers) for name in ("nginx", "haproxy") for workers in (1, 4)]
-    return tuple(case for case in cases if not options.only or case[0] in options.only)
+    return tuple(case for case in cases if case[0] in options.names)
 
 
 def page_text(found: dict, options: argparse.Namespace) -> str:
@@ -108,5 +106,18 @@ def page_text(found: dict, options: argparse.Namespace) -> str:
                      f"{loads.median(runs, 'p99_ms'):.2f}"])
     return (f"Medians of {options.rounds} rounds of {options.seconds} s each, {BUSY} busy of "
             f"{CLIENTS} clients. "
-            + report.surroundings("", list(dict.fromkeys(name.split(",")[0] for name in found)),
-                                  options) + "\n" + report.markdown_table(rows))
+            + report.surroundings(options.names, options) + "\n" + report.markdown_table(rows))
+
+
+def bars(found: dict) -> comparison.Bars:
+    groups: dict[str, dict[str, float]] = {}
+    for case, runs in found.items():
+        name, workers = case.split(", ")
+        groups.setdefault(workers, {})[name] = loads.median(runs, "cpu_us")
+    return f"{BUSY} busy of {CLIENTS} clients: CPU time of a request in us", groups
+
+
+COMPARISON = comparison.Comparison(
+    "workers", "A few busy clients among many, by the number of workers",
+    lambda options, folder: run(options, folder, every_case(options)), page_text,
+    lambda found: comparison.noise_of(found.values(), shared=True), loads.PEERS, bars)

@@ -132,6 +132,17 @@ def select(options: argparse.Namespace) -> list[pathlib.Path]:
     return files
 
 
+def check_names(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends the program when a name that was asked for is in no file's name."""
+    known = sorted(path.stem for path in HERE.glob("*_test.py"))
+    for name in options.file or ():
+        if not any(name in stem for stem in known):
+            parser.error(f"no file with '{name}' in its name; there are: {', '.join(known)}")
+    if not select(options):
+        parser.error("--file and --tsan-subset have no file in common; the subset is: "
+                     f"{', '.join(MULTI_WORKER)}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file", action="append", help="only files whose name contains this")
@@ -139,10 +150,15 @@ def main() -> int:
     parser.add_argument("-j", dest="jobs", type=int, default=2, help="files side by side")
     parser.add_argument("-v", dest="verbose", action="store_true", help="name every test")
     parser.add_argument("--tsan-subset", action="store_true", help="only the multi-worker files")
+    parser.add_argument("--list", action="store_true", help="print the files and run nothing")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         return run_file(pathlib.Path(options.child), options.pattern, options.verbose)
+    check_names(parser, options)
+    if options.list:
+        print(*(path.stem for path in select(options)), sep="\n")
+        return 0
     binary = os.environ.get("WEIR_BINARY") or str(HERE.parents[1] / "build" / "release" / "weir")
     if not os.access(binary, os.X_OK):
         print(f"no binary at {binary}\ne2e: 0 passed, 1 failed")
@@ -164,6 +180,8 @@ def main() -> int:
             good = result["run"] - len(result["bad"])
             print(f"{result['name']}: {good} passed, {len(result['bad'])} failed"
                   f" ({result['seconds']:.1f} s)", flush=True)
+    if not run:
+        print(f"no test with '{options.pattern}' in its name")
     print(f"e2e: {run - failed} passed, {failed} failed")
     return 1 if failed or not run else 0
 
