@@ -106,6 +106,7 @@ class Loop {
   void latch(Source& source, std::uint8_t flags);
   void rearm_now(Source& source);
   void run();
+  void run_bulk();
   void run_one(Source& source);
   void expire();
   void reap();
@@ -130,7 +131,6 @@ class Loop {
   RunQueue bulk_;
   RunQueue retired_;
   Mailbox mailbox_;
-  bool timers_pending_ = false;
   bool measures_busy_ = false;
   LoopCounters counters_;
   std::array<os::Event, kEventsPerTurn> events_;
