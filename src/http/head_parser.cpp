@@ -35,26 +35,6 @@ bool fits_version(char byte, std::size_t index) {
 
 }  // namespace
 
-void HeadParser::begin(Mode mode, const HeadLimits& limits) {
-  limits_ = limits;
-  limits_.head_bytes_max = std::min<std::uint16_t>(limits.head_bytes_max, kHeadBytesMax);
-  limits_.fields_max = std::min<std::uint16_t>(limits.fields_max, kFieldsMax);
-  mode_ = mode;
-  base_ = nullptr;
-  pos_ = token_at_ = start_at_ = fields_at_ = 0;
-  method_ = second_ = Slice{};
-  status_code_ = field_count_ = 0;
-  error_ = ParseError::none;
-  count_ = major_version_ = minor_version_ = 0;
-  start_line_canonical_ = false;
-  present_.clear();
-  switch (mode) {
-    case Mode::request: state_ = State::start; break;
-    case Mode::response: state_ = State::version; break;
-    case Mode::trailers: state_ = State::line_start; break;
-  }
-}
-
 bool HeadParser::fail(ParseError error) {
   error_ = error;
   state_ = State::failed;
