@@ -161,6 +161,7 @@ ParseError read_connection(const HeadParser& head, RequestInfo& out) {
 }
 
 ParseError read_framing(const HeadParser& head, RequestInfo& out) {
+  if (!head.present().intersects(kFramingFields)) return ParseError::none;  // Nor a body.
   const auto fields = read_framing_fields(head);
   if (!fields) return fields.error();
   out.body = frame_request(*fields);
