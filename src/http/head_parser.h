@@ -156,13 +156,20 @@ class HeadParser {
     }
   };
 
+  // The rest of the field table, and what is in the table.
+  struct Run {
+    Field* next;
+    const Field* end;
+    FieldSet present;
+  };
+
   // Shortcuts: each takes a whole line that is there and canonical. Of anything else they leave
   // every byte to the steps below, which know what is missing or wrong.
   inline void take_request_line(Cursor& c);
   inline void take_status_line(Cursor& c);
   inline void end_canonical_start_line(Cursor& c, const char* end);
   inline void take_field_lines(Cursor& c);
-  inline bool take_field_line(Cursor& c);
+  inline bool take_field_line(Cursor& c, Run& run);
 
   // Each consumes what it can of its part. False: out of bytes, failed, or complete.
   bool step_start_line(Cursor& c);
