@@ -4,7 +4,7 @@ namespace weir::balance {
 
 Balancer::Balancer(const Settings& settings, std::span<const std::uint32_t> weights,
                    std::uint64_t seed)
-    : policy_(make(settings, weights, seed)) {}
+    : policy_(make(settings, weights, seed)), single_(weights.size() == 1 && weights[0] > 0) {}
 
 Balancer::Policy Balancer::make(const Settings& settings, std::span<const std::uint32_t> weights,
                                 std::uint64_t seed) {

@@ -54,6 +54,7 @@ class Balancer {
   template <typename View>
     requires LatencyView<View> && LoadView<View>
   [[nodiscard]] Choice pick(const View& servers, const Attempt& attempt) {
+    if (single_) return attempt.excludes(0) || !servers.usable(0) ? Choice() : Choice(0);
     return std::visit([&](auto& policy) { return policy.pick(servers, attempt); }, policy_);
   }
 
@@ -64,6 +65,7 @@ class Balancer {
                                    std::uint64_t seed);
 
   Policy policy_;
+  bool single_;  // One server, with a weight: no algorithm has anything to decide.
 };
 
 }  // namespace weir::balance

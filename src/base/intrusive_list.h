@@ -62,8 +62,9 @@ class IntrusiveList {
   [[nodiscard]] bool empty() const { return head_.next_ == &head_; }
   void push_back(T& element) { static_cast<Link&>(element).insert_before(head_); }
   void push_front(T& element) { static_cast<Link&>(element).insert_before(*head_.next_); }
-  [[nodiscard]] T* front() { return empty() ? nullptr : static_cast<T*>(head_.next_); }
-  [[nodiscard]] T* back() { return empty() ? nullptr : static_cast<T*>(head_.previous_); }
+  // The casts are of references: one of a pointer would ask once more whether it is null.
+  [[nodiscard]] T* front() { return empty() ? nullptr : &static_cast<T&>(*head_.next_); }
+  [[nodiscard]] T* back() { return empty() ? nullptr : &static_cast<T&>(*head_.previous_); }
 
   [[nodiscard]] T* pop_front() {
     T* element = front();

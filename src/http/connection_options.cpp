@@ -34,8 +34,7 @@ void read_option(const HeadParser& head, std::string_view option, ConnectionOpti
 
 }  // namespace
 
-ParseError read_connection_options(const HeadParser& head, ConnectionOptions& out) {
-  if (!head.present().contains(FieldId::connection)) return ParseError::none;
+ParseError read_connection_lines(const HeadParser& head, ConnectionOptions& out) {
   unsigned count = 0;
   for (const Field& field : head.fields()) {
     if (field.id != FieldId::connection) continue;

@@ -37,6 +37,13 @@ struct ConnectionOptions {
 };
 
 // Collects all Connection lines into `out`; `none`, or too_many_connection_options.
-[[nodiscard]] ParseError read_connection_options(const HeadParser& head, ConnectionOptions& out);
+[[nodiscard]] ParseError read_connection_lines(const HeadParser& head, ConnectionOptions& out);
+
+// The same of a head that may have none.
+[[nodiscard]] inline ParseError read_connection_options(const HeadParser& head,
+                                                        ConnectionOptions& out) {
+  if (!head.present().contains(FieldId::connection)) return ParseError::none;
+  return read_connection_lines(head, out);
+}
 
 }  // namespace weir::http

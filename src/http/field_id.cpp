@@ -11,6 +11,7 @@ namespace {
 constexpr std::array<std::string_view, kFieldIdCount> make_spellings() {
   std::array<std::string_view, kFieldIdCount> names{};
   for (const field_table::Known& known : field_table::kKnown) {
+    if (known.id == FieldId::other) continue;
     names[static_cast<std::size_t>(known.id)] = known.spelling;
   }
   return names;

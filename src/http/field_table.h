@@ -5,6 +5,7 @@
 // comparison. The multiplier is searched for while compiling, so that a new name needs no thought.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -67,12 +68,30 @@ inline constexpr Known kKnown[] = {
     {FieldId::vary, "Vary"},
     {FieldId::warning, "Warning"},
     {FieldId::www_authenticate, "WWW-Authenticate"},
+
+    // Mean nothing to weir, but most messages have some of them: the bytes of a name need no look
+    // when it is in the list.
+    {FieldId::other, "Accept"},
+    {FieldId::other, "Accept-Encoding"},
+    {FieldId::other, "Accept-Language"},
+    {FieldId::other, "Accept-Ranges"},
+    {FieldId::other, "Content-Language"},
+    {FieldId::other, "ETag"},
+    {FieldId::other, "Last-Modified"},
+    {FieldId::other, "Origin"},
+    {FieldId::other, "Referer"},
+    {FieldId::other, "Sec-Fetch-Dest"},
+    {FieldId::other, "Sec-Fetch-Mode"},
+    {FieldId::other, "Sec-Fetch-Site"},
+    {FieldId::other, "User-Agent"},
 };
-// `other` and `x_forwarded_other` have no name of their own.
-static_assert(std::size(kKnown) + 2 == kFieldIdCount);
+// `x_forwarded_other` has no name of its own.
+static_assert(std::ranges::count(kKnown, FieldId::other, &Known::id) + kFieldIdCount - 2 ==
+              std::size(kKnown));
+static_assert(std::size(kKnown) <= 64, "a perfect hash of more is looked for too long");
 
 inline constexpr std::size_t kSlots = 256;
-inline constexpr std::size_t kNameBytesMax = 32;
+inline constexpr std::size_t kNameBytesMax = 30;
 
 // Two bytes in the order of memory, on the machines weir runs on; while compiling the same.
 [[nodiscard]] constexpr std::uint16_t load_two(const char* at) {
@@ -89,7 +108,8 @@ inline constexpr std::size_t kNameBytesMax = 32;
 [[nodiscard]] constexpr std::size_t hash(std::string_view name, unsigned multiplier) {
   const unsigned first = load_two(name.data());
   const unsigned last = load_two(name.data() + name.size() - 2);
-  const unsigned key = ((first | last << 16) | 0x20202020U) + static_cast<unsigned>(name.size());
+  const unsigned key =
+      ((first | last << 16) | 0x20202020U) + 4 * static_cast<unsigned>(name.size());
   return (key * multiplier) >> 24;
 }
 
@@ -111,21 +131,24 @@ consteval unsigned find_multiplier() {
 
 inline constexpr unsigned kMultiplier = find_multiplier();
 
-// The parts of a slot lie apart, so that most names that are none of ours touch the sizes only.
-struct Table {
-  std::array<std::uint8_t, kSlots> sizes{};
-  std::array<FieldId, kSlots> ids{};
-  std::array<std::array<char, kNameBytesMax>, kSlots> names{};  // Lower case.
+// Half a cache line.
+struct Slot {
+  std::array<char, kNameBytesMax> name{};  // Lower case.
+  std::uint8_t size = 0;
+  FieldId id = FieldId::other;
 };
+static_assert(sizeof(Slot) == 32);
+
+using Table = std::array<Slot, kSlots>;
 
 consteval Table make_table() {
   Table table;
   for (const Known& known : kKnown) {
-    const std::size_t slot = hash(known.spelling, kMultiplier);
-    table.ids[slot] = known.id;
-    table.sizes[slot] = static_cast<std::uint8_t>(known.spelling.size());
+    Slot& slot = table[hash(known.spelling, kMultiplier)];
+    slot.id = known.id;
+    slot.size = static_cast<std::uint8_t>(known.spelling.size());
     for (std::size_t i = 0; i < known.spelling.size(); ++i) {
-      table.names[slot][i] = scan::lower(known.spelling[i]);
+      slot.name[i] = scan::lower(known.spelling[i]);
     }
   }
   return table;
@@ -149,11 +172,12 @@ template <typename Word>
 // Words that overlap compare any size of two or more.
 [[nodiscard]] inline bool equals(const char* name, const char* lower_case, std::size_t size) {
   if (size >= 8) {
+    if (differs<std::uint64_t>(name, lower_case)) return false;
+    if (differs<std::uint64_t>(name + size - 8, lower_case + size - 8)) return false;
     for (std::size_t i = 8; i + 8 < size; i += 8) {
       if (differs<std::uint64_t>(name + i, lower_case + i)) return false;
     }
-    return !differs<std::uint64_t>(name, lower_case) &&
-           !differs<std::uint64_t>(name + size - 8, lower_case + size - 8);
+    return true;
   }
   if (size >= 4) {
     return !differs<std::uint32_t>(name, lower_case) &&
@@ -166,10 +190,10 @@ template <typename Word>
 // The id of a name in the list; nothing for all others. The name may hold any bytes.
 [[nodiscard]] inline std::optional<FieldId> find(std::string_view name) {
   if (name.size() < 2) return std::nullopt;
-  const std::size_t slot = hash(name, kMultiplier);
-  if (kTable.sizes[slot] != name.size()) return std::nullopt;
-  if (!equals(name.data(), kTable.names[slot].data(), name.size())) return std::nullopt;
-  return kTable.ids[slot];
+  const Slot& slot = kTable[hash(name, kMultiplier)];
+  if (slot.size != name.size()) return std::nullopt;
+  if (!equals(name.data(), slot.name.data(), name.size())) return std::nullopt;
+  return slot.id;
 }
 
 // The id of a name that begins with 'x' and is not in the list.

@@ -62,9 +62,8 @@ ParseError check_codings(const HeadParser& head, const Codings& codings, Framing
 }  // namespace
 
 Result<FramingFields, ParseError> read_framing_fields(const HeadParser& head) {
-  constexpr FieldSet kFraming(FieldId::content_length, FieldId::transfer_encoding);
   Result<FramingFields, ParseError> result;
-  if (!head.present().intersects(kFraming)) return result;
+  if (!head.present().intersects(kFramingFields)) return result;
   FramingFields& fields = *result;
   Codings codings;
   ParseError error = ParseError::none;

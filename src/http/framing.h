@@ -37,6 +37,9 @@ struct FramingFields {
   std::uint64_t length = 0;
 };
 
+// Without any of these read_framing_fields() finds nothing.
+inline constexpr FieldSet kFramingFields(FieldId::content_length, FieldId::transfer_encoding);
+
 [[nodiscard]] Result<FramingFields, ParseError> read_framing_fields(const HeadParser& head);
 
 // The framing of a request with these fields. Cannot fail: what is faulty was refused above.

@@ -14,6 +14,9 @@ constexpr std::uint8_t kStatusDigits = 3;
 constexpr char kRequestLineEnd[] = " HTTP/1.1\r\n";
 constexpr char kStatusLineBegin[] = "HTTP/1.1 ";
 constexpr char kLineEnd[] = "\r\n";
+// Most messages begin so: to compare is less than to scan.
+constexpr char kUsualMethod[] = "GET ";
+constexpr char kUsualStatusLine[] = "HTTP/1.1 200 OK\r\n";
 
 // Whether these bytes come next, which must be there. They are known while compiling: a comparison
 // of a word or two.
@@ -34,26 +37,6 @@ bool fits_version(char byte, std::size_t index) {
 }
 
 }  // namespace
-
-void HeadParser::begin(Mode mode, const HeadLimits& limits) {
-  limits_ = limits;
-  limits_.head_bytes_max = std::min<std::uint16_t>(limits.head_bytes_max, kHeadBytesMax);
-  limits_.fields_max = std::min<std::uint16_t>(limits.fields_max, kFieldsMax);
-  mode_ = mode;
-  base_ = nullptr;
-  pos_ = token_at_ = start_at_ = fields_at_ = 0;
-  method_ = second_ = Slice{};
-  status_code_ = field_count_ = 0;
-  error_ = ParseError::none;
-  count_ = major_version_ = minor_version_ = 0;
-  start_line_canonical_ = false;
-  present_.clear();
-  switch (mode) {
-    case Mode::request: state_ = State::start; break;
-    case Mode::response: state_ = State::version; break;
-    case Mode::trailers: state_ = State::line_start; break;
-  }
-}
 
 bool HeadParser::fail(ParseError error) {
   error_ = error;
@@ -78,9 +61,11 @@ inline void HeadParser::take_request_line(Cursor& c) {
   constexpr std::size_t kEndBytes = sizeof(kRequestLineEnd) - 1;
   if (static_cast<std::size_t>(c.end - c.at) <= kEndBytes) return;
   const char* const last = c.end - kEndBytes;
-  const char* const space = scan::find_end<scan::kToken>(c.base, c.at, last);
+  const char* const space = begins_with(c.at, kUsualMethod)
+                                ? c.at + sizeof(kUsualMethod) - 2
+                                : scan::find_end<scan::kToken>(c.base, c.at, last);
   const Slice method = c.slice(c.at, space);
-  if (space == last || *space != ' ' || method.size - 1U >= kMethodBytesMax) return;
+  if (space >= last || *space != ' ' || method.size - 1U >= kMethodBytesMax) return;
   const char* const end = scan::find_end<scan::kTarget>(c.base, space + 1, last);
   const Slice target = c.slice(space + 1, end);
   if (target.size == 0 || target.size > limits_.target_bytes_max) return;
@@ -93,7 +78,14 @@ inline void HeadParser::take_request_line(Cursor& c) {
 inline void HeadParser::take_status_line(Cursor& c) {
   constexpr std::size_t kDigitsAt = sizeof(kStatusLineBegin) - 1;
   constexpr std::size_t kReasonAt = kDigitsAt + kStatusDigits + 1;
-  if (static_cast<std::size_t>(c.end - c.at) < kReasonAt + 2) return;
+  constexpr std::size_t kUsualBytes = sizeof(kUsualStatusLine) - 1;
+  const auto size = static_cast<std::size_t>(c.end - c.at);
+  if (size >= kUsualBytes && begins_with(c.at, kUsualStatusLine)) {
+    status_code_ = 200;
+    second_ = c.slice(c.at + kReasonAt, c.at + kUsualBytes - 2);
+    return end_canonical_start_line(c, c.at + kUsualBytes);
+  }
+  if (size < kReasonAt + 2) return;
   if (!begins_with(c.at, kStatusLineBegin) || c.at[kReasonAt - 1] != ' ') return;
   const auto digit = [&](std::size_t i) {
     return static_cast<unsigned>(c.at[kDigitsAt + i] - '0');
@@ -109,8 +101,8 @@ inline void HeadParser::take_status_line(Cursor& c) {
 
 // RFC 9112 5. An empty value is left to the steps, too. No scan goes so far that what must follow
 // could not be there.
-[[gnu::always_inline]] inline bool HeadParser::take_field_line(Cursor& c) {
-  if (c.end - c.at < 5 || *c.at == '\r' || field_count_ == limits_.fields_max) return false;
+[[gnu::always_inline]] inline bool HeadParser::take_field_line(Cursor& c, Run& run) {
+  if (c.end - c.at < 5 || begins_with(c.at, kLineEnd) || run.next == run.end) return false;
   const char* const colon = scan::find_end<scan::kNotColon>(c.base, c.at, c.end - 4);
   if (!begins_with(colon, ": ")) return false;
   const std::string_view name(c.at, static_cast<std::size_t>(colon - c.at));
@@ -119,25 +111,23 @@ inline void HeadParser::take_status_line(Cursor& c) {
     if (name.empty() || scan::find_end<scan::kToken>(c.base, c.at, colon) != colon) return false;
     id = field_table::find_unlisted(name);
   }
-  Field& field = fields_[field_count_];
-  field.name = c.slice(c.at, colon);
-  field.value.at = static_cast<std::uint16_t>(colon + 2 - c.base);
-  field.id = *id;
-  field.canonical = true;
-  const char* const end = scan::find_end<scan::kValue>(c.base, colon + 2, c.end - 2);
-  if (!begins_with(end, kLineEnd) || !is_solid(colon[2]) || !is_solid(end[-1])) return false;
-  field.value.size = static_cast<std::uint16_t>(end - colon - 2);
-  ++field_count_;
-  present_.insert(*id);
+  const char* const value = colon + 2;
+  const char* const end = scan::find_end<scan::kValue>(c.base, value, c.end - 2);
+  if (!begins_with(end, kLineEnd) || !is_solid(*value) || !is_solid(end[-1])) return false;
+  *run.next++ = {c.slice(c.at, colon), c.slice(value, end), *id, true};
+  run.present.insert(*id);
   c.at = end + 2;
   return true;
 }
 
-// A cursor of its own, which no call has seen, stays in registers.
+// A cursor and a run of its own, which no call has seen, stay in registers.
 [[gnu::always_inline]] inline void HeadParser::take_field_lines(Cursor& cursor) {
   Cursor c = cursor;
-  while (take_field_line(c)) {
+  Run run{fields_.data() + field_count_, fields_.data() + limits_.fields_max, present_};
+  while (take_field_line(c, run)) {
   }
+  field_count_ = static_cast<std::uint16_t>(run.next - fields_.data());
+  present_ = run.present;
   if (c.end - c.at >= 2 && begins_with(c.at, kLineEnd)) {
     c.at += 2;
     state_ = State::complete;

@@ -15,6 +15,7 @@
 // field table. Views are into the caller's bytes as of the last parse() or rebase().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -155,13 +156,20 @@ class HeadParser {
     }
   };
 
+  // The rest of the field table, and what is in the table.
+  struct Run {
+    Field* next;
+    const Field* end;
+    FieldSet present;
+  };
+
   // Shortcuts: each takes a whole line that is there and canonical. Of anything else they leave
   // every byte to the steps below, which know what is missing or wrong.
   inline void take_request_line(Cursor& c);
   inline void take_status_line(Cursor& c);
   inline void end_canonical_start_line(Cursor& c, const char* end);
   inline void take_field_lines(Cursor& c);
-  inline bool take_field_line(Cursor& c);
+  inline bool take_field_line(Cursor& c, Run& run);
 
   // Each consumes what it can of its part. False: out of bytes, failed, or complete.
   bool step_start_line(Cursor& c);
@@ -205,6 +213,27 @@ class HeadParser {
     std::array<Field, kFieldsMax> fields_;  // The first field_count_ are set.
   };
 };
+
+// Here, because mode and limits are mostly known while compiling.
+inline void HeadParser::begin(Mode mode, const HeadLimits& limits) {
+  limits_ = limits;
+  limits_.head_bytes_max = std::min<std::uint16_t>(limits.head_bytes_max, kHeadBytesMax);
+  limits_.fields_max = std::min<std::uint16_t>(limits.fields_max, kFieldsMax);
+  mode_ = mode;
+  base_ = nullptr;
+  pos_ = token_at_ = start_at_ = fields_at_ = 0;
+  method_ = second_ = Slice{};
+  status_code_ = field_count_ = 0;
+  error_ = ParseError::none;
+  count_ = major_version_ = minor_version_ = 0;
+  start_line_canonical_ = false;
+  present_.clear();
+  switch (mode) {
+    case Mode::request: state_ = State::start; break;
+    case Mode::response: state_ = State::version; break;
+    case Mode::trailers: state_ = State::line_start; break;
+  }
+}
 
 static_assert(sizeof(Field) == 10);
 static_assert(sizeof(HeadParser) <= 1400);

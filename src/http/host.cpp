@@ -1,8 +1,5 @@
 #include "http/host.h"
 
-#include <array>
-#include <cstdint>
-
 #include "http/number.h"
 #include "http/scan.h"
 
@@ -11,36 +8,16 @@ namespace {
 
 constexpr std::size_t kIpv6Groups = 8;
 
-// RFC 3986 2.2, 2.3: unreserved and sub-delims. '%' is looked at by the caller.
-constexpr std::array<bool, 256> make_name_bytes() {
-  std::array<bool, 256> table{};
-  for (unsigned byte = 0; byte < 0x80; ++byte) {
-    const unsigned folded = byte | 0x20U;
-    table[byte] = (byte >= '0' && byte <= '9') || (folded >= 'a' && folded <= 'z' && byte >= 'A');
-  }
-  for (const char byte : std::string_view("-._~!$&'()*+,;=")) {
-    table[static_cast<unsigned char>(byte)] = true;
-  }
-  return table;
-}
-
-constexpr std::array<bool, 256> kNameBytes = make_name_bytes();
-
 // Size of the longest reg-name at the beginning, 0 when a percent sign is not followed by two
 // hexadecimal digits.
-std::size_t reg_name_size(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    if (kNameBytes[static_cast<unsigned char>(text[i])]) {
-      ++i;
-    } else if (text[i] == '%') {
-      if (text.size() - i < 3 || !scan::all(scan::kHex, text.substr(i + 1, 2))) return 0;
-      i += 3;
-    } else {
-      break;
-    }
+std::size_t reg_name_size(const char* floor, std::string_view text) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while ((at = scan::find_end<scan::kRegName>(floor, at, end)) != end && *at == '%') {
+    if (end - at < 3 || !scan::all(scan::kHex, {at + 1, 2})) return 0;
+    at += 3;
   }
-  return i;
+  return static_cast<std::size_t>(at - text.data());
 }
 
 // RFC 3986 3.2.2: four decimal octets without leading zeros.
@@ -81,7 +58,7 @@ bool is_ipv6(std::string_view text) {
 }
 
 // Zone identifiers and IPvFuture are refused: no HTTP client sends them.
-std::size_t ip_literal_size(std::string_view text) {
+[[gnu::noinline]] std::size_t ip_literal_size(std::string_view text) {
   const std::size_t close = text.find(']');
   if (close == std::string_view::npos || !is_ipv6(text.substr(1, close - 1))) return 0;
   return close + 1;
@@ -89,9 +66,9 @@ std::size_t ip_literal_size(std::string_view text) {
 
 }  // namespace
 
-std::optional<std::size_t> host_size(std::string_view authority) {
+std::optional<std::size_t> host_size(const char* floor, std::string_view authority) {
   const bool bracketed = authority.starts_with('[');
-  const std::size_t size = bracketed ? ip_literal_size(authority) : reg_name_size(authority);
+  const std::size_t size = bracketed ? ip_literal_size(authority) : reg_name_size(floor, authority);
   if (size == 0) return std::nullopt;
   const std::string_view rest = authority.substr(size);
   if (rest.empty()) return size;

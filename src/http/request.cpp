@@ -28,7 +28,7 @@ std::size_t scheme_size(std::string_view target) {
 
 // Takes an authority, from whichever place, as the one that counts.
 ParseError set_authority(const HeadParser& head, Slice authority, RequestInfo& out) {
-  const auto size = host_size(head.view(authority));
+  const auto size = host_size(head.base(), head.view(authority));
   if (!size || *size > kHostBytesMax) return ParseError::bad_host;
   out.authority = authority;
   out.host = part(authority, 0, *size);
@@ -79,7 +79,7 @@ bool host_repeats(const HeadParser& head, const RequestInfo& info, std::string_v
 // RFC 9112 3.2.3: host ":" port and nothing else. The port may not be left out, and none is 0.
 ParseError read_authority(const HeadParser& head, RequestInfo& out) {
   const std::string_view target = head.target();
-  const std::size_t size = host_size(target).value_or(target.size());
+  const std::size_t size = host_size(head.base(), target).value_or(target.size());
   if (size == target.size() || size > kHostBytesMax) return ParseError::bad_target;
   const auto port = parse_decimal(target.substr(size + 1), kPortMax);
   if (!port || *port == 0) return ParseError::bad_target;
@@ -161,6 +161,7 @@ ParseError read_connection(const HeadParser& head, RequestInfo& out) {
 }
 
 ParseError read_framing(const HeadParser& head, RequestInfo& out) {
+  if (!head.present().intersects(kFramingFields)) return ParseError::none;  // Nor a body.
   const auto fields = read_framing_fields(head);
   if (!fields) return fields.error();
   out.body = frame_request(*fields);

@@ -69,20 +69,16 @@ ParseError check_switch(const HeadParser& head, const ConnectionOptions& options
   return all_offered(head, offer) ? ParseError::none : ParseError::upgrade_not_offered;
 }
 
-}  // namespace
-
-Result<ResponseInfo, ParseError> analyse_response(const HeadParser& head, MethodId request_method,
-                                                  std::string_view upgrade_offer) {
-  Result<ResponseInfo, ParseError> result;
-  ResponseInfo& out = *result;
+ParseError read_response(const HeadParser& head, MethodId request_method,
+                         std::string_view upgrade_offer, ResponseInfo& out) {
   out.status = head.status_code();
   out.switches = out.status == 101;
   out.interim = is_interim(out.status) && !out.switches;
   out.http10 = head.minor_version() == 0;
-  if (out.switches && upgrade_offer.empty()) return Err(ParseError::unexpected_upgrade);
+  if (out.switches && upgrade_offer.empty()) return ParseError::unexpected_upgrade;
 
   const auto fields = read_framing_fields(head);
-  if (!fields) return Err(fields.error());
+  if (!fields) return fields.error();
   out.body = frame_response(*fields, request_method, out.status);
   out.has_content_length = fields->has_length;
   out.content_length = fields->length;
@@ -92,11 +88,20 @@ Result<ResponseInfo, ParseError> analyse_response(const HeadParser& head, Method
   if (error == ParseError::none && out.switches) {
     error = check_switch(head, options, *fields, upgrade_offer);
   }
-  if (error != ParseError::none) return Err(error);
   out.nominated = options.nominated;
   out.keep_alive = decide_keep_alive(out, options, *fields);
   read_keep_alive(head, out);
-  return result;
+  return error;
+}
+
+}  // namespace
+
+Result<ResponseInfo, ParseError> analyse_response(const HeadParser& head, MethodId request_method,
+                                                  std::string_view upgrade_offer) {
+  Result<ResponseInfo, ParseError> result;
+  const ParseError error = read_response(head, request_method, upgrade_offer, *result);
+  if (error != ParseError::none) result = Err(error);
+  return result;  // The one return: made where the caller wants it, nothing is copied.
 }
 
 }  // namespace weir::http

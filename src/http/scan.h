@@ -26,22 +26,25 @@ enum ByteClass : std::uint8_t {
   kHex = 8,
   kDigit = 16,
   kNotColon = 32,
+  kRegName = 64,  // unreserved and sub-delims, RFC 3986 2.3 and 2.2: a name without percent signs.
 };
+
+constexpr bool is_one_of(unsigned byte, std::string_view bytes) {
+  return byte < 0x80 && bytes.find(static_cast<char>(byte)) != std::string_view::npos;
+}
 
 constexpr std::uint8_t classify(unsigned byte) {
   const bool alpha = (byte | 0x20U) >= 'a' && (byte | 0x20U) <= 'z' && byte < 0x80;
   const bool digit = byte >= '0' && byte <= '9';
   const bool hex = digit || ((byte | 0x20U) >= 'a' && (byte | 0x20U) <= 'f' && byte < 0x80);
-  const bool mark =
-      byte != 0 && byte < 0x80 &&
-      std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(byte)) != std::string_view::npos;
   unsigned classes = 0;
-  if (alpha || digit || mark) classes |= kToken;
+  if (alpha || digit || is_one_of(byte, "!#$%&'*+-.^_`|~")) classes |= kToken;
   if (byte > 0x20 && byte < 0x7f && byte != '#') classes |= kTarget;
   if ((byte >= 0x20 && byte != 0x7f) || byte == '\t') classes |= kValue;
   if (hex) classes |= kHex;
   if (digit) classes |= kDigit;
   if (byte != ':') classes |= kNotColon;
+  if (alpha || digit || is_one_of(byte, "-._~!$&'()*+,;=")) classes |= kRegName;
   return static_cast<std::uint8_t>(classes);
 }
 
@@ -111,17 +114,21 @@ inline __m128i in_range(__m128i v, char low, char high) {
   return _mm_cmpeq_epi8(_mm_min_epu8(shifted, width), shifted);
 }
 
-// Bytes of `v` outside the class: 0xff. For tokens only letters, digits and '-' count as inside;
-// the scan asks the table about the rest, which real field names do not have.
+// Whether outside() tells of some bytes of the class that they are outside: the table knows.
+template <ByteClass wanted>
+inline constexpr bool kAsksTable = wanted == kToken || wanted == kRegName;
+
+// Bytes of `v` outside the class: 0xff. Of tokens and host names only letters, digits, '-' and, in
+// the latter, '.' count as inside: real ones have nothing else.
 template <ByteClass wanted>
 inline __m128i outside(__m128i v) {
-  static_assert(wanted == kToken || wanted == kTarget || wanted == kValue || wanted == kNotColon);
+  static_assert(kAsksTable<wanted> || wanted == kTarget || wanted == kValue || wanted == kNotColon);
   const __m128i ones = _mm_set1_epi8(-1);
-  if constexpr (wanted == kToken) {
+  if constexpr (kAsksTable<wanted>) {
     const __m128i letter = in_range(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 'z');
     const __m128i digit = in_range(v, '0', '9');
-    const __m128i dash = _mm_cmpeq_epi8(v, _mm_set1_epi8('-'));
-    return _mm_xor_si128(_mm_or_si128(_mm_or_si128(letter, digit), dash), ones);
+    const __m128i mark = in_range(v, '-', wanted == kRegName ? '.' : '-');
+    return _mm_xor_si128(_mm_or_si128(_mm_or_si128(letter, digit), mark), ones);
   } else if constexpr (wanted == kTarget) {
     const __m128i hash = _mm_cmpeq_epi8(v, _mm_set1_epi8('#'));
     return _mm_or_si128(hash, _mm_xor_si128(in_range(v, 0x21, 0x7e), ones));
@@ -149,14 +156,14 @@ template <ByteClass wanted>
       continue;
     }
     begin += static_cast<unsigned>(std::countr_zero(mask));
-    if (wanted != kToken || !is(wanted, *begin)) return begin;
+    if (!kAsksTable<wanted> || !is(wanted, *begin)) return begin;
     ++begin;
   }
   if (end - floor >= 16) {
     const unsigned mask = outside_mask(end - 16) >> (16 - (end - begin));
     if (mask == 0) return end;
     begin += static_cast<unsigned>(std::countr_zero(mask));
-    if (wanted != kToken) return begin;
+    if (!kAsksTable<wanted>) return begin;
   }
   return find_end_scalar<wanted>(begin, end);
 }

@@ -70,15 +70,16 @@ class HeadCopier {
 };
 
 template <std::size_t kBytes>
-void replace_by_number(HeadCopier& lines, const Field& field, const char (&name_and_colon)[kBytes],
-                       std::uint64_t number) {
+[[gnu::noinline]] void replace_by_number(HeadCopier& lines, const Field& field,
+                                         const char (&name_and_colon)[kBytes],
+                                         std::uint64_t number) {
   char digits[kDecimalDigitsMax];
   lines.replace(field, name_and_colon, std::string_view(digits, write_decimal(digits, number)),
                 "\r\n");
 }
 
 // The framing line that states the decision: the received one when it is that, byte for byte.
-void keep_length(HeadCopier& lines, const Field& field, std::uint64_t length) {
+inline void keep_length(HeadCopier& lines, const Field& field, std::uint64_t length) {
   const std::string_view digits = lines.head().value(field);
   if (field.canonical && (digits.front() != '0' || digits.size() == 1)) return;
   replace_by_number(lines, field, "Content-Length: ", length);
@@ -127,13 +128,22 @@ FieldSet dropped_from_request(const RequestInfo& info, const ForwardOptions& opt
   return drop;
 }
 
+// What most lines are: to be kept, and written as weir writes them. `special`: fields of which more
+// has to be asked.
+bool stays(const Field& field, FieldSet special, bool some_nominated) {
+  return field.canonical && !special.contains(field.id) && !some_nominated;
+}
+
 void copy_request_fields(HeadCopier& lines, const RequestInfo& info, FieldSet drop,
                          std::size_t first) {
   constexpr FieldSet kRewritten(FieldId::content_length, FieldId::transfer_encoding,
                                 FieldId::max_forwards);
+  const FieldSet special = drop | kRewritten;
+  const bool some_nominated = !info.nominated.empty();
   const auto fields = lines.head().fields();
   for (std::size_t i = first; i < fields.size(); ++i) {
     const Field& field = fields[i];
+    if (stays(field, special, some_nominated)) continue;
     if (drop.contains(field.id) || info.nominated.contains(i)) {
       lines.replace(field);
     } else if (!kRewritten.contains(field.id)) {
@@ -232,10 +242,13 @@ void copy_response_fields(HeadCopier& lines, const ResponseInfo& info, bool chun
   if (!chunked) drop = drop | FieldSet(FieldId::trailer, FieldId::transfer_encoding);
   if (!keeps_length(info, chunked)) drop.insert(FieldId::content_length);
   const FieldSet kept = kept_of_switch(info);
+  const FieldSet special = drop | kept | kFramingFields;
+  const bool some_nominated = !info.nominated.empty();
   bool option_written = false;
   const auto fields = lines.head().fields();
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
+    if (stays(field, special, some_nominated)) continue;
     if (kept.contains(field.id)) {
       keep_switch(lines, field, option_written);
     } else if (drop.contains(field.id) || info.nominated.contains(i)) {

@@ -25,15 +25,15 @@ void Loop::read_clock() {
 void Loop::turn() {
   wait_and_latch();
   run();
-  expire();
-  reap();
+  if (!wheel_.pass(now_ms_)) expire();  // Most turns have nothing to expire or to reap.
+  if (!retired_.empty()) reap();
   mailbox_.deliver_all();
   counters_.turns.add();
 }
 
 int Loop::wait_timeout_ms() {
   const bool runnable = !interactive_[filling_].empty() || !bulk_.empty();
-  if (runnable || !retired_.empty() || timers_pending_ || late_count_ > 0) return 0;
+  if (runnable || !retired_.empty() || late_count_ > 0) return 0;
   const std::uint64_t next = wheel_.next_in_ms(now_ms_);
   if (next == Timer::kNever) return -1;
   return static_cast<int>(std::min<std::uint64_t>(next, std::numeric_limits<int>::max()));
@@ -81,6 +81,10 @@ void Loop::run() {
   RunQueue& ready = interactive_[filling_];
   filling_ ^= 1;
   while (Source* source = ready.pop_front()) run_one(*source);
+  if (!bulk_.empty()) run_bulk();
+}
+
+void Loop::run_bulk() {
   const Source* first = bulk_.front();
   for (int i = 0; i < kBulkStepsPerTurn; ++i) {
     Source* source = bulk_.front();
@@ -95,9 +99,10 @@ void Loop::run_one(Source& source) {
   source.run();
 }
 
+// Those that are left keep the next wait from sleeping.
 void Loop::expire() {
-  timers_pending_ = wheel_.expire(now_ms_, kTimersPerTurn,
-                                  [](Timer& timer) { static_cast<Source&>(timer).expire(); });
+  wheel_.expire(now_ms_, kTimersPerTurn,
+                [](Timer& timer) { static_cast<Source&>(timer).expire(); });
 }
 
 void Loop::reap() {

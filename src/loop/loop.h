@@ -112,6 +112,7 @@ class Loop {
   void latch(Source& source, std::uint8_t flags);
   void rearm_now(Source& source);
   void run();
+  void run_bulk();
   void run_one(Source& source);
   void expire();
   void reap();
@@ -144,7 +145,6 @@ class Loop {
   std::size_t late_looked_at_ = 0;
   std::uint64_t next_late_look_ms_ = 0;
   Mailbox mailbox_;
-  bool timers_pending_ = false;
   bool measures_busy_ = false;
   LoopCounters counters_;
   std::array<os::Event, kEventsPerTurn> events_;

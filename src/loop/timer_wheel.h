@@ -46,6 +46,13 @@ class TimerWheel {
   }
   void cancel(Timer& timer);
 
+  // Advances to now_ms if nothing is due by then; else the caller has to expire().
+  [[nodiscard]] bool pass(std::uint64_t now_ms) {
+    if (next_tick_ms_ <= now_ms || !due_.empty()) return false;
+    now_ms_ = std::max(now_ms_, now_ms);
+    return true;
+  }
+
   // Advances to now_ms and calls due(Timer&) for at most `budget` timers; the rest are due on the
   // next call. A due timer is out of the wheel and may be set again or destroyed inside the call.
   // Returns whether due timers remain.

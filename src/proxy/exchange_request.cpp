@@ -20,6 +20,18 @@ namespace {
 // What is left of a body that nobody wants is read this far, to keep the connection.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 
+// Of the route's limits; most have none.
+[[gnu::noinline]] std::optional<RateVerdict> over_limit(const Route& route,
+                                                        const Snapshot& snapshot,
+                                                        const os::Peer& client,
+                                                        const http::HeadParser& head,
+                                                        std::uint64_t now_ns) {
+  const auto limits = route.limits | std::views::transform([&](std::uint32_t limit) {
+                        return snapshot.limits()[limit];
+                      });
+  return refused_by_any(limits, client, &head, now_ns);
+}
+
 // As in a Host field; empty without an address.
 std::string host_text(const os::Peer& name) {
   char room[os::Peer::kTextMax];
@@ -136,16 +148,16 @@ std::optional<RateVerdict> Exchange::choose_backend() {
   plan_ = &use_.snapshot->backends()[index];
   backend_ = use_.backends[index];
   choice_.aim(*plan_, *backend_);
-  const auto limits = route_->limits | std::views::transform([this](std::uint32_t limit) {
-                        return use_.snapshot->limits()[limit];
-                      });
-  const auto over = refused_by_any(limits, client_.peer(), &request_parser_, loop_.now_ns());
-  if (over) return over;
+  if (!route_->limits.empty()) {
+    const auto over =
+        over_limit(*route_, *use_.snapshot, client_.peer(), request_parser_, loop_.now_ns());
+    if (over) return over;
+  }
   if (plan_->hash_source != upstream::HashSource::none) {
     choice_.tried = balance::Attempt(hash_key(*plan_));
   }
   if (plan_->sticky != nullptr) choice_.bound = server_of_cookie();
-  choice_.priority = queue_priority();
+  choice_.priority = plan_->priority_header.empty() ? route_->priority : queue_priority();
   return std::nullopt;
 }
 
@@ -170,8 +182,8 @@ std::optional<std::uint32_t> Exchange::server_of_cookie() const {
   return std::nullopt;
 }
 
+// As the request's own field says, if it says it well.
 std::uint8_t Exchange::queue_priority() const {
-  if (plan_->priority_header.empty()) return route_->priority;
   const std::optional<std::string_view> value = find_field(request_parser_, plan_->priority_header);
   const bool valid = value && value->size() == 1 && (*value)[0] >= '0' && (*value)[0] <= '3';
   return valid ? static_cast<std::uint8_t>((*value)[0] - '0') : route_->priority;

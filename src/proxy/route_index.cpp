@@ -40,6 +40,8 @@ void RouteIndex::add(std::uint32_t number, const config::Route& route) {
     methods_.push_back(route.methods);
   }
   const std::vector<std::string>& hosts = route.sni.empty() ? route.hosts : route.sni;
+  const bool every_request = hosts.empty() && methods == kNone && route.path == "/";
+  if (entries_.empty() && every_request) takes_all_ = number;
   if (!hosts.empty()) first_with_host_ = std::min(first_with_host_, number);
   for (const std::string& host : hosts) add_path(places_of(host), route.path, number, methods);
   if (hosts.empty()) add_path(every_host_, route.path, number, methods);
@@ -88,8 +90,13 @@ void RouteIndex::add_entry(Place& place, const Entry& entry) {
 
 std::uint32_t RouteIndex::find(std::string_view host, std::string_view path,
                                std::string_view method) const {
-  Search search{path, method};
   if (!path.starts_with('/') && path != "*") return kNone;
+  return takes_all_ != kNone ? takes_all_ : search_trees(host, path, method);
+}
+
+std::uint32_t RouteIndex::search_trees(std::string_view host, std::string_view path,
+                                       std::string_view method) const {
+  Search search{path, method};
   walk(every_host_, search);
   if (first_with_host_ >= search.found) return search.found;
   Id at = host_root_;

@@ -69,6 +69,8 @@ class RouteIndex {
 
   static bool same_bytes(std::string_view a, std::string_view b) { return a == b; }
 
+  [[nodiscard]] std::uint32_t search_trees(std::string_view host, std::string_view path,
+                                           std::string_view method) const;
   [[nodiscard]] Id places_of(std::string_view host_pattern);
   void add_path(Id root, std::string_view pattern, std::uint32_t number, std::uint32_t methods);
   void add_entry(Place& place, const Entry& entry);
@@ -81,6 +83,7 @@ class RouteIndex {
   std::vector<Entry> entries_;
   std::vector<std::vector<std::string>> methods_;
   std::uint32_t first_with_host_ = kNone;  // Lowest number of a route of certain hosts.
+  std::uint32_t takes_all_ = kNone;        // The first route, when nothing gets past it.
   Id host_root_;
   Id every_host_;
 };

@@ -46,6 +46,8 @@ TEST(Scan, TokenTwins) { compare_everywhere<kToken>('a'); }
 TEST(Scan, TokenTwinsAmongRareTokenBytes) { compare_everywhere<kToken>('_'); }
 TEST(Scan, TargetTwins) { compare_everywhere<kTarget>('/'); }
 TEST(Scan, ValueTwins) { compare_everywhere<kValue>(' '); }
+TEST(Scan, RegNameTwins) { compare_everywhere<kRegName>('a'); }
+TEST(Scan, RegNameTwinsAmongRareBytes) { compare_everywhere<kRegName>('~'); }
 TEST(Scan, NotColonTwins) { compare_everywhere<kNotColon>('a'); }
 
 TEST(Scan, RandomTextsAgree) {
@@ -55,6 +57,7 @@ TEST(Scan, RandomTextsAgree) {
       expect_twins_agree<kToken>(text.data(), begin, end);
       expect_twins_agree<kTarget>(text.data(), begin, end);
       expect_twins_agree<kValue>(text.data(), begin, end);
+      expect_twins_agree<kRegName>(text.data(), begin, end);
     }
   }));
 }
@@ -66,6 +69,16 @@ TEST(Scan, TokenBytes) {
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     EXPECT_EQ(is(kToken, c), tokens.find(c) != std::string_view::npos) << byte;
+  }
+}
+
+// RFC 3986 2.3 and 2.2, written out.
+TEST(Scan, RegNameBytes) {
+  const std::string_view bytes =
+      "-._~!$&'()*+,;=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    EXPECT_EQ(is(kRegName, c), bytes.find(c) != std::string_view::npos) << byte;
   }
 }
 
