@@ -199,6 +199,7 @@ void Client::answer_complete() {
   method_unsure_ = request.status == 408 && request.own;
   in_answer_ = false;
   const bool unsent = unanswered_.back() == unanswered_.front() && !body_.done();
+  request.overtaken = unsent;
   unanswered_.pop_front();
   // RFC 9110 10.1.1: who got the final answer instead of 100 keeps the body to itself.
   if (unsent && (body_held_ || last_answer_)) {

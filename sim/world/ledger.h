@@ -43,8 +43,9 @@ struct Request {
   std::uint32_t copies = 0;             // That have reached a mirror's server.
   std::uint64_t begun_ns = 0;           // Its first byte was sent; 0: it was not.
   Seen seen = Seen::nothing;
-  int status = 0;    // Of the final answer the client has seen.
-  bool own = false;  // That answer was weir's.
+  int status = 0;          // Of the final answer the client has seen.
+  bool own = false;        // That answer was weir's.
+  bool overtaken = false;  // The client had it all before it sent the end of the request.
   std::uint32_t log_lines = 0;
   int log_status = 0;
   std::string log_error;

@@ -178,6 +178,7 @@ void Server::Peer::request_complete() {
   if (probe_) return probe_complete();
   check(request_.hostile == Hostile::none, "nothing ambiguous reaches a server", describe());
   check(request_bytes_ == request_.body_bytes, "a complete request is whole", describe());
+  check(!ledger_.find(request_.id)->overtaken, "nothing follows a complete answer", describe());
   for (const auto& [name, value] : oracle_.trailers()) {
     check(name == "x-trailer", "no dangerous trailers", describe() + ": " + name);
   }

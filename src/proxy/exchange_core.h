@@ -16,8 +16,9 @@
 // Joint rules:
 //   - The response may begin while the request is still `sending` (an early answer, or a server
 //     that streams both ways); both go on.
-//   - When the response is complete before its request, a server that keeps its connection gets
-//     the rest; otherwise `sending` turns into `discarding`.
+//   - When the response is complete before its request, the server gets no more of it and its
+//     connection closes: a server that does not read the rest as content would take it for its next
+//     request, and answer that to another client. `sending` turns into `discarding` or `ended`.
 //   - Going back from `sending` or `complete` to `ready` (another attempt) needs a response `none`.
 //   - A tunnel needs a request `complete`; both connections close behind it.
 //   - The client's connection is used again only from (complete, complete): request and response

@@ -264,11 +264,6 @@ Exchange::Progress Exchange::send_request() {
 // read. Nothing is sent to it any more: a send would take the error away that tells the reader of a
 // cut answer from a whole one.
 Exchange::Progress Exchange::server_left() {
-  if (core_.response() == ResponseState::complete) {
-    attempt_end();
-    request_over();
-    return Progress::moved;
-  }
   attempt_.write_broken = true;
   touch(request_stall_, false, true, now_ms());
   attempt_.connection->ready.latch(os::kReadable);

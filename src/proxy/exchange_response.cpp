@@ -256,10 +256,6 @@ Exchange::Progress Exchange::send_local() {
 void Exchange::response_completed() {
   core_.enter(ResponseState::complete);
   client_.out.release();
-  // An early answer: a server that goes on may want the rest of the request as well, unless the
-  // client was told that the connection ends here.
-  const bool server_goes_on = attempt_.pick && server_idle_ms_ > 0 && !attempt_.write_broken;
-  if (core_.request() == RequestState::sending && server_goes_on && client_persists_) return;
   attempt_end();
   request_over();
 }
@@ -323,14 +319,12 @@ void Exchange::local_end(std::size_t written) {
   core_.enter(ResponseState::broken);
 }
 
-// The client has seen a part of the answer, and there will be no more. Or it has seen all of it,
-// and its own request breaks behind that.
+// The client has seen a part of the answer, and there will be no more.
 void Exchange::break_response(const Refusal& cause) {
   note_error(cause);
-  const bool whole = core_.response() == ResponseState::complete;
-  close_reason_ = whole ? CloseReason::answered_early : CloseReason::answer_cut_short;
+  close_reason_ = CloseReason::answer_cut_short;
   (void)client_.flush();  // What was good of the answer shows where it was cut.
-  if (!whole) core_.enter(ResponseState::broken);
+  core_.enter(ResponseState::broken);
   if (core_.request() != RequestState::ended) core_.enter(RequestState::ended);
 }
 

@@ -35,26 +35,65 @@ class EarlyResponse(Case):
                 sender.join(10)
 
     def test_answer_and_content_cross(self):
-        """The server answers at once and goes on reading: both sides complete."""
-        received = []
+        """The server answers at once and goes on reading: it gets no more, the client goes on."""
+
+        def script(connection):
+            request = connection.head()
+            connection.send(response(b"early"))
+            connection.body(request)
+
+        server = self.origin(script, cut_requests=True)
+        client = self.client(self.plain(server))
+        for number in range(1, 3):
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+                        % (2 * len(CHUNK)))
+            answer = client.response()
+            self.assertEqual((answer.body, answer.get("connection")), (b"early", None))
+            connection = server.wait_connections(number)[-1]
+            self.assertTrue(connection.done.wait(seconds(10)), "the server waits for more")
+            client.send(CHUNK, CHUNK)
+            self.assertTrue(connection.received.endswith(b"\r\n\r\n"))
+        self.assertEqual(client.get().body, b"early")
+
+    def test_rest_of_the_content_is_never_the_servers_next_request(self):
+        """A server that answers and does not read on takes the rest for a request; the answer to
+        that must not be another client's."""
 
         def script(connection):
             while request := connection.head():
-                connection.send(response(b"early"))
-                connection.body(request)
-                received.append(len(request.body))
+                if request.method == "POST":  # Reads nothing of the content.
+                    connection.send(response(b"no", "413 Content Too Large"))
+                else:
+                    connection.send(response(request.target.encode()))
 
-        client = self.client(self.plain(self.origin(script)))
-        size = 2_000_000
+        server = self.origin(script)
+        proxy = self.plain(server)
+        attacker = self.client(proxy)
+        evil = b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n"
+        attacker.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(evil))
+        self.assertEqual(attacker.response().status, 413)
+        attacker.send(evil)
+        self.assertEqual(attacker.get("/own").body, b"/own")
+        self.assertEqual(self.client(proxy).get("/victim").body, b"/victim")
+        self.assertEqual([request.target for request in server.requests], ["/", "/own", "/victim"])
+
+    def test_answer_that_ends_behind_the_content(self):
+        """Begun early, ended in order: the server's connection serves on."""
+
+        def script(connection):
+            while request := connection.head():
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1")
+                connection.body(request)
+                connection.send(b"2")
+
+        server = self.origin(script)
+        client = self.client(self.plain(server))
         for _ in range(2):
-            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-            answer = client.response()
-            self.assertEqual(answer.body, b"early")
-            if (answer.get("connection") or "").lower() == "close":
-                return  # Allowed: the rest of the content is not wanted any more.
-            client.send(b"y" * size)
-        self.assertEqual(client.get().body, b"early")
-        self.assertEqual(received[:2], [size, size])
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+            client.reader.until(b"\r\n\r\n1")
+            client.send(b"abc")
+            self.assertEqual(client.reader.exact(1), b"2")
+        self.assertEqual(len(server.connections), 1)
 
     def test_both_large_at_the_same_time(self):
         """An echo while uploading: neither direction waits for the other to finish."""
