@@ -107,9 +107,11 @@ bool parse(Arguments& into, const std::vector<std::string_view>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (set_flag(into, words[i])) continue;
     if (i + 1 == words.size() || !set_value(into, words[i], words[i + 1])) {
-      std::string asked(words[i]);
-      if (i + 1 < words.size()) asked.append(" ").append(words[i + 1]);
-      std::fprintf(stderr, "weir_sim: what is %s?\n%s", asked.c_str(), kHelp);
+      const std::string name(words[i]);
+      const bool known = std::string_view(kHelp).find(name + " ") != std::string_view::npos;
+      const std::string what =
+          known ? name + " needs a valid value" : "unknown option `" + name + "`";
+      std::fprintf(stderr, "weir_sim: %s; see weir_sim --help\n", what.c_str());
       return false;
     }
     ++i;

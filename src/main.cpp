@@ -27,7 +27,7 @@ int run_program(weir::config::Config config, const std::string& config_path, wei
 
 int run_file(const Command& command, weir::os::Fd signals) {
   const std::string path = weir::control::config_path(command.config_path);
-  weir::control::ConfigFile file = weir::control::read_config(path, command.strict, signals);
+  weir::control::ConfigFile file = weir::control::read_chosen(command, path, signals);
   // Asked to stop while it waited for a pipe's writer; what was read is not to blame.
   if (!file.config && weir::os::signals_next(signals) == weir::os::Signal::terminate) {
     return weir::config::kExitOk;
@@ -39,12 +39,15 @@ int run_file(const Command& command, weir::os::Fd signals) {
 
 // The commands without a loop.
 int print_only(const Command& command) {
+  int code = weir::config::kExitOk;
   switch (command.verb) {
-    case Command::Verb::validate: return weir::control::validate(command);
+    case Command::Verb::validate: code = weir::control::validate(command); break;
     case Command::Verb::version: std::printf("weir %s\n", weir::control::kVersion); break;
     default: std::fputs(command.help.c_str(), stdout);
   }
-  return weir::config::kExitOk;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  std::fputs("weir: cannot write to standard output; nothing, or not all, was printed\n", stderr);
+  return weir::config::kExitRefused;
 }
 
 }  // namespace

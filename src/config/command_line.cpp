@@ -60,16 +60,10 @@ constexpr OptionName kBalance = {"--balance"};
 constexpr OptionName kAccessLog = {"--access-log"};
 constexpr OptionName kAdmin = {"--admin"};
 constexpr OptionName kConfig = {"--config", 'c'};
+constexpr OptionName kVersion = {"--version", 'V', false};
 
-constexpr auto kClassicOptions = std::to_array<OptionName>({kWorkers,
-                                                            {"--requests", 'R'},
-                                                            {"--bind"},
-                                                            kBalance,
-                                                            kServerLimit,
-                                                            kAccessLog,
-                                                            kAdmin,
-                                                            kTrigger,
-                                                            {"--version", 'V', false}});
+constexpr auto kClassicOptions = std::to_array<OptionName>(
+    {kWorkers, kRequests, kBind, kBalance, kServerLimit, kAccessLog, kAdmin, kTrigger, kVersion});
 constexpr auto kProxyOptions = std::to_array<OptionName>(
     {{"--from"}, {"--to"}, kMode, kWorkers, kBalance, kAccessLog, kAdmin, kTrigger});
 constexpr auto kDemoOptions =
@@ -110,11 +104,18 @@ Result<std::optional<std::uint32_t>, Problem> number(const Arguments& arguments,
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc{} || value == 0 || value > most) {
-    const std::string shown(digits.substr(0, 20));
-    return Err(Problem{typed + " " + shown + " is out of range", range});
+    return Err(
+        Problem{typed + " " + std::string(digits.substr(0, 20)) + " is out of range", range});
   }
   return value;
 }
+
+// The policies that a form without a file can have.
+bool is_offered(Balance balance, const Arguments& arguments) {
+  const bool tcp = arguments.has(kMode.name) && arguments.all(kMode.name).front() == "tcp";
+  return hashed_part(balance).empty() && !(tcp && hashes_requests(balance));
+}
+bool is_offered(auto, const Arguments&) { return true; }
 
 // An option whose values are words.
 template <typename T, std::size_t kCount>
@@ -126,7 +127,7 @@ Result<std::optional<T>, Problem> choice(const Arguments& arguments, const Optio
   std::vector<std::string_view> names;
   for (const Choice<T>& one : known) {
     if (one.text == **text) return one.value;
-    names.push_back(one.text);
+    if (is_offered(one.value, arguments)) names.push_back(one.text);
   }
   return Err(not_among(option.name, **text, names));
 }
@@ -174,13 +175,14 @@ Config skeleton() {
   return config;
 }
 
-std::optional<Problem> add_servers(Words texts, Backend& backend) {
+// `apart`: how several servers are written.
+std::optional<Problem> add_servers(Words texts, const char* apart, Config& config) {
   std::set<std::string> names;
   for (const std::string& text : texts) {
     auto server = parse_server(text);
     if (!server) {
       auto [what, fix] = server.error();
-      if (text.find(',') != std::string::npos) fix = "servers are separated by spaces";
+      if (text.find(',') != std::string::npos) fix = apart;
       const bool named = what.find(in_backticks(text)) != std::string::npos;
       return Problem{(named ? "server: " : "server " + in_backticks(text) + ": ") + what, fix};
     }
@@ -188,7 +190,7 @@ std::optional<Problem> add_servers(Words texts, Backend& backend) {
     if (!names.insert(server->name).second) {
       return Problem{"server " + server->name + " is given twice", "remove one"};
     }
-    backend.servers.push_back(std::move(*server));
+    config.backends.front().servers.push_back(std::move(*server));
   }
   return std::nullopt;
 }
@@ -318,7 +320,8 @@ Parsed parse_classic(Words words) {
   if (!listen) return Err(Problem{"--bind: " + listen.error().what, listen.error().fix});
   command.config.listeners.front().bind = {*listen};
   const Words servers = Words(given).subspan(1);
-  if (auto problem = add_servers(servers, backend)) return Err(std::move(*problem));
+  if (auto problem = add_servers(servers, "servers are separated by spaces", command.config))
+    return Err(std::move(*problem));
   if (auto problem = check_addresses(command.config)) return Err(std::move(*problem));
   return command;
 }
@@ -357,9 +360,9 @@ Parsed parse_proxy(Words words) {
     if (!listen) return Err(Problem{"--from: " + listen.error().what, listen.error().fix});
     command.config.listeners.front().bind.push_back(*listen);
   }
-  if (auto problem = add_servers(arguments->all("--to"), command.config.backends.front())) {
+  const Words servers = arguments->all("--to");
+  if (auto problem = add_servers(servers, "repeat --to for each server", command.config))
     return Err(std::move(*problem));
-  }
   if (auto problem = check_addresses(command.config)) return Err(std::move(*problem));
   return command;
 }

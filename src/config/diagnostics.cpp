@@ -80,7 +80,6 @@ Diagnostic unreadable_file(std::string_view file, std::string_view reason) {
   out.code = Code::unreadable_file;
   out.file = file;
   out.message = reason;
-  out.help = "another file is chosen with -c FILE";
   return out;
 }
 

@@ -179,6 +179,9 @@ Result<Loaded, std::vector<Diagnostic>> load_text(std::string_view text, std::st
   }
   check_whole(draft, report);
   if (broken) report.drop_consequences();
+  // [backends.app] or [[backend]]: their names are known to nobody, and that has been said.
+  const bool misnamed = report.has(Code::unknown_table) || document->find("backend") != nullptr;
+  if (misnamed && draft.backends.empty()) report.drop(Code::unknown_reference);
   if (report.has_errors()) return Err(report.take());
   return Loaded{std::move(draft.config), report.take()};
 }

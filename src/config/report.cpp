@@ -120,6 +120,10 @@ void Report::drop_consequences() {
   });
 }
 
+void Report::drop(Code code) {
+  std::erase_if(found_, [&](const Diagnostic& d) { return d.code == code; });
+}
+
 std::vector<Diagnostic> Report::take() {
   const auto place_of = [](const Diagnostic& d) {
     const std::uint32_t line =

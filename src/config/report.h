@@ -36,6 +36,8 @@ class Report {
   // After a syntax error the rest was read with the broken pieces taken out: forgets what may only
   // follow from that (findings on those lines, missing things, all warnings).
   void drop_consequences();
+  // Forgets the findings with this code: what they miss was named in another finding.
+  void drop(Code code);
 
   // In the order of the file; what concerns the file as a whole comes last.
   [[nodiscard]] std::vector<Diagnostic> take();

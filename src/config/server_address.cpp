@@ -98,6 +98,16 @@ Result<Server, Problem> parse_srv(std::string_view text) {
   return named({std::move(*name), 0});
 }
 
+// What begins like a port and has no dot is more often one with a slip than a name.
+Problem without_port(const std::string& name) {
+  const auto digits = std::string_view(name).substr(0, name.find_first_not_of(kDigits));
+  if (!parse_port(digits) || name.find('.') != std::string::npos) {
+    return {"the port is missing", "write " + name + ":8080"};
+  }
+  return {in_backticks(name) + " is neither a port nor a name with one",
+          "write " + std::string(digits) + " for the port, or " + name + ":8080 for the name"};
+}
+
 // A host that was meant as a name: literals, also broken ones, are parse_endpoint()'s.
 bool is_like_a_name(std::string_view host) {
   return !host.empty() && !only(host, "0123456789.*") &&
@@ -126,9 +136,7 @@ Result<Server, Problem> parse_server(std::string_view text) {
   }
   auto name = parse_name(host);
   if (!name) return Err(std::move(name.error()));
-  if (colon == std::string::npos) {
-    return Err(Problem{"the port is missing", "write " + *name + ":8080"});
-  }
+  if (colon == std::string::npos) return Err(without_port(*name));
   const auto port = parse_port(std::string_view(*bare).substr(colon + 1));
   if (!port) return Err(port.error());
   if (*name == "localhost") return addressed({Endpoint::Family::ipv4, "127.0.0.1", *port});

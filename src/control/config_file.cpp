@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "control/machine_check.h"
+#include "os/privileges.h"
 #include "os/process.h"
 
 namespace weir::control {
@@ -12,6 +13,20 @@ namespace {
 void print(std::FILE* stream, const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stream);
   std::fflush(stream);
+}
+
+// What only the machine knows, and the start would find out.
+void check_account(const std::string& path, ConfigFile& file) {
+  if (!file.config) return;
+  const config::Runtime& runtime = file.config->runtime;
+  std::string missing = os::missing_account({runtime.user, runtime.group, runtime.core_dumps});
+  if (missing.empty()) return;
+  config::Diagnostic found;
+  found.code = config::Code::unknown_reference;
+  found.file = path;
+  found.message = std::move(missing);
+  file.diagnostics.push_back(std::move(found));
+  file.config.reset();
 }
 
 }  // namespace
@@ -51,9 +66,21 @@ void print_diagnostics(const ConfigFile& file, const std::string& outcome) {
   print(stderr, diagnostics_text(file, outcome));
 }
 
+ConfigFile read_chosen(const config::Command& command, const std::string& path,
+                       const os::Fd& signals) {
+  ConfigFile file = read_config(path, command.strict, signals);
+  if (file.config || !command.config_path.empty()) return file;
+  config::Diagnostic& first = file.diagnostics.front();
+  if (first.code != config::Code::unreadable_file) return file;
+  first.help = std::string("looked for ") + config::kLocalConfigPath + " and " +
+               config::kSystemConfigPath + "; another file is chosen with -c FILE";
+  return file;
+}
+
 int validate(const config::Command& command) {
   const std::string path = config_path(command.config_path);
-  const ConfigFile file = read_config(path, command.strict);
+  ConfigFile file = read_chosen(command, path);
+  check_account(path, file);
   const bool valid = file.config.has_value();
   if (command.json) {
     print(stdout, config::render_json(file.diagnostics));

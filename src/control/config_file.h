@@ -22,6 +22,9 @@ struct ConfigFile {
 // warnings leave the configuration empty too.
 [[nodiscard]] ConfigFile read_config(const std::string& path, bool strict,
                                      const os::Fd& signals = {});
+// The same for the file of `command`, which is at `path`; says where it was looked for.
+[[nodiscard]] ConfigFile read_chosen(const config::Command& command, const std::string& path,
+                                     const os::Fd& signals = {});
 
 // The diagnostics as text, in colour when standard error is a terminal; empty when there are none.
 [[nodiscard]] std::string diagnostics_text(const ConfigFile& file, const std::string& outcome);

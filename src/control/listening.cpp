@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "os/process.h"
 #include "upstream/server_registry.h"
 
 namespace weir::control {
@@ -31,6 +32,10 @@ const char* reason(bool unix_socket, os::IoStatus status) {
 
 std::string why_not_bound(const config::Endpoint& endpoint, os::IoStatus status) {
   const bool unix_socket = endpoint.family == config::Endpoint::Family::unix_path;
+  if (unix_socket && os::file_exists(endpoint.host + "/.")) {
+    return "cannot listen on " + endpoint.text() +
+           ": it is a directory; write the path of a socket in it";
+  }
   return "cannot listen on " + endpoint.text() + ": " + reason(unix_socket, status);
 }
 

@@ -56,6 +56,7 @@ ParseError read_absolute(const HeadParser& head, std::size_t scheme, RequestInfo
   const ParseError error = set_authority(head, part(whole, scheme, size), out);
   if (error != ParseError::none) return error;
   out.form = TargetForm::absolute;
+  out.https = scheme == std::string_view("https://").size();
   out.target = part(whole, scheme + size, after.size() - size);
   if (after.size() == size && out.method == MethodId::options) {
     out.form = TargetForm::asterisk;  // RFC 9112 3.2.4: no path and no query means "*".

@@ -35,6 +35,7 @@ struct RequestInfo {
   // The client would switch to another protocol (RFC 9110 7.8); see choose_upgrades(). Without that
   // the offer is dropped and the request served.
   bool offers_upgrade = false;
+  bool https = false;        // The absolute form names a resource of https.
   bool slash_first = false;  // "/" goes in front of `target`: absolute form without a path.
   BodyFraming body;
   std::uint16_t port = 0;  // Of a CONNECT, never 0 then.

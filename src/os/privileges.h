@@ -15,6 +15,9 @@ struct Confinement {
 // more, before the threads start: they inherit it. Returns "", or a sentence saying why not; half
 // of it may be done then, and the program must not go on.
 [[nodiscard]] std::string confine(const Confinement& wanted);
+// Why there is no such user or group, in the words of confine(); "" when both exist or none is
+// wanted.
+[[nodiscard]] std::string missing_account(const Confinement& wanted);
 
 // Whether this process may open `path` for reading; append to it, or make it when it has been
 // renamed; remove it.

@@ -112,6 +112,12 @@ std::string confine(const Confinement& wanted) {
   return error;
 }
 
+std::string missing_account(const Confinement& wanted) {
+  if (wanted.user.empty()) return {};
+  const Result<Identity, std::string> identity = look_up(wanted);
+  return identity ? std::string() : identity.error();
+}
+
 bool may_read(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
 
 bool may_reopen(const std::string& path) {

@@ -42,6 +42,8 @@ constexpr std::array kRows = {
     Row{E::request_truncated, 400, "request_truncated", "The request body ended early."},
     Row{E::head_too_large_to_forward, 431, "head_too_large_to_forward",
         "The request head is too large to forward."},
+    Row{E::https_without_tls, 421, "https_without_tls",
+        "The target is of https, and the connection is not secured."},
     Row{E::shutting_down, 503, "shutting_down", "The proxy is shutting down."},
     Row{E::rate_limited, 429, "rate_limited", "Too many requests; try again later."},
     Row{E::queue_full, 503, "queue_full", "The servers are busy, and too many requests wait."},

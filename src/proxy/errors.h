@@ -35,6 +35,7 @@ enum class ProxyError : std::uint8_t {
   client_closed,
   request_truncated,
   head_too_large_to_forward,
+  https_without_tls,
   shutting_down,
   rate_limited,
   queue_full,

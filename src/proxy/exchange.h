@@ -90,6 +90,7 @@ class Exchange {
   [[nodiscard]] std::optional<Outcome> read_head();
   void head_ended();
   void understand_head();
+  [[nodiscard]] bool trusts_client() const;
   void route_request();
   [[nodiscard]] std::optional<RateVerdict> choose_backend();
   [[nodiscard]] std::uint64_t hash_key(const upstream::BackendPlan& plan);

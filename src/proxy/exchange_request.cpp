@@ -96,8 +96,18 @@ void Exchange::understand_head() {
     answer(refusal(info.error()));
     return;
   }
+  // RFC 9110 7.4: only through TLS, or by the gateway that has ended it.
+  if (request_.https && !trusts_client()) {
+    answer(refusal(ProxyError::https_without_tls));
+    return;
+  }
   client_persists_ = request_.keep_alive;
   route_request();
+}
+
+// What it says about who asked, and how, may be believed.
+bool Exchange::trusts_client() const {
+  return contains(listener_plan().forwarded.trusted_proxies, client_.peer());
 }
 
 void Exchange::route_request() {
@@ -204,7 +214,7 @@ bool Exchange::write_outgoing_head() {
   options.forwarded = forwarded.forwarded;
   options.via = forwarded.via;
   options.upgrade = upgrade_.text();
-  options.trusted = contains(forwarded.trusted_proxies, client_.peer());
+  options.trusted = trusts_client();
   options.client_ip = client_.peer().text(client_text);
   if (request_.authority.size > 0) return write_outgoing_head(options);
   const std::string own_address = host_text(os::local_name(client_.fd));

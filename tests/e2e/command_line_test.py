@@ -154,6 +154,10 @@ class TakenPorts(CommandLine):
     def test_foreign_address(self):
         self.check(["--bind", "192.0.2.7", self.free_port(), "9001"], REFUSED, "192.0.2.7")
 
+    def test_a_directory(self):
+        self.check(["proxy", "--from", f"unix:{self.directory}", "--to", "9001"], REFUSED,
+                   "it is a directory")
+
     def test_admin_port(self):
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
@@ -177,6 +181,14 @@ class Help(CommandLine):
             status, out, err = self.run_weir(verb, "--help")
             self.assertEqual((status, err), (0, ""), verb)
             self.assertIn(f"weir {verb}", out)
+
+    def test_output_that_cannot_be_written(self):
+        for args in (["--help"], ["--version"], ["version"], ["help", "run"]):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([BINARY, *args], stdout=full, stderr=subprocess.PIPE,
+                                      check=False)
+            self.assertEqual(done.returncode, REFUSED, args)
+            self.assertIn(b"cannot write to standard output", done.stderr)
 
     def test_version(self):
         for args in (["version"], ["--version"]):
@@ -313,7 +325,19 @@ balance = "leastconn"
         """Without -c: ./weir.toml, then /etc/weir/weir.toml; neither is there."""
         status, _, err = self.run_weir("run")
         self.assertIn(status, (REFUSED, BAD_FILE))
-        self.assertIn("weir.toml", err)
+        self.assertIn("looked for weir.toml and /etc/weir/weir.toml", err)
+        self.assertIn("-c FILE", err)
+        self.assertNotIn("-c FILE", self.run_weir("run", "-c", "/nonexistent/weir.toml")[2])
+
+    def test_validate_looks_for_the_user(self):
+        """What `run` would refuse is not valid, in the same words."""
+        for keys, word in (('user = "no-such-user"', "no user `no-such-user`"),
+                           ('user = "root"\ngroup = "no-such"', "no group `no-such`")):
+            path = self.file(f"[runtime]\n{keys}\n" + GOOD.format(port=8080))
+            status, _, err = self.run_weir("validate", "-c", path)
+            self.assertEqual(status, REFUSED)
+            self.assertIn(word, err)
+            self.assertIn("configuration is NOT valid", err)
 
     def test_local_file_is_found(self):
         with open(self.path("weir.toml"), "w", encoding="ascii") as file:

@@ -126,6 +126,16 @@ class Reload(Case):
         self.assertEqual(client.get().body, b"b")
         self.assertEqual(weir.metric("weir_config_last_reload_successful"), 1)
 
+    def test_missing_file(self):
+        """Which file it is was said at the start: no advice to choose another one."""
+        weir = self.proxy(self.a)
+        os.unlink(weir.config_path)
+        weir.reload()
+        wait_until(lambda: "NOT applied" in weir.err, 10, "the reload to be told")
+        self.assertIn("No such file", weir.err)
+        self.assertNotIn("-c FILE", weir.err)
+        self.assertEqual(self.client(weir).get().body, b"a")
+
     def test_refusal_is_told_once(self):
         weir = self.proxy(self.a)
         self.apply(weir, self.text(self.b, backend={"connect": "5"}))

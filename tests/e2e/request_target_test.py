@@ -63,6 +63,18 @@ class RequestTarget(Case):
             self.assertEqual(request.get("host").lower(), host.lower())
             self.assertEqual(request.target, forwarded)
 
+    def test_https_without_tls(self):
+        """RFC 9110 7.4: 421, unless a trusted gateway asks, which has ended TLS."""
+        for trusted, status in (("127.0.0.1", 200), ("10.0.0.0/8", 421)):
+            server = self.origin()
+            weir = self.weir(server, listener={"trusted_proxies": trusted})
+            for line in (b"GET https://b.test/x", b"GET HTTPS://b.test", b"OPTIONS https://b.test"):
+                answer = self.client(weir).send(line + b" HTTP/1.1\r\nHost: a\r\n\r\n").response()
+                self.assertEqual(answer.status, status)
+            self.assertEqual(len(server.requests), 3 if status == 200 else 0)
+        self.assertIn(b"https_without_tls", answer.body)
+        self.assertEqual(weir.metric("weir_errors_total", reason="https_without_tls"), 3)
+
     def test_options_asterisk(self):
         """RFC 9112 3.2.4: "*" only with OPTIONS."""
         self.assertEqual(self.forwarded(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").target, "*")

@@ -132,6 +132,13 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
             "weir: server `127.0.0.1:99999`: port 99999 is out of range; use 1 to 65535");
   EXPECT_EQ(refusal({"8080", "9001,9002"}),
             "weir: server: `9001,9002` is not an address; servers are separated by spaces");
+  EXPECT_EQ(refusal({"proxy", "--from", ":80", "--to", "9001,9002"}),
+            "weir: server: `9001,9002` is not an address; repeat --to for each server");
+  EXPECT_EQ(refusal({"8080", "9001x"}),
+            "weir: server: `9001x` is neither a port nor a name with one; write 9001 for the port, "
+            "or 9001x:8080 for the name");
+  EXPECT_EQ(refusal({"8080", "3scale.test"}),
+            "weir: server `3scale.test`: the port is missing; write 3scale.test:8080");
   EXPECT_EQ(refusal({"8080", "app"}), "weir: server `app`: the port is missing; write app:8080");
   EXPECT_EQ(refusal({"8080", "app:80", "APP.:80"}),
             "weir: server app:80 is given twice; remove one");
@@ -150,10 +157,13 @@ TEST(Classic, SaysWhatIsWrongInOneLine) {
             "weir: -R 99999999999999999999 is out of range; use 1 to 1000000000");
   EXPECT_EQ(refusal({"--server-limit", "0", "8080", "9001"}),
             "weir: --server-limit 0 is out of range; use 1 to 1000000");
+  EXPECT_EQ(refusal({"--balance", "best", "8080", "9001"}),
+            "weir: unknown --balance `best`; choose one of round_robin, least_connections, p2c, "
+            "ewma, least_load, random, first, ip_hash, uri_hash");
   EXPECT_EQ(
-      refusal({"--balance", "best", "8080", "9001"}),
+      refusal({"proxy", "--mode", "tcp", "--from", ":80", "--to", "9001", "--balance", "best"}),
       "weir: unknown --balance `best`; choose one of round_robin, least_connections, p2c, "
-      "ewma, least_load, random, first, ip_hash, uri_hash, header_hash, cookie_hash, query_hash");
+      "ewma, least_load, random, first, ip_hash");
   for (const auto& [theirs, ours] :
        {std::pair{"rr", "round_robin"}, std::pair{"roundrobin", "round_robin"},
         std::pair{"leastconn", "least_connections"}, std::pair{"least_conn", "least_connections"},

@@ -146,7 +146,6 @@ TEST(UnreadableFile, NamesTheFile) {
   EXPECT_EQ(render_text(std::vector{found}, {}),
             "error[E001]: cannot read weir.toml: it is a directory\n"
             "  --> weir.toml\n"
-            "   = help: another file is chosen with -c FILE\n"
             "1 error, 0 warnings\n");
 }
 
