@@ -23,7 +23,7 @@ constexpr const char* kHelp =
     "  --seeds A..B       these seeds, and what they did in all (default: 1..100)\n"
     "  --minutes N        fresh seeds until the time is over\n"
     "  --regressions      the runs of sim/regressions.txt (or of --file PATH)\n"
-    "  --check            the regressions, then seeds 1..1400\n"
+    "  --check            the regressions, then seeds 1..1100\n"
     "  --trace            the last lines of the trace of each run\n"
     "  --no-shrink        report a failure as it is\n"
     "limits, which a shrunk failure prints:\n"
@@ -31,7 +31,7 @@ constexpr const char* kHelp =
     "  --only-faults a,b,c (or none)  --no-events\n"
     "  --steps N          break off after N steps, wherever that is\n";
 
-constexpr std::uint64_t kCheckSeeds = 1'400;
+constexpr std::uint64_t kCheckSeeds = 1'100;
 constexpr std::uint64_t kFailuresMax = 5;
 
 struct Tally {
