@@ -90,15 +90,18 @@ class _Behaviour:
         self.most_in_flight = 0
         self.requests = 0
         self.served = 0
-        self.service_sum = 0.0  # Seconds that slots were taken.
+        self.service_sum = 0.0  # Seconds that slots were taken, by those that are free again.
+        self.entered: dict = {}  # When those were that are taken, by connection.
 
     def be(self, mood: dict) -> dict:
         for key, value in mood.items():
             assert hasattr(self, key), key
             setattr(self, key, value)
+        now = time.monotonic()
         return {"requests": self.requests, "served": self.served, "in_flight": self.in_flight,
                 "most_in_flight": self.most_in_flight, "service_sum": self.service_sum,
-                "now": time.monotonic()}
+                "taken": self.service_sum + sum(now - since for since in self.entered.values()),
+                "now": now}
 
     def bytes(self) -> bytes:
         body = self.name.encode()
@@ -159,12 +162,12 @@ class _Connection(asyncio.Protocol):
 
     def enter_slot(self) -> None:
         self.server.in_service += 1
-        self.entered = time.monotonic()
+        self.server.entered[self] = time.monotonic()
         asyncio.get_running_loop().call_later(self.server.service, self.finish)
 
     def finish(self) -> None:
         server = self.server
-        server.service_sum += time.monotonic() - self.entered
+        server.service_sum += time.monotonic() - server.entered.pop(self)
         server.in_service -= 1
         server.in_flight -= 1
         server.served += 1
