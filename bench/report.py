@@ -25,9 +25,11 @@ def surroundings(names: list[str], options) -> str:
     model = re.search(r"model name\s*:\s*(.*)", info)
     programs = dict.fromkeys(name.split()[0] for name in names)
     versions = ", ".join(version_of(name, options) for name in programs)
-    congestion = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    settings = pathlib.Path("/proc/sys/net/ipv4")
+    congestion = (settings / "tcp_congestion_control").read_text().strip()
     return (f"{versions}; Linux {platform.release()}, {model.group(1) if model else '?'}, "
-            f"{os.cpu_count()} CPUs, TCP with {congestion}; {time.strftime('%Y-%m-%d')}; `{options.command}`.\n")
+            f"{os.cpu_count()} CPUs, TCP with {congestion}; {time.strftime('%Y-%m-%d')}; "
+            f"`{options.command}`.\n")
 
 
 def markdown_table(rows: list[list[str]], texts: int = 1) -> str:
