@@ -212,8 +212,8 @@ IoResult splice_in(sim::StreamSocket& socket, sim::PipeEnd& end, std::size_t siz
 IoResult splice_out(sim::PipeEnd& end, sim::StreamSocket& socket, std::size_t size) {
   sim::Pipe& pipe = end.pipe();
   if (pipe.empty()) return {pipe.writer ? IoStatus::again : IoStatus::end, 0};
-  const std::string bytes = pipe.front(size);
-  const IoResult result = socket.write(bytes, send_limit(bytes.size()));
+  const sim::Stretches bytes = pipe.front(size);
+  const IoResult result = socket.write_in_place(bytes, send_limit(bytes.size()));
   pipe.drop(result.bytes);
   return result;
 }
@@ -234,7 +234,7 @@ IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
   const Call call("read_pipe", read_end.get());
   sim::Pipe& pipe = call.file<sim::PipeEnd>().pipe();
   if (pipe.empty()) return call.end({pipe.writer != nullptr ? IoStatus::again : IoStatus::end, 0});
-  const std::string bytes = pipe.front(size);
+  const std::string bytes = pipe.front(size).text();
   bytes.copy(data, bytes.size());
   pipe.drop(bytes.size());
   return call.end({IoStatus::done, bytes.size()});

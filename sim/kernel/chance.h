@@ -23,6 +23,12 @@ class Chance {
     ++injected_[Faults::index(fault)];
     return true;
   }
+  // The same with a `position` from 0 to 1 that is drawn already.
+  [[nodiscard]] bool happens(Fault fault, double position) {
+    if (position >= faults.rate(fault)) return false;
+    ++injected_[Faults::index(fault)];
+    return true;
+  }
   [[nodiscard]] std::uint64_t injected(Fault fault) const {
     return injected_[Faults::index(fault)];
   }

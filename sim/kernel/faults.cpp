@@ -44,6 +44,7 @@ constexpr std::array<Kind, kFaultCount> kKinds{{
     {"race", 0.003, 0.2},
     {"pipe_small", 0.003, 0.5},
     {"wait_stale", 0.001, 0.2},
+    {"memory_apart", 0.1, 1},
 }};
 
 }  // namespace

@@ -46,6 +46,8 @@ enum class Fault : std::uint8_t {
   // Beside the rest, so that what a seed draws for the rest stays as it was.
   pipe_small,  // The user has more than its share of pipe pages: a pipe stays small.
   wait_stale,  // An event for a closed descriptor, whose open file lives on in a duplicate.
+  // What arrives lies in single pages, beside nothing that arrived before: a pipe is full earlier.
+  memory_apart,
   count_,
 };
 // What a fault of a call or of readiness held back is there again within this time, and one that

@@ -5,11 +5,17 @@
 #include "sim/kernel/network.h"
 
 namespace weir::sim {
+namespace {
+
+// sock_def_readable() says the same for every kind of socket.
+constexpr std::uint8_t kNews = kIn | kPriority;
+
+}  // namespace
 
 void ListenSocket::enqueue(std::shared_ptr<StreamSocket> connection) {
   machine_.note("waits for accept", static_cast<int>(connection->connection()));
   queue_.push_back(std::move(connection));
-  if (!held_) wake(kIn);
+  if (!held_) wake(kNews);
 }
 
 std::shared_ptr<StreamSocket> ListenSocket::take() {
@@ -25,7 +31,7 @@ void ListenSocket::hold(const std::shared_ptr<ListenSocket>& self) {
   excuse();
   machine_.clock.after(machine_.chance.spread(kNsPerUs, kRepairedWithinNs), [self] {
     self->held_ = false;
-    if (!self->queue_.empty()) self->wake(kIn);
+    if (!self->queue_.empty()) self->wake(kNews);
   });
 }
 

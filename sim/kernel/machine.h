@@ -5,6 +5,7 @@
 #include "sim/kernel/chance.h"
 #include "sim/kernel/clock.h"
 #include "sim/kernel/conditions.h"
+#include "sim/kernel/memory.h"
 #include "sim/kernel/trace.h"
 
 namespace weir::sim {
@@ -17,6 +18,7 @@ struct Machine {
   Clock clock;
   Trace trace;
   Conditions conditions;
+  PageFragment page_fragment;
   std::uint32_t who = 0;           // Who acts now: an index of the trace's names.
   std::uint64_t calls = 0;         // Of os.h.
   std::uint64_t queue_resets = 0;  // Of connections that should have been accepted.

@@ -14,15 +14,15 @@ bool Pipe::resize(std::size_t bytes) {
 
 std::size_t Pipe::bytes() const {
   std::size_t sum = 0;
-  for (const std::string& slot : slots_) sum += slot.size();
+  for (const Stretch& slot : slots_) sum += slot.bytes.size();
   return sum;
 }
 
-std::string Pipe::front(std::size_t most) const {
-  std::string taken;
-  for (const std::string& slot : slots_) {
+Stretches Pipe::front(std::size_t most) const {
+  Stretches taken;
+  for (const Stretch& slot : slots_) {
     if (taken.size() == most) break;
-    taken.append(slot, 0, most - taken.size());
+    taken.append(slot.part(0, most - taken.size()));
   }
   return taken;
 }
@@ -30,13 +30,13 @@ std::string Pipe::front(std::size_t most) const {
 void Pipe::drop(std::size_t count) {
   const std::size_t used = slots_.size();
   while (count > 0) {
-    std::string& first = slots_.front();
-    const std::size_t part = std::min(count, first.size());
+    Stretch& first = slots_.front();
+    const std::size_t part = std::min(count, first.bytes.size());
     count -= part;
-    if (part == first.size()) {
+    if (part == first.bytes.size()) {
       slots_.pop_front();
     } else {
-      first.erase(0, part);
+      first.drop_front(part);
     }
   }
   if (slots_.size() < used && writer != nullptr) writer->wake(kUnspecified);

@@ -1,21 +1,21 @@
 // Pipe: slots between two descriptors, 16 unless resized, filled and emptied by splice().
 //
-// A slot holds one piece of memory, at most a page, and is used up however little is in it. So a
-// pipe can be full with a few hundred bytes in it.
+// A slot holds one stretch of memory and is used up however little is in it. So a pipe can be full
+// with a few hundred bytes in it. One splice() asks for no more than a page for each free slot, but
+// a slot may hold more than a page.
 #pragma once
 
 #include <cstddef>
 #include <deque>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "sim/kernel/file.h"
+#include "sim/kernel/memory.h"
 
 namespace weir::sim {
 
-inline constexpr std::size_t kPageBytes = 4'096;
 inline constexpr std::size_t kPipeSlots = 16;
 // What a user over its share of pipe pages gets (PIPE_MIN_DEF_BUFFERS).
 inline constexpr std::size_t kPipeSlotsMin = 2;
@@ -29,10 +29,10 @@ class Pipe {
   [[nodiscard]] std::size_t free_slots() const { return slots_max_ - slots_.size(); }
   [[nodiscard]] bool empty() const { return slots_.empty(); }
   [[nodiscard]] std::size_t bytes() const;
-  // Adds a piece of at most a page; a slot must be free.
-  void push(std::string_view piece) { slots_.emplace_back(piece); }
+  // A slot must be free.
+  void push(Stretch stretch) { slots_.push_back(std::move(stretch)); }
   // The first bytes, at most `most`, over slots.
-  [[nodiscard]] std::string front(std::size_t most) const;
+  [[nodiscard]] Stretches front(std::size_t most) const;
   // Takes them out; tells the writer when a slot becomes free.
   void drop(std::size_t count);
   void tell_reader() const {
@@ -47,7 +47,7 @@ class Pipe {
 
  private:
   std::size_t slots_max_;
-  std::deque<std::string> slots_;
+  std::deque<Stretch> slots_;
 };
 
 class PipeEnd final : public File {

@@ -2,13 +2,20 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
+#include <utility>
 
 namespace weir::sim {
 
-void ReceiveQueue::append(std::string bytes, std::size_t page_offset, bool urgent) {
-  end_ += bytes.size();
-  pieces_.push_back({std::move(bytes), page_offset});
+void ReceiveQueue::append(const Stretches& arrived, bool joins, bool urgent) {
+  end_ += arrived.size();
+  for (const Stretch& stretch : arrived) {
+    if (joins && !pieces_.empty() && pieces_.back().stretch.goes_on_in(stretch)) {
+      pieces_.back().stretch.bytes += stretch.bytes;
+    } else {
+      pieces_.push_back({stretch, false});
+    }
+  }
+  pieces_.back().ends_message = true;
   if (!urgent) return;
   // A second mark makes the first byte an ordinary one, unless reading stands right before it.
   if (at_mark() && end_ - consumed_ > 1) consume(consumed_ + 1);
@@ -38,11 +45,12 @@ std::size_t ReceiveQueue::read(char* out, std::size_t size, bool take) {
 void ReceiveQueue::copy(std::uint64_t from, char* out, std::size_t size) const {
   std::uint64_t begin = first_;
   for (const Piece& piece : pieces_) {
-    const std::uint64_t end = begin + piece.bytes.size();
+    const std::string& bytes = piece.stretch.bytes;
+    const std::uint64_t end = begin + bytes.size();
     if (from < end) {
       const auto offset = static_cast<std::size_t>(from - begin);
-      const std::size_t part = std::min(size, piece.bytes.size() - offset);
-      std::memcpy(out, piece.bytes.data() + offset, part);
+      const std::size_t part = std::min(size, bytes.size() - offset);
+      std::memcpy(out, bytes.data() + offset, part);
       from += part;
       out += part;
       size -= part;
@@ -54,25 +62,26 @@ void ReceiveQueue::copy(std::uint64_t from, char* out, std::size_t size) const {
 
 void ReceiveQueue::consume(std::uint64_t up_to) {
   consumed_ = up_to;
-  while (!pieces_.empty() && first_ + pieces_.front().bytes.size() <= consumed_) {
-    first_ += pieces_.front().bytes.size();
+  while (!pieces_.empty() && first_ + pieces_.front().stretch.bytes.size() <= consumed_) {
+    first_ += pieces_.front().stretch.bytes.size();
+    if (pieces_.front().ends_message) freed_ = first_;
     pieces_.pop_front();
   }
   if (mark_ && *mark_ < consumed_) mark_.reset();
 }
 
-std::size_t ReceiveQueue::splice_into(Pipe& pipe, std::size_t size) {
+std::size_t ReceiveQueue::splice_into(Pipe& pipe, std::size_t size, PageFragment& fragment) {
   size = std::min({size, pipe.free_slots() * kPageBytes, visible()});
   if (mark_) size = std::min(size, static_cast<std::size_t>(*mark_ - consumed_));
   std::size_t moved = 0;
-  while (moved < size && pipe.free_slots() > 0) {
-    const Piece& piece = pieces_.front();
-    const auto offset = static_cast<std::size_t>(consumed_ - first_);
-    const std::size_t page_rest = kPageBytes - (piece.page_offset + offset) % kPageBytes;
-    const std::size_t part = std::min({size - moved, piece.bytes.size() - offset, page_rest});
-    pipe.push(std::string_view(piece.bytes).substr(offset, part));
-    consume(consumed_ + part);
-    moved += part;
+  while (moved < size) {
+    Stretch part =
+        pieces_.front().stretch.part(static_cast<std::size_t>(consumed_ - first_), size - moved);
+    if (part.pages == nullptr) part = fragment.copy_front(part.bytes);
+    if (pipe.free_slots() == 0) break;  // Linux copies first and looks then.
+    consume(consumed_ + part.bytes.size());
+    moved += part.bytes.size();
+    pipe.push(std::move(part));
   }
   return moved;
 }

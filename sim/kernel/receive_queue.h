@@ -1,6 +1,6 @@
 // ReceiveQueue: what has arrived on a stream and is not read yet, with TCP's urgent mark.
 //
-// Bytes lie in the pieces they arrived in, because splice() moves pieces, not bytes. Positions
+// Bytes stay in the stretches of memory they arrived in, because splice() moves those. Positions
 // count from the beginning of the stream. The urgent byte is part of the stream: recv() stops
 // before it once, then steps over it; splice() never passes it (net/ipv4/tcp.c).
 //
@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <string>
 
 #include "sim/kernel/pipe.h"
 
@@ -19,13 +18,14 @@ namespace weir::sim {
 
 class ReceiveQueue {
  public:
-  // `page_offset`: where in its page the piece begins. `urgent`: its last byte is marked.
-  void append(std::string bytes, std::size_t page_offset, bool urgent);
+  // `joins`: where memory goes on, what has arrived before goes on in this; else it is a message of
+  // its own. `urgent`: its last byte is marked.
+  void append(const Stretches& arrived, bool joins, bool urgent);
 
   // Copies up to `size` bytes as recv() does and returns how many. `take`: they are consumed.
   std::size_t read(char* out, std::size_t size, bool take);
-  // Moves up to `size` bytes into the free slots of a pipe.
-  std::size_t splice_into(Pipe& pipe, std::size_t size);
+  // Moves up to `size` bytes into the free slots of a pipe, over `fragment` what is not in pages.
+  std::size_t splice_into(Pipe& pipe, std::size_t size, PageFragment& fragment);
 
   // Bytes that are there to be read, a mark before them included.
   [[nodiscard]] std::size_t visible() const {
@@ -38,8 +38,8 @@ class ReceiveQueue {
   [[nodiscard]] std::size_t unread() const { return static_cast<std::size_t>(end_ - consumed_); }
   [[nodiscard]] std::uint64_t consumed() const { return consumed_; }
   [[nodiscard]] std::uint64_t end() const { return end_; }
-  // Up to where whole pieces have been consumed.
-  [[nodiscard]] std::uint64_t freed() const { return first_; }
+  // Up to where whole messages have been consumed.
+  [[nodiscard]] std::uint64_t freed() const { return freed_; }
 
   // Makes all but the first `visible` bytes invisible.
   void hold(std::size_t visible) { held_from_ = consumed_ + visible; }
@@ -48,8 +48,8 @@ class ReceiveQueue {
 
  private:
   struct Piece {
-    std::string bytes;
-    std::size_t page_offset;
+    Stretch stretch;
+    bool ends_message;
   };
 
   [[nodiscard]] std::uint64_t visible_end() const { return held_from_.value_or(end_); }
@@ -59,6 +59,7 @@ class ReceiveQueue {
 
   std::deque<Piece> pieces_;
   std::uint64_t first_ = 0;  // Position of the first byte of the first piece.
+  std::uint64_t freed_ = 0;
   std::uint64_t consumed_ = 0;
   std::uint64_t end_ = 0;
   std::optional<std::uint64_t> mark_;  // The urgent byte; only the latest one is known.

@@ -54,8 +54,10 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   // --- What the owner does -----------------------------------------------------------------------
 
   os::IoResult receive(char* data, std::size_t size, bool take);
-  // Takes what fits into the send buffer, at most `most` bytes of it.
+  // Takes what fits into the send buffer, at most `most` bytes of it, and copies it.
   os::IoResult write(std::string_view data, std::size_t most = SIZE_MAX);
+  // The same without a copy.
+  os::IoResult write_in_place(Stretches data, std::size_t most);
   bool write_urgent(char byte);
   os::IoResult splice_into(Pipe& pipe, std::size_t size);
   void shutdown_send();
@@ -137,6 +139,9 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
 
   // Sending.
   [[nodiscard]] std::optional<os::IoResult> why_not_write();
+  [[nodiscard]] os::IoResult may_write(std::size_t size, std::size_t most);
+  [[nodiscard]] Stretches copy(std::string_view data);
+  void send_next(const Stretches& data);
   [[nodiscard]] bool has_room() const;
   void want_room() { wants_room_ = true; }
   void offer_room();
@@ -146,7 +151,7 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   [[nodiscard]] std::size_t next_segment() const;
   void drop_unsent();
   // Receiving.
-  void arrive_data(std::string bytes, bool urgent);
+  void arrive_data(Stretches bytes, bool urgent);
   void arrive_end();
   void take_end();
   void arrive_end_acknowledgement();
@@ -178,7 +183,7 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   bool lingers_ = true;
 
   // Positions in the outgoing stream: acknowledged <= transmitted <= written.
-  std::string unsent_;  // From `transmitted` to `written`.
+  Stretches unsent_;  // From `transmitted` to `written`.
   std::uint64_t acknowledged_ = 0;
   std::uint64_t transmitted_ = 0;
   std::uint64_t written_ = 0;

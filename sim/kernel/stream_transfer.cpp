@@ -46,32 +46,54 @@ void StreamSocket::offer_room() {
   tell(kWritable);
 }
 
-IoResult StreamSocket::write(std::string_view data, std::size_t most) {
+// How many of the bytes that are offered are to be taken now.
+IoResult StreamSocket::may_write(std::size_t size, std::size_t most) {
   if (const auto refused = why_not_write()) return *refused;
-  if (data.empty()) return {IoStatus::end, 0};
+  if (size == 0) return {IoStatus::end, 0};
   const std::size_t used = unacknowledged();
   const std::size_t room = shape_.send_buffer > used ? shape_.send_buffer - used : 0;
-  const std::size_t taken = std::min({data.size(), room, most});
-  if (taken < data.size()) {
+  const std::size_t taken = std::min({size, room, most});
+  if (taken < size) {
     want_room();
     // Refused by a fault, not for lack of room: nothing is under way that would tell of it.
-    if (most < std::min(data.size(), room)) {
+    if (most < std::min(size, room)) {
       machine_.clock.after(machine_.chance.spread(kNsPerUs, kRepairedWithinNs),
                            [self = shared_from_this()] { self->offer_room(); });
     }
   }
   if (taken == 0) return {IoStatus::again, 0};
-  unsent_.append(data.substr(0, taken));
-  written_ += taken;
-  transmit();
   return {IoStatus::done, taken};
+}
+
+IoResult StreamSocket::write(std::string_view data, std::size_t most) {
+  const IoResult taken = may_write(data.size(), most);
+  if (taken.status == IoStatus::done) send_next(copy(data.substr(0, taken.bytes)));
+  return taken;
+}
+
+IoResult StreamSocket::write_in_place(Stretches data, std::size_t most) {
+  const IoResult taken = may_write(data.size(), most);
+  if (taken.status == IoStatus::done) send_next(page_by_page(data.take(taken.bytes)));
+  return taken;
+}
+
+Stretches StreamSocket::copy(std::string_view data) {
+  if (!shape_.is_unix) return machine_.page_fragment.copy(data);
+  Stretches message;
+  message.append({std::string(data)});
+  return message;
+}
+
+void StreamSocket::send_next(const Stretches& data) {
+  for (const Stretch& stretch : data) unsent_.append(stretch);
+  written_ += data.size();
+  transmit();
 }
 
 bool StreamSocket::write_urgent(char byte) {
   if (why_not_write() || unacknowledged() >= shape_.send_buffer) return false;
-  mark_ = written_++;
-  unsent_.push_back(byte);
-  transmit();
+  mark_ = written_;
+  send_next(copy({&byte, 1}));
   return true;
 }
 
@@ -89,7 +111,6 @@ void StreamSocket::transmit() {
     if (machine_.chance.happens(Fault::segment_small)) size = machine_.chance.spread(1, size);
     transmit_segment(size);
   }
-  unsent_.erase(0, unsent_.size() - static_cast<std::size_t>(written_ - transmitted_));
   if (unsent_.empty() && !sends_ && state_ == State::connected) transmit_fin();
 }
 
@@ -104,10 +125,9 @@ void StreamSocket::transmit_segment(std::size_t size) {
   }
   const std::uint64_t late =
       chance.happens(Fault::segment_late) ? chance.spread(kNsPerMs, 3 * kNsPerSecond) : 0;
-  const std::size_t from = unsent_.size() - static_cast<std::size_t>(written_ - transmitted_);
   transmitted_ += size;
   const bool urgent = mark_ && *mark_ == transmitted_ - 1;
-  send_over(late, [bytes = unsent_.substr(from, size), urgent](StreamSocket& other) {
+  send_over(late, [bytes = unsent_.take(size), urgent](StreamSocket& other) {
     other.arrive_data(bytes, urgent);
   });
 }
@@ -146,11 +166,16 @@ void StreamSocket::arrive_acknowledgement(std::uint64_t acknowledged, std::uint6
 
 // --- Receiving -----------------------------------------------------------------------------------
 
-void StreamSocket::arrive_data(std::string bytes, bool urgent) {
+void StreamSocket::arrive_data(Stretches bytes, bool urgent) {
   if (state_ != State::connected) return;
   machine_.note("data arrives", static_cast<int>(connection_), nullptr, bytes.size());
   if (released_) return abort();  // Nobody will ever read it.
-  received_.append(std::move(bytes), machine_.chance.between(0, kPageBytes - 1), urgent);
+  const std::size_t offset = machine_.chance.between(0, kPageBytes - 1);
+  const double position = static_cast<double>(offset) / kPageBytes;
+  if (machine_.chance.happens(Fault::memory_apart, position)) {
+    bytes = lay_apart(bytes.text(), offset);
+  }
+  received_.append(bytes, !shape_.is_unix, urgent);
   if (!shape_.is_unix) acknowledge();
   if (received_.held()) return;
   wake(kIn | kPriority);
@@ -247,7 +272,7 @@ IoResult StreamSocket::receive(char* data, std::size_t size, bool take) {
 
 IoResult StreamSocket::splice_into(Pipe& pipe, std::size_t size) {
   if (pipe.free_slots() == 0) return {IoStatus::again, 0};
-  const std::size_t moved = received_.splice_into(pipe, size);
+  const std::size_t moved = received_.splice_into(pipe, size, machine_.page_fragment);
   if (moved == 0) return why_nothing();
   after_reading();
   pipe.tell_reader();

@@ -3,6 +3,8 @@
 
   compare.py SCRIPT_LINUX SCRIPT_SIM [SEEDS]    300 scripts if SEEDS is not given
 
+The scripts that have shown a difference once are run as well.
+
 Over loopback Linux delivers while the sender is still in its call, nearly always; less so on a busy
 machine. So a difference counts only when one script alone shows it each time Linux is asked; a real
 one does.
@@ -17,6 +19,8 @@ import tempfile
 
 SEEDS_PER_RUN = 50
 TRIES = 4
+# What lies side by side in a pipe, and a listener watched for urgent bytes.
+KNOWN = (317, 381, 666, 945, 1888, 2706)
 
 
 def transcript(program: pathlib.Path, first: int, last: int) -> list[str]:
@@ -57,21 +61,24 @@ def main(arguments: list[str]) -> int:
                   "builds it", file=sys.stderr)
             return 2
     seeds = int(arguments[2]) if len(arguments) == 3 else 300
-    answers = again = 0
-    for first in range(1, seeds + 1, SEEDS_PER_RUN):
-        last = min(first + SEEDS_PER_RUN - 1, seeds)
+    answers = again = passed = 0
+    runs = [(first, min(first + SEEDS_PER_RUN - 1, seeds))
+            for first in range(1, seeds + 1, SEEDS_PER_RUN)]
+    runs += [(seed, seed) for seed in KNOWN if seed > seeds]
+    for first, last in runs:
         simulated = transcript(sim, first, last)
         answers += len(simulated)
+        passed += last - first + 1
         if transcript(linux, first, last) == simulated:
             continue
         for seed in range(first, last + 1):
             again += 1
             if difference := difference_of(linux, sim, seed):
                 print(difference)
-                print(f"{seed - 1} passed, 1 failed")
+                print(f"{passed - (last - seed + 1)} passed, 1 failed")
                 return 1
     print(f"{answers} answers equal, {again} scripts repeated over Linux")
-    print(f"{seeds} passed, 0 failed")
+    print(f"{passed} passed, 0 failed")
     return 0 if answers > 0 else 1
 
 

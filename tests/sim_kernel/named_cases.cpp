@@ -231,6 +231,105 @@ void pipe_sizes() {
   say("read, no writer", os::read_pipe(c.pipe.read_end, c.buffer.data(), 4));
 }
 
+// Fills a pipe of one slot: how much of what has arrived is one stretch of memory.
+void side_by_side() {
+  Case c("sends that lie side by side take one slot");
+  Case other("  the other connection");
+  c.use_pipes_of(4'096);
+  c.deliver("abc");
+  ground::settle_many(c.far);
+  c.deliver("defgh");
+  ground::settle_many(c.far);
+  say("both", c.splice_in());
+  c.empty_pipe();
+  c.deliver("abc");
+  ground::settle_many(c.far);
+  other.deliver("x");
+  c.deliver("defgh");
+  ground::settle_many(c.far);
+  say("apart", c.splice_in());
+  c.receive(2);
+  c.deliver("ijkl");
+  ground::settle_many(c.far);
+  c.empty_pipe();
+  say("the rest and what follows", c.splice_in());
+  // What is spliced out stays where it is, and bytes behind it still lie behind it.
+  say("out", os::splice_bytes(c.pipe.read_end, other.far, kAsked));
+  ground::settle_many(other.far);
+  other.deliver("mnop");
+  ground::settle_many(other.far);
+  other.use_pipes_of(4'096);
+  other.receive(1);
+  say("in again, and what follows", other.splice_in());
+}
+
+// Once spliced out of a pipe, what lay side by side is split where pages end.
+void page_by_page_behind_a_pipe() {
+  Case c("page by page behind a pipe");
+  Case other("  the other connection");
+  c.use_pipes_of(8'192);
+  c.deliver("abcdefg");
+  ground::settle_many(c.far);
+  say("a part", os::splice_bytes(c.near, c.pipe.write_end, 3));
+  say("the rest", c.splice_in());
+  say("out", os::splice_bytes(c.pipe.read_end, other.far, kAsked));
+  ground::settle_many(other.far);
+  other.use_pipes_of(4'096);
+  say("in again", other.splice_in());
+  other.use_pipes_of(8'192);
+  // The third lies over three pages.
+  for (int i = 0; i < 3; ++i) {
+    c.deliver(std::string(6'000, 'l'));
+    ground::settle_many(c.far);
+    say("in", c.splice_in());
+    say("out", os::splice_bytes(c.pipe.read_end, other.far, kAsked));
+    ground::settle_many(other.far);
+    other.empty_pipe();
+    say("in again", other.splice_in());
+  }
+}
+
+void messages_of_unix_sockets() {
+  Case c("messages of a unix socket take a slot each");
+  c.use_pipes_of(4'096);
+  const os::Address path = *os::Address::unix_path("named.socket");
+  const os::SocketResult listener = os::listen_on(path, os::Share::first, 8);
+  const os::Fd sender = os::connect_to(path).fd;
+  os::Peer peer;
+  const os::Fd receiver = os::accept_from(listener.fd, peer).fd;
+  (void)os::send(sender, "abc");
+  (void)os::send(sender, "defg");
+  ground::settle();
+  say("the first", os::splice_bytes(receiver, c.pipe.write_end, kAsked));
+  say("full", os::splice_bytes(receiver, c.pipe.write_end, kAsked));
+  say("wider", os::resize_pipe(c.pipe.write_end, 8'192));
+  say("the second", os::splice_bytes(receiver, c.pipe.write_end, kAsked));
+  // A splice has copied them, one behind the other.
+  say("out", os::splice_bytes(c.pipe.read_end, c.far, kAsked));
+  ground::settle_many(c.far);
+  c.empty_pipe();
+  say("both", c.splice_in());
+}
+
+void more_than_a_page_in_a_slot() {
+  Case c("a slot holds more than a page");
+  const Case other("  the other connection");
+  c.use_pipes_of(8'192);
+  c.deliver(std::string(6'000, 'l'));
+  ground::settle_many(c.far);
+  say("in", c.splice_in());
+  (void)os::send(other.far, "x");
+  ground::settle_many(other.far);
+  say("one more", os::splice_bytes(other.near, c.pipe.write_end, kAsked));
+  // The pipe is full until the last of its bytes has left a slot.
+  (void)os::epoll_add(c.epoll, c.pipe.write_end, 2, os::kWritable, os::Mode::edge);
+  c.event();
+  say("read", os::read_pipe(c.pipe.read_end, c.buffer.data(), 5'999));
+  c.event();
+  say("read", os::read_pipe(c.pipe.read_end, c.buffer.data(), 1));
+  c.event();
+}
+
 void splice_out() {
   Case c("splice out of a pipe, FIN with bytes in it");
   say("empty pipe", os::splice_bytes(c.pipe.read_end, c.near, kAsked));
@@ -337,6 +436,24 @@ void listeners() {
   say("refused", os::connect_outcome(refused));
 }
 
+// A listener's wake-up says EPOLLPRI as well, so it comes on the ready list then, and what it tells
+// is asked later.
+void listener_watched_for_urgent() {
+  fmt::print("a listener watched for urgent bytes\n");
+  const os::SocketResult listener = os::listen_on(loopback(0), os::Share::first, 8);
+  const os::Fd wakeup = os::wakeup_create();
+  const os::Fd epoll = os::epoll_create();
+  (void)os::epoll_add(epoll, listener.fd, 1, os::kUrgent, os::Mode::edge);
+  (void)os::epoll_add(epoll, wakeup, 2, os::kReadable, os::Mode::edge);
+  const os::Fd client = os::connect_to(loopback(os::bound_port(listener.fd))).fd;
+  ground::settle();
+  os::wakeup_notify(wakeup);
+  (void)os::epoll_change(epoll, listener.fd, 1, os::kReadable, os::Mode::edge);
+  std::array<os::Event, 4> events;
+  const std::size_t count = os::epoll_wait(epoll, events, 0);
+  for (std::size_t i = 0; i < count; ++i) say("told", std::size_t{events[i].data});
+}
+
 void descriptors_run_out() {
   fmt::print("descriptors run out\n");
   const os::SocketResult listener = os::listen_on(loopback(0), os::Share::first, 8);
@@ -358,8 +475,10 @@ void descriptors_run_out() {
 void run_named_cases() {
   for (const auto named :
        {data_and_end_in_one_edge, short_and_full_receives, urgent_mark, partial_send, splice_out,
-        pipe_sizes, reset_with_unread_data, close_with_unread_data, send_after_close, half_close,
-        level_and_oneshot, listeners, descriptors_run_out}) {
+        pipe_sizes, side_by_side, page_by_page_behind_a_pipe, messages_of_unix_sockets,
+        more_than_a_page_in_a_slot, reset_with_unread_data, close_with_unread_data,
+        send_after_close, half_close, level_and_oneshot, listeners, listener_watched_for_urgent,
+        descriptors_run_out}) {
     ground::run(named);
   }
   for (const std::size_t pipe_bytes : kPipeSizes) {
