@@ -17,6 +17,7 @@ import report
 import rig
 
 PEERS = ("weir", "nginx", "haproxy")
+DEFERRED_PEERS = tuple(f"{name} deferred" for name in PEERS)
 RATES = (4000, 12000, 30000)
 RATE = RATES[1]
 FIXED = f"{RATE} a second on 64 connections"
@@ -58,7 +59,7 @@ SUITES = {
                   (closed(64), fixed(RATE)), PEERS, plain.Shape(workers=2), everywhere=True),
     "close": Suite("A connection for each small request",
                    (closed(64, no_keep_alive=True), fixed(4000, no_keep_alive=True)),
-                   (*PEERS, "floor_close")),
+                   (*PEERS, *DEFERRED_PEERS, "floor_close")),
     "uploads": Suite("Uploads", (uploads(1 << 10, "1 KiB"), uploads(64 << 10, "64 KiB"),
                                  uploads(1 << 20, "1 MiB"), uploads(8 << 20, "8 MiB")),
                      (*PEERS, "floor", "floor_splice")),

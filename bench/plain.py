@@ -10,6 +10,8 @@ import rig
 FLOORS = ("floor", "floor_close", "floor_splice")
 TEMPLATES = {"weir": "weir.toml.in", "nginx": "nginx.conf.in", "haproxy": "haproxy.cfg.in"}
 ROUTE_PATH = "/r/"  # And a number.
+# How each is told that the kernel is to keep a connection until its first bytes are there.
+DEFERRED = {"weir": "defer_accept = true", "nginx": " deferred", "haproxy": " defer-accept"}
 
 
 class Shape(NamedTuple):
@@ -54,14 +56,17 @@ def route_lines(program: str, shape: Shape, folder: pathlib.Path) -> str:
 
 def command_of(name: str, shape: Shape, options: argparse.Namespace, folder: pathlib.Path,
                ports: dict[str, int]) -> list[str]:
-    """A second word after "weir" is its trigger mode."""
+    """A second word is "deferred", of any, or after "weir" its trigger mode."""
     if name in FLOORS:
         return [str(rig.BUILD / name), "--port", str(ports["PORT"]), str(ports["ORIGIN"])]
-    program, _, trigger = name.partition(" ")
+    program, _, variant = name.partition(" ")
+    deferred = variant == "deferred"
     own = folder / name.replace(" ", "-")
     own.mkdir(exist_ok=True)
     own.chmod(0o755)  # The worker of nginx is another user when started by root.
-    values = {**ports, "WORKERS": shape.workers, "TRIGGER": trigger or "edge",
+    values = {**ports, "WORKERS": shape.workers,
+              "TRIGGER": "edge" if deferred or not variant else variant,
+              "DEFERRED": DEFERRED[program] if deferred else "",
               "CONNECTIONS": shape.connections, "BOTH_SIDES": 2 * shape.connections,
               "SERVERS": server_lines(program, shape, ports["ORIGIN"]),
               "ROUTES": route_lines(program, shape, own)}

@@ -145,12 +145,15 @@ def judge(found: dict) -> list[Target]:
     small = found["small"][loads.CLOSED]
     peers = {"floor": 1.10, "nginx": 0.80, "haproxy": 0.80}
     (close,), bodies = found["close"].values(), found["bodies"]
+    as_usual = {name: close[name] for name in (*loads.PEERS, "floor_close")}
+    deferred = {name.split()[0]: close[name] for name in (*loads.DEFERRED_PEERS, "floor_close")}
+    closing = {"floor_close": 1.05, "nginx": 0.88}
     return [
         cost_target("Small keep-alive, 64 connections", small, peers),
         cost_target(f"The same at {loads.RATE} a second", found["small"][loads.FIXED],
                     {"floor": 1.10}),
-        cost_target("No keep-alive on the client side", close,
-                    {"floor_close": 1.05, "nginx": 0.88}),
+        cost_target("No keep-alive on the client side", as_usual, closing),
+        cost_target("The same, accepts deferred by all three", deferred, closing),
         cost_target("64 KiB bodies", bodies["64 KiB"], {"floor_splice": 1.20}),
         cost_target("1 MiB bodies", bodies["1 MiB"], {"floor_splice": 1.10}),
         user_target(small),

@@ -243,6 +243,8 @@ IoResult read_pipe(const Fd& read_end, char* data, std::size_t size) {
 // A simulated peer never goes away in silence.
 void keep_alive(const Fd& /*fd*/, unsigned /*idle_s*/) {}
 void set_congestion(const Fd& /*fd*/, std::string_view /*name*/) {}
+// A client that comes before its first byte is the harder one, and Linux may always send one.
+void defer_accept(const Fd& /*listener*/) {}
 
 void shutdown_send(const Fd& fd) {
   const Call call("shutdown_send", fd.get());

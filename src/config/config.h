@@ -101,6 +101,8 @@ struct Listener {
   ListenerTimeouts timeouts;
   Milliseconds tcp_keepalive = kTcpKeepalive;  // Whole seconds to 32767.
   std::string congestion;                      // Congestion control; empty: the system's.
+  // http: the kernel keeps a connection until its first bytes are there, for a second at most.
+  bool defer_accept = false;
 };
 
 struct BackendTimeouts {

@@ -16,7 +16,7 @@ constexpr std::uint32_t kConnectionsMax = 10'000'000;
 
 constexpr auto kHttpKeys =
     std::to_array<std::string_view>({"x_forwarded", "forwarded", "via", "trusted_proxies",
-                                     "client_idle_timeout", "client_body_timeout"});
+                                     "client_idle_timeout", "client_body_timeout", "defer_accept"});
 
 void load_bind(const TableReader& table, Listener& listener, Draft& draft) {
   if (table.require("bind", "bind = \"127.0.0.1:8080\"") == nullptr) return;
@@ -124,6 +124,7 @@ void load_listeners(const Member& member, Draft& draft, Report& report) {
     load_timeouts(table, listener.timeouts);
     load_keepalive(table, listener.tcp_keepalive);
     load_congestion(table, listener.congestion);
+    table.boolean("defer_accept", listener.defer_accept);
     draft.listeners.emplace(listener.name, named.key_span);
     draft.config.listeners.push_back(std::move(listener));
   });

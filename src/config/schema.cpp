@@ -20,7 +20,7 @@ constexpr auto kRuntime = std::to_array<Words>(
 constexpr auto kListener = std::to_array<Words>(
     {"bind", "mode", "backend", "max_connections", "limits", "accept_proxy", "x_forwarded",
      "forwarded", "via", "trusted_proxies", "client_head_timeout", "client_idle_timeout",
-     "client_body_timeout", "tunnel_idle_timeout", "tcp_keepalive", "congestion"});
+     "client_body_timeout", "tunnel_idle_timeout", "tcp_keepalive", "congestion", "defer_accept"});
 constexpr auto kRoute =
     std::to_array<Words>({"listener", "host", "path", "methods", "sni", "connect", "upgrade",
                           "backend", "backends", "mirror", "limits", "priority"});

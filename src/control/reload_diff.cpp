@@ -323,6 +323,8 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
       sentences.push_back("[listener." + listener.name + "] tcp_keepalive changed");
     } else if (old->congestion != listener.congestion) {
       sentences.push_back("[listener." + listener.name + "] congestion changed");
+    } else if (old->defer_accept != listener.defer_accept) {
+      sentences.push_back("[listener." + listener.name + "] defer_accept changed");
     }
   }
   for (const config::Listener& listener : running.listeners) {
@@ -381,6 +383,7 @@ config::Config keep_fixed_parts(const config::Config& running, config::Config ne
     listener.max_connections = fixed.max_connections;
     listener.tcp_keepalive = fixed.tcp_keepalive;
     listener.congestion = std::move(fixed.congestion);
+    listener.defer_accept = fixed.defer_accept;
   }
   next.listeners = std::move(listeners);
   return next;

@@ -134,6 +134,7 @@ std::string WorkerSet::bind(std::uint32_t index, const config::Endpoint& endpoin
   }
   const auto keepalive_s = static_cast<unsigned>(listener.tcp_keepalive.count() / 1000);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (listener.defer_accept) os::defer_accept(sockets[i]);
     if (keepalive_s > 0) os::keep_alive(sockets[i], keepalive_s);
     if (!listener.congestion.empty()) os::set_congestion(sockets[i], listener.congestion);
     workers_[i]->add_listener(index, std::move(sockets[i]), address.is_unix());

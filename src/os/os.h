@@ -86,6 +86,10 @@ void keep_alive(const Fd& fd, unsigned idle_s);
 // TCP_CONGESTION); a name that it does not have or allow changes nothing. Sockets accepted from a
 // listening one do as it does.
 void set_congestion(const Fd& fd, std::string_view name);
+// From now on a listening TCP socket hands a connection over with its first bytes, or without any
+// about a second after the handshake began (tcp(7), TCP_DEFER_ACCEPT). Unix sockets stay as they
+// are.
+void defer_accept(const Fd& listener);
 // Sends FIN; what the peer still sends can be read.
 void shutdown_send(const Fd& fd);
 // Makes the coming close() send RST instead of FIN, so that a broken answer looks broken.

@@ -48,6 +48,13 @@ ssize_t receive_into(const Fd& fd, char* data, std::size_t size, int flags) {
   return call(SYS_recvfrom, fd, data, size, flags, nullptr, nullptr);
 }
 
+int accept_next(const Fd& listener, sockaddr_storage& from, socklen_t& size) {
+  constexpr int kFlags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+  auto* const address = reinterpret_cast<sockaddr*>(&from);
+  if (kSanitized) return ::accept4(listener.get(), address, &size, kFlags);
+  return static_cast<int>(call(SYS_accept4, listener, address, &size, kFlags));
+}
+
 IoResult result_of(ssize_t returned) {
   if (returned > 0) return {IoStatus::done, static_cast<std::size_t>(returned)};
   if (returned == 0) return {IoStatus::end, 0};
@@ -152,7 +159,13 @@ bool epoll_control(const Fd& epoll, int operation, const Fd& fd, std::uint64_t d
 
 }  // namespace
 
-void close_descriptor(int fd) { ::close(fd); }
+void close_descriptor(int fd) {
+  if (kSanitized) {
+    ::close(fd);
+  } else {
+    ::syscall(SYS_close, fd);
+  }
+}
 
 std::uint64_t monotonic_ns() { return clock_ns(CLOCK_MONOTONIC); }
 std::uint64_t wall_clock_ns() { return clock_ns(CLOCK_REALTIME); }
@@ -186,10 +199,10 @@ SocketResult duplicate(const Fd& fd) {
 }
 
 SocketResult accept_from(const Fd& listener, Peer& peer) {
-  sockaddr_storage from{};
+  sockaddr_storage from;
+  from.ss_family = AF_UNSPEC;  // A client of a Unix socket has no address.
   socklen_t size = sizeof from;
-  Fd fd(::accept4(listener.get(), reinterpret_cast<sockaddr*>(&from), &size,
-                  SOCK_NONBLOCK | SOCK_CLOEXEC));
+  Fd fd(accept_next(listener, from, size));
   if (!fd.valid()) return {status_of(errno), {}};
   fill_peer(from, peer);
   return {IoStatus::done, std::move(fd)};
@@ -287,6 +300,12 @@ void keep_alive(const Fd& fd, unsigned idle_s) {
 void set_congestion(const Fd& fd, std::string_view name) {
   (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(),
                      static_cast<socklen_t>(name.size()));
+}
+
+// The kernel counts in repetitions of its SYN-ACK, of which the first comes after a second.
+void defer_accept(const Fd& listener) {
+  const int seconds = 1;
+  (void)::setsockopt(listener.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }
 
 void shutdown_send(const Fd& fd) { ::shutdown(fd.get(), SHUT_WR); }

@@ -55,6 +55,14 @@ class Listeners(Case):
         weir.terminate()
         self.assertEqual(self.client(listen).get().body, b"ok")
 
+    def test_deferred_accepts(self):
+        """Who speaks is served, and who says nothing is taken in all the same, after a second."""
+        weir = self.weir(self.origin(), listener={"defer_accept": True})
+        silent = self.client(weir)
+        self.assertEqual(self.client(weir).get().body, b"ok")
+        wait_until(lambda: weir.metric("weir_listener_connections_active") == 2, 10)
+        self.assertEqual(silent.get().body, b"ok")
+
     def test_unix_server_in_the_classic_form(self):
         path = self.path("server.sock")
         server = self.origin(unix_path=path)

@@ -326,6 +326,14 @@ TEST(NeedsRestart, ForAnotherMode) {
             std::vector<std::string>{"[listener.db] tcp_keepalive changed"});
 }
 
+TEST(NeedsRestart, ForAnotherWayToAccept) {
+  const config::Config running = parsed(kFile);
+  const config::Config next = parsed(replaced(kFile, "8080\"\n", "8080\"\ndefer_accept = true\n"));
+  EXPECT_EQ(needs_restart(running, next),
+            std::vector<std::string>{"[listener.web] defer_accept changed"});
+  EXPECT_FALSE(keep_fixed_parts(running, next).listeners.front().defer_accept);
+}
+
 TEST(KeepFixedParts, TakesEveryOtherKeyOfAListener) {
   const std::string lines =
       "accept_proxy = \"10.0.0.0/8\"\ntcp_keepalive = \"7s\"\ntunnel_idle_timeout = \"8s\"\n";

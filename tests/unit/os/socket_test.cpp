@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,36 @@ TEST(AcceptFrom, TellsAnIPv4Peer) {
   EXPECT_EQ(peer.port, bound_port(client.fd));
   char byte = 0;
   EXPECT_EQ(receive(server.fd, &byte, 1).status, IoStatus::again);  // Non-blocking.
+}
+
+// The kernel says what it makes of the second: one SYN-ACK that is repeated.
+TEST(DeferAccept, KeepsAConnectionForASecond) {
+  const SocketResult listener = listen_on(loopback(0), Share::first, 8);
+  const auto deferred_s = [&] {
+    int seconds = -1;
+    socklen_t size = sizeof seconds;
+    EXPECT_EQ(::getsockopt(listener.fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &size), 0);
+    return seconds;
+  };
+  EXPECT_EQ(deferred_s(), 0);
+  defer_accept(listener.fd);
+  EXPECT_EQ(deferred_s(), 1);
+}
+
+// One who says nothing is not kept for ever.
+TEST(DeferAccept, HandsOverWhoIsSilentToo) {
+  const SocketResult listener = listen_on(loopback(0), Share::first, 8);
+  defer_accept(listener.fd);
+  const SocketResult silent = connect_to(loopback(bound_port(listener.fd)));
+  const SocketResult speaks = connect_to(loopback(bound_port(listener.fd)));
+  EXPECT_EQ(send(speaks.fd, "x").status, IoStatus::done);
+  std::set<std::uint16_t> seen;
+  for (int i = 0; i < 2; ++i) {
+    Peer peer;
+    ASSERT_EQ(test::accept_within_deadline(listener.fd, peer).status, IoStatus::done);
+    seen.insert(peer.port);
+  }
+  EXPECT_EQ(seen, (std::set<std::uint16_t>{bound_port(silent.fd), bound_port(speaks.fd)}));
 }
 
 std::string congestion_of(const Fd& fd) {
