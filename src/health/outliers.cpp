@@ -20,17 +20,16 @@ class Judge {
     std::ranges::sort(by_median_, {}, median);
   }
 
-  // Empty when all of them err.
+  // Empty when all of them err, those included that have answered too little to be ejected for it.
   [[nodiscard]] std::vector<Outlier> by_error_rate() const {
     std::vector<Outlier> found;
-    std::size_t judged = 0;
+    bool all = true;
     for (std::uint32_t server = 0; server < windows_.size(); ++server) {
-      judged += windows_[server].judged;
-      if (errs(windows_[server])) {
-        found.push_back({server, Outlier::Reason::error_rate, windows_[server]});
-      }
+      const ServerWindow& window = windows_[server];
+      all = all && (!window.judged || too_many_errors(window));
+      if (errs(window)) found.push_back({server, Outlier::Reason::error_rate, window});
     }
-    if (found.size() == judged) found.clear();
+    if (all) found.clear();
     std::ranges::stable_sort(found, [](const Outlier& one, const Outlier& other) {
       return Wide{one.window.errors} * other.window.answers >
              Wide{other.window.errors} * one.window.answers;
@@ -58,8 +57,13 @@ class Judge {
   [[nodiscard]] std::uint64_t enough() const { return std::max(settings_.min_requests, 1U); }
 
   [[nodiscard]] bool errs(const ServerWindow& window) const {
-    if (settings_.error_percent == 0 || !window.judged || window.answers < enough()) return false;
-    return Wide{window.errors} * 100 >= Wide{window.answers} * settings_.error_percent;
+    return settings_.error_percent > 0 && window.judged && window.answers >= enough() &&
+           too_many_errors(window);
+  }
+
+  [[nodiscard]] bool too_many_errors(const ServerWindow& window) const {
+    return window.answers > 0 &&
+           Wide{window.errors} * 100 >= Wide{window.answers} * settings_.error_percent;
   }
 
   [[nodiscard]] bool is_measure(const ServerWindow& window) const {

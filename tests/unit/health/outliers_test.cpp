@@ -92,6 +92,15 @@ TEST(Outliers, WhenAllErrTheFaultIsBehindThem) {
   EXPECT_EQ(found(windows), "");
 }
 
+// A window ends for all at once, when one may have had its last answer and the others not yet.
+TEST(Outliers, WhoHasAnsweredTooLittleErrsAsWell) {
+  const ServerWindow enough{true, 20, 20, 0, 0}, nearly{true, 19, 19, 0, 0};
+  EXPECT_EQ(found({enough, nearly, nearly}), "");
+  EXPECT_EQ(found({enough, {true, 1, 1, 0, 0}}), "");
+  EXPECT_EQ(found({enough, nearly, {true, 19, 9, 0, 0}}), "0:error_rate");
+  EXPECT_EQ(found({enough, nearly, {true, 0, 0, 0, 0}}), "0:error_rate") << "nothing is known";
+}
+
 TEST(Outliers, FewRequestsSayNothing) {
   EXPECT_EQ(found({good(10), good(900, 19)}), "");
   EXPECT_EQ(found({good(10), good(900, 20)}), "1:latency");
