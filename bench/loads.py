@@ -200,8 +200,9 @@ def reached_row(name: str, runs: list[Sample], by_proxy: dict[str, list[Sample]]
 
 
 def table(by_proxy: dict[str, list[Sample]], without: tuple[str, ...] = ()) -> str:
+    measures = [name for name in list(by_proxy)[1:] if name not in DEFERRED_PEERS]
     heads = [head for head in (
-        "proxy", "CPU us/request", "range", *(f"/ {name}" for name in list(by_proxy)[1:]),
+        "proxy", "CPU us/request", "range", *(f"/ {name}" for name in measures),
         "user us", "requests/s", "p50 ms", "p99 ms", "p99.99 ms", "CPU busy")
         if head not in without]
     return report.markdown_table([heads, *([row.get(head, "") for head in heads]
