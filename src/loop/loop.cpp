@@ -124,21 +124,13 @@ bool Loop::watch(Source& source) {
   return false;
 }
 
-void Loop::watch_late(Source& source) {
-  if (source.late_) return;
-  if (poller_.trigger() == Trigger::edge && late_count_ < kLateMax) {
-    source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
-    source.late_ = true;
-    late_[late_count_++] = source.handle_;
-  } else {
-    watch_or_break(source);
-  }
-}
-
-void Loop::watch_or_break(Source& source) {
-  if (watch(source)) return;
-  source.ready.latch(os::kError);
-  schedule(source);
+bool Loop::watch_late(Source& source) {
+  if (source.late_) return true;
+  if (poller_.trigger() != Trigger::edge || late_count_ == kLateMax) return watch(source);
+  source.handle_ = sources_.insert(static_cast<std::uint8_t>(source.kind_), source);
+  source.late_ = true;
+  late_[late_count_++] = source.handle_;
+  return true;
 }
 
 // Those that have been here since the last look, or all.
@@ -148,7 +140,7 @@ void Loop::look_at_late(bool all) {
   const std::size_t due = all ? late_count_ : late_looked_at_;
   for (std::size_t i = 0; i < due; ++i) {
     Source* source = sources_.find(late_[i]);
-    if (source != nullptr && source->late_) watch_or_break(*source);
+    if (source != nullptr && source->late_ && !watch(*source)) source->watch_failed();
   }
   std::copy(late_.begin() + due, late_.begin() + late_count_, late_.begin());
   late_count_ -= due;

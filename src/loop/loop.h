@@ -57,8 +57,9 @@ class Loop {
   [[nodiscard]] bool watch(Source& source);
   // The same, a little later, for a socket whose events can wait: one that is closed soon is never
   // made known to the kernel. It is before the loop sleeps, and after kLateMs at the latest, and
-  // then the kernel tells what has come meanwhile. Where it has no room, as of an error.
-  void watch_late(Source& source);
+  // then the kernel tells what has come meanwhile. False when there is no room at once; when there
+  // is none later, the source's watch_failed() is called.
+  [[nodiscard]] bool watch_late(Source& source);
   // Adds a source that is told again for as long as it is readable: listeners, wake-ups.
   // `exclusive`: the open socket is shared with other loops, wake only one.
   [[nodiscard]] bool watch_level(Source& source, bool exclusive = false);
@@ -107,7 +108,6 @@ class Loop {
   using RunQueue = IntrusiveList<Source, RunTag>;
 
   void wait_and_latch();
-  void watch_or_break(Source& source);
   void look_at_late(bool all);
   void latch(Source& source, std::uint8_t flags);
   void rearm_now(Source& source);

@@ -59,6 +59,8 @@ class Source : public Timer, public ListLink<RunTag> {
   virtual void run() = 0;
   // The deadline has passed.
   virtual void expire() {}
+  // Loop::watch_late() had to wait, and now the kernel has no room: nothing will be told.
+  virtual void watch_failed() {}
   // After retire(), at the end of the turn: give the memory back.
   virtual void reap() {}
 

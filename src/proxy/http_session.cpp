@@ -105,11 +105,7 @@ void HttpSession::exchange_begin() {
 void HttpSession::exchange_outcome(Exchange::Outcome outcome) {
   switch (outcome) {
     case Exchange::Outcome::wait:
-      if (exchange_->waits_for_answer() && !watched()) {
-        loop().watch_late(*this);
-      } else if (!ensure_watched()) {
-        return;
-      }
+      if (!(exchange_->waits_for_answer() ? ensure_watched_soon() : ensure_watched())) return;
       loop().set_deadline(*this, exchange_->deadline_ms());
       return;
     case Exchange::Outcome::again:

@@ -70,9 +70,17 @@ void Session::begin_idle() {
 
 bool Session::ensure_watched() {
   if (watched() || loop().watch(*this)) return true;
-  abort(CloseReason::no_memory);
+  watch_failed();
   return false;
 }
+
+bool Session::ensure_watched_soon() {
+  if (watched() || loop().watch_late(*this)) return true;
+  watch_failed();
+  return false;
+}
+
+void Session::watch_failed() { abort(CloseReason::no_memory); }
 
 std::string_view Session::broken_rule() const {
   return broken_rule_ == wire::ProxyError::none ? std::string_view{} : to_string(broken_rule_);

@@ -50,6 +50,7 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   virtual void follow() = 0;
   // Closes at once, whatever goes on.
   virtual void abort(CloseReason reason) = 0;
+  void watch_failed() override;
 
   // Its last request followed the answer before it closely: such a client keeps its place.
   [[nodiscard]] bool in_steady_use() const { return steady_; }
@@ -95,6 +96,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   [[nodiscard]] Greeting greet();
   // Watches the socket once it has to be waited for. False: the kernel refused, session closed.
   [[nodiscard]] bool ensure_watched();
+  // The same, but its events can wait: for a client that has asked and may be gone soon.
+  [[nodiscard]] bool ensure_watched_soon();
   // Counts the close, gives everything back that a connection has, and retires.
   void end(CloseReason reason);
   [[nodiscard]] std::uint64_t now_ms() const { return loop().now_ms(); }

@@ -66,8 +66,8 @@ TEST_F(LoopTest, ARefusedWatchLeavesTheSourceAsItWas) {
 
 TEST_F(LoopTest, WatchedLateItIsToldOfWhatCameBefore) {
   Probe probe(std::move(pair.near));
-  loop.watch_late(probe);
-  loop.watch_late(probe);
+  ASSERT_TRUE(loop.watch_late(probe));
+  ASSERT_TRUE(loop.watch_late(probe));
   EXPECT_FALSE(probe.watched());
   deliver(pair.far, "data");
   loop.turn();  // Would sleep, if it had not this to do.
@@ -87,7 +87,7 @@ TEST_F(LoopTest, ABusyLoopWatchesLateOnesInTheEnd) {
   deliver(other.far, "data");
   std::deque<Probe> probes;
   probes.emplace_back(std::move(pair.near));
-  loop.watch_late(probes.front());
+  ASSERT_TRUE(loop.watch_late(probes.front()));
   const std::uint64_t before_ms = loop.now_ms();
   ASSERT_TRUE(loop.turn_until([&] { return probes.front().watched(); }));
   EXPECT_GT(loop.now_ms(), before_ms);
@@ -98,7 +98,7 @@ TEST_F(LoopTest, ABusyLoopWatchesLateOnesInTheEnd) {
 
 TEST_F(LoopTest, WhatEndsBeforeItIsWatchedNeverIs) {
   Probe probe(std::move(pair.near));
-  loop.watch_late(probe);
+  ASSERT_TRUE(loop.watch_late(probe));
   loop.retire(probe);
   EXPECT_EQ(loop.watched(), 0u);
   loop.turn();
@@ -112,21 +112,36 @@ TEST_F(LoopTest, BeyondSoManyLateIsAtOnce) {
   while (probes.empty() || !probes.back().watched()) {
     ASSERT_LT(probes.size(), 1'000u);
     probes.emplace_back(os::Fd(::dup(pair.near.get())));
-    loop.watch_late(probes.back());
+    ASSERT_TRUE(loop.watch_late(probes.back()));
   }
   EXPECT_EQ(probes.size(), 257u);
   EXPECT_TRUE(loop.turn_until([&] { return std::ranges::all_of(probes, &Probe::watched); }));
   for (Probe& probe : probes) loop.unwatch(probe);
 }
 
-TEST_F(LoopTest, ALateOneThatCannotBeWatchedIsToldOfAnError) {
+TEST_F(LoopTest, ALateOneThatCannotBeWatchedIsToldSo) {
   Probe probe(os::Fd(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
-  loop.watch_late(probe);
+  ASSERT_TRUE(loop.watch_late(probe));
+  EXPECT_EQ(probe.watches_failed, 0);
   loop.turn();
-  loop.turn_now();
-  EXPECT_EQ(probe.runs, 1);
-  EXPECT_TRUE(probe.ready.error());
+  EXPECT_EQ(probe.watches_failed, 1);
+  EXPECT_EQ(probe.runs, 0);  // Nothing is said of the socket.
+  EXPECT_FALSE(probe.ready.error());
   EXPECT_EQ(loop.watched(), 0u);
+}
+
+TEST_F(LoopTest, WhereLateIsAtOnceSoIsTheRefusal) {
+  std::deque<Probe> probes;
+  while (probes.empty() || !probes.back().watched()) {
+    ASSERT_LT(probes.size(), 1'000u);
+    probes.emplace_back(os::Fd(::dup(pair.near.get())));
+    ASSERT_TRUE(loop.watch_late(probes.back()));
+  }
+  Probe probe(os::Fd(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
+  EXPECT_FALSE(loop.watch_late(probe));
+  EXPECT_FALSE(probe.watched());
+  EXPECT_EQ(probe.watches_failed, 0);
+  for (Probe& other : probes) loop.unwatch(other);
 }
 
 TEST_F(LoopTest, UnwatchedMeansSilentAndOffTheRunQueue) {

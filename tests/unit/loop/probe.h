@@ -23,6 +23,7 @@ class Probe : public Source {
     ++expiries;
     if (on_expire) on_expire();
   }
+  void watch_failed() override { ++watches_failed; }
   void reap() override {
     ++reaps;
     if (on_reap) on_reap();
@@ -30,6 +31,7 @@ class Probe : public Source {
 
   int runs = 0;
   int expiries = 0;
+  int watches_failed = 0;
   int reaps = 0;
   std::function<void()> on_run;
   std::function<void()> on_expire;
