@@ -60,8 +60,9 @@ class HungServer(FailureCase):
         hung.freeze()
         answered = len(load.answers)
         wait_until(lambda: len(load.answers) > answered + 300, 20, "answers of the others")
-        self.assertLess(weir.metric("weir_server_requests_in_flight",
-                                    server=f"127.0.0.1:{hung.port}"), 10)
+        waiting = weir.metric("weir_server_requests_in_flight", server=f"127.0.0.1:{hung.port}")
+        self.say(f"{waiting:g} requests wait for the hung server")
+        self.assertLess(waiting, 30)  # Its share would be 150 by now.
         hung.thaw()
         seen = load.from_server("two")
         wait_until(lambda: load.from_server("two") > seen + 10, 20, "it to be used again")

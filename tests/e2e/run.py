@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import queue
 import resource
 import signal
 import subprocess
@@ -29,11 +30,13 @@ MULTI_WORKER = (
     "workers_test",
 )
 RUNNING: set[subprocess.Popen] = set()
+# Files that measure under load. They would disturb each other and run one after the other.
+MEASURING = ("brown_out_test", "goodput_test", "slow_start_test", "hung_server_test")
 # The longest first, so that no long file runs alone at the end.
 FIRST = (
-    "goodput_test", "brown_out_test", "server_states_test", "ejection_test", "slow_start_test",
-    "retries_config_test", "queue_test", "huge_bodies_test", "retry_test", "classic_form_test",
-    "timeouts_test", "reload_test", "server_failure_test",
+    *MEASURING, "server_states_test", "ejection_test", "least_load_test", "retries_config_test",
+    "queue_test", "huge_bodies_test", "retry_test", "classic_form_test", "timeouts_test",
+    "reload_test", "server_failure_test",
 )
 
 
@@ -92,6 +95,19 @@ def run_file(path: pathlib.Path, pattern: str | None, verbose: bool) -> int:
     bad = {str(_owner(test)) for test, _ in result.failures + result.errors + result.skipped}
     print(json.dumps({"run": result.testsRun, "bad": sorted(bad)}))
     return 1 if bad else 0
+
+
+def lanes(files: list[pathlib.Path]) -> list[list[pathlib.Path]]:
+    """What runs one after the other; the lanes may run side by side."""
+    measuring = [path for path in files if path.stem in MEASURING]
+    others = [[path] for path in files if path.stem not in MEASURING]
+    return [measuring, *others] if measuring else others
+
+
+def spawn_lane(lane: list[pathlib.Path], options: argparse.Namespace, limit: float,
+               results: queue.SimpleQueue) -> None:
+    for path in lane:
+        results.put(spawn_file(path, options, limit))
 
 
 def spawn_file(path: pathlib.Path, options: argparse.Namespace, limit: float) -> dict:
@@ -170,9 +186,10 @@ def main() -> int:
     limit = FILE_SECONDS * float(os.environ.get("WEIR_SLOWDOWN", "1"))
     run = failed = 0
     with concurrent.futures.ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        jobs = [pool.submit(spawn_file, path, options, limit) for path in select(options)]
-        for job in concurrent.futures.as_completed(jobs):
-            result = job.result()
+        files, results = select(options), queue.SimpleQueue()
+        for lane in lanes(files):
+            pool.submit(spawn_lane, lane, options, limit, results)
+        for result in (results.get() for _ in files):
             run += result["run"]
             failed += len(result["bad"])
             if result["bad"] or options.verbose:

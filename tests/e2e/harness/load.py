@@ -20,6 +20,7 @@ class Answer:
     server: str = ""       # The content: which server it was, or weir's page.
     retry_after: str = ""
     error: str = ""
+    late: float = 0.0      # Seconds after its time that it was asked, at a rate.
 
     @property
     def ended(self) -> float:
@@ -71,18 +72,18 @@ class Load:
             await asyncio.sleep(self.pause)
 
     async def _at_rate(self) -> None:
-        start, tasks = time.monotonic(), set()
+        due, tasks = time.monotonic(), set()
         while not self._stop.is_set():
-            due = int((time.monotonic() - start) * self.rate)
-            while self.asked < due:
-                task = asyncio.create_task(self._ask())
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-                await asyncio.sleep(0)  # It takes its number before the next one is made.
-            await asyncio.sleep(1 / self.rate)
+            if (early := due - time.monotonic()) > 0:
+                await asyncio.sleep(early)
+            task = asyncio.create_task(self._ask(due))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            await asyncio.sleep(0)  # It takes its number before the next one is made.
+            due += 1 / self.rate
         await asyncio.gather(*tasks)
 
-    async def _ask(self) -> None:
+    async def _ask(self, due: float | None = None) -> None:
         number, self.asked, begun = self.asked, self.asked + 1, time.monotonic()
         connection = self._idle.pop() if self._idle else None
         try:
@@ -93,6 +94,7 @@ class Load:
             answer = Answer(number, begun, time.monotonic() - begun, 0, error=repr(error))
             if connection:
                 connection[1].close()
+        answer.late = begun - due if due else 0.0
         self.answers.append(answer)
 
     async def _exchange(self, number, begun, reader, writer) -> Answer:
