@@ -19,12 +19,18 @@ constexpr std::uint32_t kLifetimeMaxS = 16;
 constexpr std::uint64_t kLifetimeMin = kSecond;
 constexpr std::uint64_t kRetryMin = kSecond;
 constexpr std::uint64_t kRetryMax = 30 * kSecond;
-constexpr std::uint64_t kGathering = 50 * kMillisecond;
-// A turn of the control thread, which may be held up in every call.
+// Of its clock and of the timer wheel.
+constexpr std::uint64_t kTick = 2 * kMillisecond;
+constexpr std::uint64_t kTellWithin = 50 * kMillisecond + kTick;
+// The control thread may be held up in every call before it sleeps.
 constexpr std::uint64_t kTurn = 20 * kStalledForNsMax;
 
 std::pair<std::string, bool> key_of(const config::HostName& host) {
   return {host.name, host.srv()};
+}
+
+std::uint64_t later(std::uint64_t since_ns, std::uint64_t by_ns) {
+  return since_ns == UINT64_MAX ? since_ns : since_ns + by_ns;
 }
 
 std::string text_of(const config::Server& server) {
@@ -46,8 +52,7 @@ Names::Names(Kernel& kernel, std::uint64_t seed, Ledger& ledger, const Manners& 
       ledger_(ledger),
       prng_(mix(seed, 16)),
       any_(manners.names),
-      servers_(manners.servers),
-      untold_since_ns_(UINT64_MAX) {
+      servers_(manners.servers) {
   if (!any_) return;
   if (percent(prng_, 60)) failing_percent_ = spread(prng_, 60);
   for (std::uint32_t i = 0; i < kHostNames; ++i) {
@@ -155,7 +160,7 @@ Lookup Names::look_up(const os::Question& question) {
 void Names::set_next(Known& known, std::uint64_t least_ns, std::uint64_t most_ns) const {
   const std::uint64_t now_ns = kernel_.now_ns();
   known.next_ns = now_ns + least_ns - std::min(least_ns, kTurn);
-  known.latest_ns = now_ns + most_ns + most_ns / 10 + kTurn;
+  known.latest_ns = now_ns + most_ns + most_ns / 10 + kTick;
 }
 
 // What is known of names that stay is kept, and an answer that is under way for one that has come
@@ -233,17 +238,24 @@ void Names::published(const config::Config& config, const config::Config& expand
     check(servers == wanted, "servers are what their names stand for",
           config.backends[i].name + " has " + text_of(servers) + "instead of " + text_of(wanted));
   }
-  if (std::exchange(untold_since_ns_, UINT64_MAX) != UINT64_MAX) ++ledger_.totals.name_changes;
+  if (untold_since_ns_ != UINT64_MAX) ++ledger_.totals.name_changes;
+  told_since_ns_ = std::min(told_since_ns_, std::exchange(untold_since_ns_, UINT64_MAX));
 }
 
-void Names::after_turn(bool late) const {
+// A turn may take long, when the thread is interrupted over and over, but it does what is due at
+// its beginning; and the wait before it ends when something is due.
+void Names::after_turn(std::uint64_t began_ns, bool late) {
+  const std::uint64_t awake_ns = later(std::exchange(last_turn_ended_ns_, kernel_.now_ns()), kTurn);
+  const std::uint64_t told_ns = std::exchange(told_since_ns_, UINT64_MAX);
   if (!any_ || late) return;
-  const std::uint64_t now_ns = kernel_.now_ns();
-  check(untold_since_ns_ == UINT64_MAX || now_ns <= untold_since_ns_ + kGathering + kTurn,
-        "new addresses are used soon", "");
-  for (const auto& [key, known] : known_) {
-    check(known.asked || now_ns <= known.latest_ns, "names are looked up when it is time",
-          key.first + ": too late");
+  const bool in_time = began_ns <= later(untold_since_ns_, kTellWithin) &&
+                       began_ns <= std::max(later(told_ns, kTellWithin), awake_ns);
+  check(in_time, "new addresses are used soon", "");
+  for (auto& [key, known] : known_) {
+    const std::uint64_t latest_ns =
+        known.asked ? std::max(known.latest_ns, awake_ns) : known.latest_ns;
+    check(began_ns <= latest_ns, "names are looked up when it is time", key.first + ": too late");
+    if (known.asked) known.latest_ns = UINT64_MAX;
   }
 }
 

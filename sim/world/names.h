@@ -38,7 +38,7 @@ class Names {
   // `expanded` is what weir makes of `config` with what it knows now.
   void published(const config::Config& config, const config::Config& expanded);
   // `late`: time jumps, and waits prove nothing.
-  void after_turn(bool late) const;
+  void after_turn(std::uint64_t began_ns, bool late);
   // Nothing has changed for long: weir knows it all.
   void at_rest() const;
 
@@ -75,7 +75,10 @@ class Names {
   std::uint64_t failing_percent_ = 0;  // Of lookups.
   std::map<Key, Entry> table_;
   std::map<Key, Known> known_;
-  std::uint64_t untold_since_ns_;  // weir knows of a change that it does not use yet.
+  // UINT64_MAX: not.
+  std::uint64_t untold_since_ns_ = UINT64_MAX;     // weir knows of a change it does not use yet.
+  std::uint64_t told_since_ns_ = UINT64_MAX;       // The same, of one used in this turn.
+  std::uint64_t last_turn_ended_ns_ = UINT64_MAX;  // Of the control thread.
   bool settled_ = false;
 };
 

@@ -69,6 +69,7 @@ void Subject::run_control() {
   while (!all_stopped_) {
     loop_.turn();
     check_upstream();
+    if (!leaving_) names_.after_turn(loop_.now_ns(), late_);
   }
   control_ended_ = true;
 }
@@ -171,7 +172,6 @@ void Subject::check_upstream() {
   const double race = faults.rate(Fault::race);
   faults.set(Fault::race, 0);
   checks_->after_turn(kernel_.now_ns(), late_);
-  if (!leaving_) names_.after_turn(late_);
   faults.set(Fault::race, race);
 }
 
