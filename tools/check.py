@@ -16,6 +16,7 @@ import fcntl
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -41,7 +42,8 @@ class Outcome(NamedTuple):
 class Step(NamedTuple):
     name: str
     run: Callable[["Log"], Outcome]
-    needs: str = ""  # A step without which this one cannot work.
+    needs: str = ""                    # A step without which this one cannot work.
+    beside: "Flavour | None" = None    # What is built ahead from here on.
 
 
 # --- Running programs ---------------------------------------------------------------------------
@@ -102,7 +104,7 @@ def list_children() -> list[tuple[int, str]]:
         except OSError:
             continue
         state, parent = rest.split()[:2]
-        if int(parent) != os.getpid():
+        if int(parent) != os.getpid() or int(entry.name) == AHEAD.pid():
             continue
         if state == "Z":
             os.waitpid(int(entry.name), 0)
@@ -155,6 +157,10 @@ class Flavour:
         self.prefix = prefix
 
     def step_build(self, log: Log) -> Outcome:
+        configure, build = self.build_commands()
+        return one(log.run(configure, 120) and log.run(build, 1500))
+
+    def build_commands(self) -> tuple[list[str], list[str]]:
         configure = ["cmake", "--preset", self.preset, "-DWEIR_TESTS=ON"]
         # The simulator's fibers are unknown to TSan, and ASan sees its layers in the other tests.
         ours = "ON" if self.preset == "release" else "OFF"
@@ -162,7 +168,7 @@ class Flavour:
         build = ["cmake", "--build", "--preset", self.preset]
         if self.preset == "tsan":
             build += ["--target", "weir", *(f"unit_{layer}" for layer in self.layers())]
-        return one(log.run(self.prefix + configure, 120) and log.run(self.prefix + build, 1500))
+        return self.prefix + configure, self.prefix + build
 
     def layers(self) -> list[str]:
         """The layers with unit tests; for TSan those whose tests start threads."""
@@ -216,6 +222,57 @@ class Flavour:
             report.unlink()
         note = f"{len(reports)} sanitizer reports" if reports else ""
         return Outcome(passed, max(failed, 1) if reports else failed, note)
+
+
+class Ahead:
+    """Builds what a later step needs while others leave processors idle. They do not notice: the
+    kernel gives it what nobody else wants."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen | None = None
+
+    def start(self, flavour: Flavour) -> None:
+        # With a quota instead of processors of one's own, it would use up what the others need.
+        if self.process or not is_without_quota():
+            return
+        script = " && ".join(shlex.join(command) for command in flavour.build_commands())
+        with (LOGS / f"{flavour.preset}-build-ahead.log").open("wb") as output:
+            self.process = subprocess.Popen(
+                ["sh", "-c", script], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=give_way)
+
+    def stop(self) -> None:
+        """What was built stays; ninja removes what it was in the middle of."""
+        if not self.process:
+            return
+        try:
+            os.killpg(self.process.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.process = None
+        kill_orphans(grace_s=10)
+
+    def pid(self) -> int | None:
+        return self.process.pid if self.process else None
+
+
+AHEAD = Ahead()
+
+
+def give_way() -> None:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:  # Where sessions share the time by themselves, that alone would not do.
+        pathlib.Path("/proc/self/autogroup").write_text("19")
+    except OSError:
+        pass
+
+
+def is_without_quota() -> bool:
+    try:
+        return pathlib.Path("/sys/fs/cgroup/cpu.max").read_text().startswith("max")
+    except OSError:
+        return True
 
 
 def count_gtest(output: str) -> tuple[int, int]:
@@ -279,16 +336,15 @@ def without_address_randomisation() -> list[str]:
 
 def all_steps() -> list[Step]:
     steps = [Step("format", step_format), Step("tidy", step_tidy)]
-    flavours = [
-        ("", Flavour("release", {}, [])),
-        ("asan-", Flavour("asan", sanitizer_env("asan"), [])),
-        ("tsan-", Flavour("tsan", sanitizer_env("tsan"), without_address_randomisation())),
-    ]
-    for prefix, flavour in flavours:
+    release = Flavour("release", {}, [])
+    asan = Flavour("asan", sanitizer_env("asan"), [])
+    tsan = Flavour("tsan", sanitizer_env("tsan"), without_address_randomisation())
+    for prefix, flavour, following in (("", release, asan), ("asan-", asan, tsan),
+                                       ("tsan-", tsan, None)):
         steps += [
             Step(f"{prefix}build", flavour.step_build),
             Step(f"{prefix}unit", flavour.step_unit, f"{prefix}build"),
-            Step(f"{prefix}e2e", flavour.step_e2e, f"{prefix}build"),
+            Step(f"{prefix}e2e", flavour.step_e2e, f"{prefix}build", following),
         ]
     steps[5:5] = [Step("sim", step_sim, "build"),
                   Step("instructions", step_instructions, "build")]
@@ -376,6 +432,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
+    chosen = {step.name for step in steps}
     passed = failed = 0
     broken: set[str] = set()
     try:
@@ -383,6 +440,10 @@ def main() -> int:
             if step.needs in broken:
                 print(f"{step.name:<12} skipped, {step.needs} failed")
                 continue
+            if step.name.endswith("build"):
+                AHEAD.stop()
+            if step.beside and f"{step.beside.preset}-build" in chosen:
+                AHEAD.start(step.beside)
             outcome = run_step(step)
             passed, failed = passed + outcome.passed, failed + outcome.failed
             if outcome.failed:
@@ -391,6 +452,7 @@ def main() -> int:
         failed += 1
         print(f"{'':<12} interrupted")
     finally:
+        AHEAD.stop()
         kill_orphans(grace_s=0)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
