@@ -157,6 +157,7 @@ class Exchange {
   Progress relay_head();
   Progress relay_interim(const http::ResponseInfo& info);
   Progress relay_switch(const http::ResponseInfo& info);
+  [[nodiscard]] bool whole_if_small(const http::ResponseInfo& info);
   Progress relay_final(const http::ResponseInfo& info);
   void answer_head_seen(std::uint16_t status);
   [[nodiscard]] http::ResponseOptions response_options() const;
@@ -217,8 +218,9 @@ class Exchange {
     bool connected = false;
     bool reused = false;
     bool answer_begun = false;
-    bool write_broken = false;  // It takes no more bytes, but may have answered before.
-    bool was_reset = false;     // A send met the reset: no receive will.
+    bool write_broken = false;     // It takes no more bytes, but may have answered before.
+    bool was_reset = false;        // A send met the reset: no receive will.
+    std::uint32_t head_bytes = 0;  // Of the final answer.
   };
 
   Worker& worker_;

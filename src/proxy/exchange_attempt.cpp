@@ -319,6 +319,11 @@ void Exchange::attempt_give_back() {
     outgoing_.rewind();
     if (core_.server_reusable()) {
       outgoing_.release();
+      if (response_flow_.body_bytes() >= BodyFlow::kSpliceBytesMin) {
+        connection->expect_large(attempt_.head_bytes);
+      } else {
+        connection->expect_small();
+      }
       pool.put_back(*connection, server_idle_ms_);
     } else {
       pool.close(*connection);

@@ -47,8 +47,9 @@ Exchange::Progress Exchange::answer_broken(http::ParseError rule) {
 // Empty when bytes have come.
 std::optional<Exchange::Progress> Exchange::receive_response() {
   upstream::ServerConnection& server = *attempt_.connection;
+  const std::size_t most = attempt_.answer_begun ? net::kBlockBytes : server.first_receive();
   const os::IoResult result =
-      server.ready.may_receive() ? server.fill() : os::IoResult{os::IoStatus::again, 0};
+      server.ready.may_receive() ? server.fill(most) : os::IoResult{os::IoStatus::again, 0};
   switch (result.status) {
     case os::IoStatus::done: return std::nullopt;
     case os::IoStatus::again:
@@ -124,8 +125,23 @@ Exchange::Progress Exchange::relay_switch(const http::ResponseInfo& info) {
   return Progress::moved;
 }
 
+// The first receive was for a large answer and this is a small one: the rest is to leave with the
+// head. False: there is no rest to come, and the attempt has failed.
+bool Exchange::whole_if_small(const http::ResponseInfo& info) {
+  upstream::ServerConnection& server = *attempt_.connection;
+  attempt_.head_bytes = static_cast<std::uint32_t>(response_parser_.head_bytes());
+  const bool cut = info.body.kind == http::BodyFraming::Kind::length &&
+                   server.in.size() == server.first_receive() && server.ready.may_receive();
+  // What would have to be moved for it, stays where it is.
+  const std::uint64_t whole = attempt_.head_bytes + info.body.length;
+  if (!cut || whole <= server.in.size() || whole > net::kBlockBytes / 2) return true;
+  if (!receive_response()) return true;
+  return attempt_.connection != nullptr && core_.response() == ResponseState::none;
+}
+
 Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   using Kind = http::BodyFraming::Kind;
+  if (!whole_if_small(info)) return Progress::moved;
   if (!plan_->retry.statuses.empty() && retry_for_status(info.status)) return Progress::moved;
   attempt_answered(info.status);
   const bool delimited = info.body.kind == Kind::none || info.body.kind == Kind::length;

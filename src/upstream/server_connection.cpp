@@ -1,5 +1,7 @@
 #include "upstream/server_connection.h"
 
+#include <algorithm>
+
 #include "upstream/server_pool.h"
 
 namespace weir::upstream {
@@ -14,6 +16,13 @@ void ServerConnection::enter(State next) {
         "illegal state of a server connection");
   os::trace_transition(os::Machine::server_connection, state_, next);
   state_ = next;
+}
+
+// Heads of one server differ by the digits of a length and the like.
+void ServerConnection::expect_large(std::size_t head_bytes) {
+  constexpr std::size_t kDiffers = 32;
+  first_receive_ =
+      static_cast<std::uint32_t>(std::min<std::size_t>(head_bytes + kDiffers, net::kBlockBytes));
 }
 
 // Runs by itself only while idle; otherwise events go to the session.

@@ -42,6 +42,12 @@ class ServerConnection final : public net::Connection,
   // Requests sent on it before the present one.
   [[nodiscard]] std::uint32_t requests() const { return requests_; }
 
+  // How much to receive at first of an answer. Behind a large answer another is likely: no more
+  // than its head is received then, so that its body can be spliced from the beginning.
+  [[nodiscard]] std::size_t first_receive() const { return first_receive_; }
+  void expect_large(std::size_t head_bytes);
+  void expect_small() { first_receive_ = net::kBlockBytes; }
+
   void run() override;
   void expire() override;
   void reap() override;
@@ -54,6 +60,7 @@ class ServerConnection final : public net::Connection,
   ConnectionOwner* owner_ = nullptr;  // Whose requests alone may use it; null: anybody's.
   std::uint64_t idle_since_ms_ = 0;
   std::uint32_t requests_ = 0;
+  std::uint32_t first_receive_ = net::kBlockBytes;
   State state_ = State::connecting;
 };
 
