@@ -55,10 +55,10 @@ class Admin(Case):
         client.request("POST", body=b"x" * 10_000)
         names = weir.metrics()
         self.assertTrue(any("bytes" in name and value >= 10_000 for name, value in names.items()))
-        self.assertEqual(weir.metric("weir_listener_connections_active"), 1)
+        self.assert_metric(weir, 1, "weir_listener_connections_active")
         client.close()
         wait_until(lambda: weir.metric("weir_listener_connections_active") == 0, 5)
-        self.assertEqual(weir.metric("weir_listener_connections_total"), 1)
+        self.assert_metric(weir, 1, "weir_listener_connections_total")
 
     def test_servers_up_and_down(self):
         good = self.origin()
@@ -67,7 +67,7 @@ class Admin(Case):
         client = self.client(weir)
         for _ in range(20):
             client.get()
-        self.assertEqual(weir.metric("weir_server_up", backend="app", server=good.address), 1)
+        self.assert_metric(weir, 1, "weir_server_up", backend="app", server=good.address)
         wait_until(lambda: weir.metric("weir_server_up", backend="app",
                                        server=f"127.0.0.1:{dead}") == 0, 5, "the dead one down")
 
@@ -79,7 +79,7 @@ class Admin(Case):
             client.get()
         labels = {"backend": "app", "server": server.address}
         wait_until(lambda: weir.metric("weir_server_connects_total", **labels) == 1, 5)
-        self.assertEqual(weir.metric("weir_server_connection_reuses_total", **labels), 9)
+        self.assert_metric(weir, 9, "weir_server_connection_reuses_total", **labels)
 
     def test_nothing_can_be_changed(self):
         """Only GET and HEAD of known paths."""

@@ -32,8 +32,8 @@ class Pending(NamedCase):
             self.assertEqual(answer.status, 503)
             self.assertIn("circuit_open", answer.get("proxy-status"))
             self.assertTrue(answer.has("retry-after"))
-        self.assertEqual(weir.metric("weir_server_connects_total"), 2)
-        self.assertEqual(weir.metric("weir_errors_total", reason="circuit_open"), 2)
+        self.assert_metric(weir, 2, "weir_server_connects_total")
+        self.assert_metric(weir, 2, "weir_errors_total", reason="circuit_open")
         self.assertLessEqual(weir.descriptors(), descriptors + 3)
         self.assertTrue(all(client.quiet() for client in clients))
 
@@ -74,7 +74,7 @@ class Pending(NamedCase):
             answer = self.client(weir).get()
             self.assertEqual(answer.status, 503)
             self.assertIn("circuit_open", answer.get("proxy-status"))
-        self.assertEqual(weir.metric("weir_server_connects_total"), 2)
+        self.assert_metric(weir, 2, "weir_server_connects_total")
         self.assertTrue(all(client.quiet() for client in clients))
 
     def test_over_all_workers(self):
@@ -83,7 +83,7 @@ class Pending(NamedCase):
         self.waiting(weir, 3)
         for _ in range(8):
             self.assertEqual(self.client(weir).get().status, 503)
-        self.assertEqual(weir.metric("weir_server_connects_total"), 3)
+        self.assert_metric(weir, 3, "weir_server_connects_total")
 
 
 class Retries(NamedCase):
@@ -101,7 +101,7 @@ class Retries(NamedCase):
         answer = self.client(weir).get()
         self.assertEqual(answer.status, 502)
         self.assertIn("upstream_status", answer.get("proxy-status"))
-        self.assertEqual(weir.metric("weir_errors_total", reason="circuit_open"), 0)
+        self.assert_metric(weir, 0, "weir_errors_total", reason="circuit_open")
         self.finish(servers, first)
         wait_until(lambda: self.client(weir).get().body == b"B", 10, "room for the next one")
 
@@ -115,7 +115,7 @@ class Retries(NamedCase):
         client = self.client(weir)
         statuses = [client.get().status for _ in range(8)]
         self.assertEqual(sorted(statuses), [200] * 4 + [502] * 4)
-        self.assertEqual(weir.metric("weir_errors_total", reason="upstream_status"), 4)
+        self.assert_metric(weir, 4, "weir_errors_total", reason="upstream_status")
 
 
     def test_beside_a_limit_that_is_far_away(self):

@@ -298,8 +298,8 @@ class Told(ConnectCase):
         self.assertEqual((line["rx"], line["tx"], line["attempts"]), (5, 5, 1))
         self.assertEqual((line["backend"], line["server"]), ("app", server.address))
         self.assertNotIn("error", line)
-        self.assertEqual(weir.metric("weir_http_requests_total", code="2xx"), 1)
-        self.assertEqual(weir.metric("weir_relays_total"), 1)
+        self.assert_metric(weir, 1, "weir_http_requests_total", code="2xx")
+        self.assert_metric(weir, 1, "weir_relays_total")
 
     def test_log_of_a_refusal(self):
         self.refused(self.proxy(self.origin(echo)), connect("evil.example:25"), 405,

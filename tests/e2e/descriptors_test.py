@@ -33,7 +33,7 @@ class Descriptors(Case):
         """A weir that has `free` descriptors left besides one kept connection to the server."""
         weir = self.weir(origin, backend={"idle": "60s"})
         weir.admin_client = self.client(weir.admin_port)
-        self.assertEqual(weir.metric(EXHAUSTED), 0)
+        self.assert_metric(weir, 0, EXHAUSTED)
         client = self.client(weir).send(GET)
         origin.wait_requests(1)
         self.gate.set()
@@ -53,7 +53,7 @@ class Descriptors(Case):
         for count in range(10):
             inside.append(self.client(weir).send(GET))
             origin.wait_requests(2 + count)
-        self.assertEqual(weir.metric(EXHAUSTED), 0)
+        self.assert_metric(weir, 0, EXHAUSTED)
         waiting = [self.client(weir).send(GET) for _ in range(9)]
         wait_until(lambda: weir.metric(EXHAUSTED) > 0, 10, "the limit to be met")
         return weir, hard, origin, inside, waiting
@@ -104,7 +104,7 @@ class Descriptors(Case):
         for pauses in range(1, 4):
             wait_until(lambda n=pauses: weir.metric(EXHAUSTED) >= n, 10, "the pause")
             weir.wait_turns(10)
-            self.assertEqual(weir.metric(EXHAUSTED), pauses)
+            self.assert_metric(weir, pauses, EXHAUSTED)
             self.swap_one(origin, inside, waiting)
 
     def test_idle_clients_make_room(self):

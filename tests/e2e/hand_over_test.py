@@ -69,7 +69,7 @@ class HandOver(Case):
 
         moved = weir.metric("weir_connections_handed_over_total", client="served")
         self.assertGreaterEqual(moved, BUSY * (WORKERS - 1) // WORKERS - 1)
-        self.assertEqual(weir.metric("weir_listener_connections_active", listener="web"),
-                         sum(map(len, clients)))
+        self.assert_metric(weir, sum(map(len, clients)), "weir_listener_connections_active",
+                           listener="web")
         for client in sum(clients, []):  # The idle ones as well, wherever they are.
             self.assertEqual(client.get("/name").status, 200)

@@ -90,7 +90,7 @@ class SameKeySameServer(HashingCase):
             with self.subTest(balance=balance):
                 weir = self.hashing(balance, **({"hash_key": key} if key else {}))
                 self.assertEqual(self.by_address(weir), by_address)
-                self.assertEqual(weir.metric("weir_hash_keys_missing_total"), len(ADDRESSES))
+                self.assert_metric(weir, len(ADDRESSES), "weir_hash_keys_missing_total")
 
     def test_every_weir_has_the_same_mapping_whatever_the_order(self):
         """Names and weights decide; another weir, or the same one restarted, agrees."""

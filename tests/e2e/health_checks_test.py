@@ -208,9 +208,9 @@ class Wishes(HealthCase):
         answer = self.client(weir).get()
         self.assertEqual(answer.status, 503)
         self.assertIn(b"no_healthy_server", answer.body)
-        self.assertEqual(weir.metric("weir_backend_panic", backend="app"), 0)
-        self.assertEqual(weir.metric("weir_server_wishes_total", server=one.address,
-                                     wish="maintenance"), 1)
+        self.assert_metric(weir, 0, "weir_backend_panic", backend="app")
+        self.assert_metric(weir, 1, "weir_server_wishes_total", server=one.address,
+                           wish="maintenance")
         second.health = response(b"up\n")
         line = "backend app: servers take requests again"
         wait_until(lambda: line in weir.err, 10, line)

@@ -39,8 +39,8 @@ class HungServer(FailureCase):
         wait_until(lambda: load.from_server("two") > seen + 20, 20, "it to be used again")
         load.stop()
         self.assertEqual(load.failures, [])
-        self.assertEqual(weir.metric("weir_outlier_ejections_total", reason="silence",
-                                     server=f"127.0.0.1:{hung.port}"), 1)
+        self.assert_metric(weir, 1, "weir_outlier_ejections_total", reason="silence",
+                           server=f"127.0.0.1:{hung.port}")
 
     def test_defaults(self):
         self.check(clients=48)

@@ -194,7 +194,7 @@ class MaxConnections(Case):
         clients = [self.client(weir) for _ in range(2)]
         for client in clients:
             self.assertEqual(client.get().status, 200)
-        self.assertEqual(weir.metric("weir_listener_connections_active", listener="web"), 2)
+        self.assert_metric(weir, 2, "weir_listener_connections_active", listener="web")
         clients[0].close()
         self.client(weir)
         wait_until(lambda: weir.metric("weir_listener_connections_total", listener="web") == 3)
@@ -207,7 +207,7 @@ class MaxConnections(Case):
         for pauses in range(1, 4):
             wait_until(lambda n=pauses: weir.metric(HITS, listener="web") >= n, 5, "the pause")
             weir.wait_turns(10)
-            self.assertEqual(weir.metric(HITS, listener="web"), pauses)
+            self.assert_metric(weir, pauses, HITS, listener="web")
             clients.pop(0).reset()
             wait_until(lambda n=pauses: len(origin.requests) == 2 + n, 5, "the next one")
 

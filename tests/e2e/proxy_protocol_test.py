@@ -126,7 +126,7 @@ class Accepted(ProxyCase):
         client = self.client(weir).send(v1()[:-1])
         wait_until(lambda: weir.metric("weir_received_bytes_total", side="downstream") ==
                    len(v1()) - 1, 10, "all but its end at weir")
-        self.assertEqual(weir.metric("weir_server_connects_total"), 0)
+        self.assert_metric(weir, 0, "weir_server_connects_total")
         client.send(b"\nx")
         self.assertEqual(client.reader.exact(1), b"x")
 
@@ -153,7 +153,7 @@ class Accepted(ProxyCase):
         self.assertEqual(self.was_reset(self.client(weir).send(v1())), b"")
         line = self.line()
         self.assertEqual((line["client"], line["error"]), ("192.0.2.7", "rate_limited"))
-        self.assertEqual(weir.metric("weir_errors_total", reason="rate_limited"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="rate_limited")
 
     def test_address_hashing(self):
         """ip_hash keeps the client that is named at its server, not the proxy."""
@@ -193,7 +193,7 @@ class Refused(ProxyCase):
             with self.subTest(name):
                 self.refused_at_once(weir, data, "bad_proxy_header", count)
         self.assertEqual(server.connections, [])
-        self.assertEqual(weir.metric("weir_http_requests_received_total"), 0)
+        self.assert_metric(weir, 0, "weir_http_requests_received_total")
 
     def test_stalled_header(self):
         for mode, header in (("tcp", v1()[:20]), ("tcp", v2()[:20]), ("tcp", b""),
@@ -220,7 +220,7 @@ class Refused(ProxyCase):
                 self.fail("it was let in with half a header")
         except ConnectionError:
             pass
-        self.assertEqual(weir.metric("weir_errors_total", reason="bad_proxy_header"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="bad_proxy_header")
 
     def test_stop_during_the_header(self):
         """Who has not begun with it is not waited for when weir stops."""
@@ -246,7 +246,7 @@ class Refused(ProxyCase):
             self.client(weir).send(v1()[:10]).reset()
             wait_until(lambda w=weir: w.metric("weir_listener_connections_total") == 3, 10)
             wait_until(lambda w=weir: not self.held(w), 10, "weir at rest")
-            self.assertEqual(weir.metric("weir_errors_total"), 0)
+            self.assert_metric(weir, 0, "weir_errors_total")
 
 
 class Untrusted(ProxyCase):
@@ -284,8 +284,7 @@ class Untrusted(ProxyCase):
                 except ConnectionError:
                     break
             self.assertTrue(client.gone())
-            self.assertEqual(weir.metric("weir_errors_total", reason="untrusted_proxy_header"),
-                             count)
+            self.assert_metric(weir, count, "weir_errors_total", reason="untrusted_proxy_header")
         self.assertEqual(server.received(), b"")
 
     def test_header_http(self):
@@ -330,7 +329,7 @@ class Untrusted(ProxyCase):
         self.assertEqual(client.reader.until(b"\n"), b"220\r\n")
         client.send(v1("10.1.2.3") + b"MAIL\r\n")
         self.assertTrue(client.gone())
-        self.assertEqual(weir.metric("weir_errors_total", reason="untrusted_proxy_header"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="untrusted_proxy_header")
         self.ended(server.connections[0])
         self.assertEqual(server.received(), b"")
 
@@ -406,7 +405,7 @@ class Untrusted(ProxyCase):
         """It has broken no rule."""
         weir = self.weir(self.origin(), listener={**UNTRUSTED, "client_head": ms(200)})
         self.assertTrue(self.client(weir).closed())
-        self.assertEqual(weir.metric("weir_errors_total"), 0)
+        self.assert_metric(weir, 0, "weir_errors_total")
 
 
 class ForHttp(ProxyCase):
@@ -465,7 +464,7 @@ class ForHttp(ProxyCase):
                 self.assertEqual(client.get().status, 429)
             client = self.client(weir).send(v1(address))
             self.assertEqual(self.was_reset(client), b"")
-        self.assertEqual(weir.metric("weir_limit_refused_total", limit="connections"), 2)
+        self.assert_metric(weir, 2, "weir_limit_refused_total", limit="connections")
 
     def test_listener_without_accept_proxy(self):
         """There it is a request that is none."""

@@ -147,7 +147,7 @@ class Sent(ProxyCase):
                     wait_until(lambda s=checks: len(s) >= 3, 10, "checks with a header")
                     wait_until(lambda w=weir: w.metric("weir_health_checks_total",
                                                        result="passed") >= 2, 10, "passed checks")
-                    self.assertEqual(weir.metric("weir_health_check_failures_total"), 0)
+                    self.assert_metric(weir, 0, "weir_health_check_failures_total")
                     for header in list(checks):
                         self.assertIsNone(header.source)
                         self.assertEqual(header.raw, b"PROXY UNKNOWN\r\n" if version == 1

@@ -56,7 +56,7 @@ class Answers(RateCase):
         self.assertTrue(700 <= int(answer.get("retry-after")) <= 720, answer.get("retry-after"))
         self.assertIn("rate_limited", answer.get("proxy-status"))
         self.assertIn(b"rate_limited", answer.body)
-        self.assertEqual(weir.metric("weir_errors_total", reason="rate_limited"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="rate_limited")
         self.assertEqual(len(self.server.asked), 5)
 
     def test_the_connection_goes_on(self):

@@ -121,10 +121,10 @@ class Reload(Case):
                 said = self.apply(weir, bad)
                 self.assertRegex(said.lower(), "error|not applied|refused")
                 self.assertEqual(client.get().body, b"a")
-                self.assertEqual(weir.metric("weir_config_last_reload_successful"), 0)
+                self.assert_metric(weir, 0, "weir_config_last_reload_successful")
         self.apply(weir, self.text(self.b))
         self.assertEqual(client.get().body, b"b")
-        self.assertEqual(weir.metric("weir_config_last_reload_successful"), 1)
+        self.assert_metric(weir, 1, "weir_config_last_reload_successful")
 
     def test_missing_file(self):
         """Which file it is was said at the start: no advice to choose another one."""

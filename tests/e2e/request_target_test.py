@@ -73,7 +73,7 @@ class RequestTarget(Case):
                 self.assertEqual(answer.status, status)
             self.assertEqual(len(server.requests), 3 if status == 200 else 0)
         self.assertIn(b"https_without_tls", answer.body)
-        self.assertEqual(weir.metric("weir_errors_total", reason="https_without_tls"), 3)
+        self.assert_metric(weir, 3, "weir_errors_total", reason="https_without_tls")
 
     def test_options_asterisk(self):
         """RFC 9112 3.2.4: "*" only with OPTIONS."""

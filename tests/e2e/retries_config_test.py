@@ -174,7 +174,7 @@ class HowOften(RetryCase):
         weir = self.retrying(servers, retry={"statuses": 503, "enabled": False})
         client = self.client(weir)
         self.assertEqual(sorted(client.get().status for _ in range(4)), [200, 200, 503, 503])
-        self.assertEqual(weir.metric("weir_backend_retries_total", reason="budgeted"), 0)
+        self.assert_metric(weir, 0, "weir_backend_retries_total", reason="budgeted")
 
     def test_refused_connections_are_not_counted(self):
         """No server has seen the request: to go on to the one that is there is no retry."""
@@ -216,9 +216,8 @@ class Budget(RetryCase):
         for _ in range(self.REQUESTS):
             self.assertEqual(client.get().status, 503)
         retries = self.asked(servers) - self.REQUESTS
-        self.assertEqual(weir.metric("weir_backend_retries_total", reason="budgeted"), retries)
-        self.assertEqual(weir.metric("weir_retry_budget_exhausted_total"),
-                         self.REQUESTS - retries)
+        self.assert_metric(weir, retries, "weir_backend_retries_total", reason="budgeted")
+        self.assert_metric(weir, self.REQUESTS - retries, "weir_retry_budget_exhausted_total")
         return retries, time.monotonic() - started
 
     def test_share_of_the_requests(self):
@@ -294,7 +293,7 @@ class HowLong(RetryCase):
             self.assertEqual(answer.status, 504)
             self.assertIn("request_timeout", answer.get("proxy-status"))
         self.assertEqual(self.asked(servers), 2)
-        self.assertEqual(weir.metric("weir_errors_total", reason="request_timeout"), 2)
+        self.assert_metric(weir, 2, "weir_errors_total", reason="request_timeout")
 
     def test_the_wait_in_the_queue_counts(self):
         """The one place is taken by an answer that has begun and does not end."""

@@ -275,7 +275,7 @@ class Counted(Case):
             for _ in range(400):  # More than the budget has.
                 self.assertEqual(client.get().status, status)
             self.assertEqual(self.counters(weir), (0, 0, 0))
-            self.assertEqual(weir.metric("weir_retry_budget_exhausted_total"), 0)
+            self.assert_metric(weir, 0, "weir_retry_budget_exhausted_total")
         self.assertEqual(len(closing.requests), 400)
 
     def test_other_server(self):

@@ -27,7 +27,7 @@ class Connecting(RelayCase):
         self.assertEqual((line["attempts"], line["server"]), (2, server.address))
         self.assertNotIn("error", line)
         self.assertEqual(server.received(), b"hello world")
-        self.assertEqual(weir.metric("weir_backend_retries_total", reason="other_server"), 1)
+        self.assert_metric(weir, 1, "weir_backend_retries_total", reason="other_server")
 
     def test_more_first_bytes_than_weir_holds(self):
         """What a client sends before it has a server waits in the kernel."""
@@ -48,8 +48,8 @@ class Connecting(RelayCase):
         line = self.line()
         self.assertEqual((line["error"], line["attempts"]), ("connect_refused", 2))
         self.assertEqual((line["rx"], line["tx"], line["proto"]), (0, 0, "tcp"))
-        self.assertEqual(weir.metric("weir_errors_total", reason="connect_refused"), 1)
-        self.assertEqual(weir.metric("weir_relays_total"), 0)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="connect_refused")
+        self.assert_metric(weir, 0, "weir_relays_total")
 
     def test_connect_timeout(self):
         weir = self.tcp(self.deaf_port(), backend={"connect": ms(200)})
@@ -81,7 +81,7 @@ class Connecting(RelayCase):
         wait_until(lambda: weir.metric("weir_server_requests_connecting") == 1, 10, "connecting")
         client.reset()
         wait_until(lambda: not self.held(weir), 10, "weir at rest")
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="client_gone"), 1)
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="client_gone")
 
     def test_times_in_the_log(self):
         server = self.origin(echo)
@@ -153,7 +153,7 @@ class Choosing(RelayCase):
         server = self.origin(naming("b"))
         weir = self.tcp(self.free_port(), server, backend={"balance": "round_robin"})
         self.assertEqual(self.names(weir, 20), ["b"] * 20)
-        self.assertEqual(weir.metric("weir_server_state", state="ejected"), 1)
+        self.assert_metric(weir, 1, "weir_server_state", state="ejected")
         self.assertLess(weir.metric("weir_server_connect_failures_total"), 10)
 
 
@@ -166,7 +166,7 @@ class Choosing(RelayCase):
                 self.names(weir, 1)
             except ConnectionError:
                 pass
-        self.assertEqual(weir.metric("weir_server_state", state="ejected"), 1)
+        self.assert_metric(weir, 1, "weir_server_state", state="ejected")
         self.assertEqual(self.names(weir, 10), ["b"] * 10)
 
     def test_error_rate(self):
@@ -218,7 +218,7 @@ class Limits(RelayCase):
         second = self.client(weir).send(b"mine")
         self.waiting(weir, 1)
         self.assertEqual(len(server.connections), 1)
-        self.assertEqual(weir.metric("weir_server_requests_in_flight"), 1)
+        self.assert_metric(weir, 1, "weir_server_requests_in_flight")
         first.close()
         self.assertEqual(second.reader.exact(5), b"+mine")
         second.close()
@@ -276,7 +276,7 @@ class Limits(RelayCase):
         weir, server, first = self.one_slot(timeout=ms(200))
         self.refused(weir, b"x")
         self.assertEqual(self.line()["error"], "queue_timeout")
-        self.assertEqual(weir.metric("weir_backend_queue_ended_total", result="timed_out"), 1)
+        self.assert_metric(weir, 1, "weir_backend_queue_ended_total", result="timed_out")
         first.close()
         self.assertEqual(self.client(weir).reader.exact(1), b"+")
         self.assertEqual(len(server.connections), 2)
@@ -315,7 +315,7 @@ class Limits(RelayCase):
         talking = self.client(weir).send(b"no TLS")
         self.assertTrue(silent.gone())
         self.assertEqual(talking.reader.exact(1), b"+")
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="crowded"), 1)
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="crowded")
 
     def test_rate_limit(self):
         """Of connections: beyond it a reset, and no server is asked."""
@@ -330,8 +330,8 @@ class Limits(RelayCase):
         for _ in range(2):
             self.refused(weir)
         self.assertEqual(len(server.connections), 3)
-        self.assertEqual(weir.metric("weir_limit_refused_total", limit="few"), 2)
-        self.assertEqual(weir.metric("weir_errors_total", reason="rate_limited"), 2)
+        self.assert_metric(weir, 2, "weir_limit_refused_total", limit="few")
+        self.assert_metric(weir, 2, "weir_errors_total", reason="rate_limited")
 
 
 class Stopping(RelayCase):
@@ -405,7 +405,7 @@ class Reloading(RelayCase):
         self.assertEqual(new.reader.exact(1), b"2")
         old.send(b"x" * 100_000)
         self.assertEqual(old.reader.exact(100_000), b"x" * 100_000)
-        self.assertEqual(weir.metric("weir_relays"), 2)
+        self.assert_metric(weir, 2, "weir_relays")
         old.half_close()
         self.assertTrue(old.closed())
         line = self.line()

@@ -238,8 +238,8 @@ class Ends(RelayCase):
         self.assertEqual(self.was_reset(client), b"some bytes")
         line = self.line()
         self.assertEqual((line["error"], line["rx"], line["tx"]), ("upstream_reset", 2, 10))
-        self.assertEqual(weir.metric("weir_errors_total", reason="upstream_reset"), 1)
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="server_broken"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="upstream_reset")
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="server_broken")
 
     def test_server_resets_in_the_middle_of_much(self):
         """What the client has got is a beginning of what was sent, and the end is no end."""
@@ -316,8 +316,8 @@ class Crowded(RelayCase):
         self.assertTrue(silent[0].gone())
         self.assertTrue(speaking.quiet(0.001) and silent[1].quiet(0.001))
         self.assertEqual(self.line()["error"], "made_room")
-        self.assertEqual(weir.metric("weir_errors_total", reason="made_room"), 1)
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="crowded"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="made_room")
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="crowded")
 
     def test_connections_in_use_keep_their_places(self):
         """Those of a server that speaks first are in use, too."""
@@ -347,8 +347,8 @@ class IdleTimeout(RelayCase):
         self.ended(server.connections[0])
         self.assertTrue(server.connections[0].saw_reset)
         self.assertEqual(self.line()["error"], "tunnel_idle_timeout")
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="idle_timeout"), 1)
-        self.assertEqual(weir.metric("weir_errors_total", reason="tunnel_idle_timeout"), 1)
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="idle_timeout")
+        self.assert_metric(weir, 1, "weir_errors_total", reason="tunnel_idle_timeout")
 
     def test_half_an_answer(self):
         """Nobody may take it for a whole one: an end in order would say that it is."""
@@ -364,7 +364,7 @@ class IdleTimeout(RelayCase):
         client = self.client(weir, receive_buffer=4096).send(b"x")
         self.assertEqual(self.line()["error"], "upstream_reset")
         name = "weir_connection_closes_total"
-        self.assertEqual(weir.metric(name, reason="server_broken"), 1)
+        self.assert_metric(weir, 1, name, reason="server_broken")
         self.was_reset(client)
 
     def test_before_the_first_byte(self):

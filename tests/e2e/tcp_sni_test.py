@@ -203,16 +203,15 @@ class Spoilt(SniCase):
             with self.subTest(data=data[:20]):
                 self.closed_in_order(weir, data)
                 self.assertEqual(self.lines(number)[-1]["error"], "bad_client_hello")
-        self.assertEqual(weir.metric("weir_errors_total", reason="bad_client_hello"),
-                         len(self.spoilt()))
-        self.assertEqual(weir.metric("weir_relays_total"), 0)
+        self.assert_metric(weir, len(self.spoilt()), "weir_errors_total", reason="bad_client_hello")
+        self.assert_metric(weir, 0, "weir_relays_total")
 
     def test_with_a_default(self):
         weir = self.sni(client_head="60s")
         for data in self.spoilt():
             with self.subTest(data=data[:20]):
                 self.goes_to(weir, data, "app")
-        self.assertEqual(weir.metric("weir_errors_total", reason="bad_client_hello"), 0)
+        self.assert_metric(weir, 0, "weir_errors_total", reason="bad_client_hello")
 
     def test_too_large(self):
         """Padding that would make it larger than what weir looks at: known from the header."""
@@ -246,8 +245,8 @@ class Spoilt(SniCase):
         weir = self.sni(backend=None)
         self.client(weir).close()
         self.assertEqual(self.line().get("error"), None)
-        self.assertEqual(weir.metric("weir_errors_total", reason="no_route"), 0)
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="client_gone"), 1)
+        self.assert_metric(weir, 0, "weir_errors_total", reason="no_route")
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="client_gone")
 
     def test_a_spoofed_header_is_one_however_it_is_cut(self):
         header = b"PROXY TCP4 10.1.2.3 10.0.0.1 1234 443\r\n"
@@ -263,8 +262,8 @@ class Spoilt(SniCase):
         with contextlib.suppress(ConnectionError):
             client.send(header[cut:] + b"more")
         self.assertTrue(client.gone())
-        self.assertEqual(weir.metric("weir_errors_total", reason="untrusted_proxy_header"), 1)
-        self.assertEqual(weir.metric("weir_errors_total", reason="no_route"), 0)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="untrusted_proxy_header")
+        self.assert_metric(weir, 0, "weir_errors_total", reason="no_route")
 
     def test_no_route_and_much_to_say(self):
         """A client that goes on sending gets no reset before it has seen the end."""
@@ -291,17 +290,17 @@ class Waiting(SniCase):
         self.assertEqual(client.reader.exact(80), data)
         weir = self.sni(client_head=ms(200), backend=None)
         self.assertTrue(self.client(weir).send(data).closed())
-        self.assertEqual(weir.metric("weir_errors_total", reason="bad_client_hello"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="bad_client_hello")
 
     def test_end_within_the_hello(self):
         weir = self.sni(client_head="60s", backend=None)
         self.assertTrue(self.client(weir).send(hello("shop.example")[:80]).half_close().closed())
-        self.assertEqual(weir.metric("weir_errors_total", reason="bad_client_hello"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="bad_client_hello")
 
     def test_silence_without_a_default(self):
         weir = self.sni(client_head=ms(200), backend=None)
         self.assertTrue(self.client(weir).closed())
-        self.assertEqual(weir.metric("weir_relays_total"), 0)
+        self.assert_metric(weir, 0, "weir_relays_total")
 
     def test_reset_within_the_hello(self):
         weir = self.sni(client_head="60s")

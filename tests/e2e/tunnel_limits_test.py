@@ -51,7 +51,7 @@ class Time(LimitCase):
         self.assertEqual((line["status"], line["error"], line["rx"], line["tx"]),
                          (101, "tunnel_idle_timeout", 10, 10))
         self.assertGreaterEqual(line["dur"], 0.15)
-        self.assertEqual(weir.metric("weir_errors_total", reason="tunnel_idle_timeout"), 1)
+        self.assert_metric(weir, 1, "weir_errors_total", reason="tunnel_idle_timeout")
         client.close()
         name = "weir_connection_closes_total"
         wait_until(lambda: weir.metric(name, reason="idle_timeout") == 1, 10, "the close counted")
@@ -127,7 +127,7 @@ class Places(LimitCase):
         other = self.client(weir).send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until(lambda: weir.metric("weir_backend_queue_length") == 1, 10, "it waits")
         self.echoes(client)
-        self.assertEqual(weir.metric("weir_server_requests_in_flight"), 1)
+        self.assert_metric(weir, 1, "weir_server_requests_in_flight")
         client.half_close()
         self.assertTrue(client.closed())
         self.assertEqual(other.response().status, 200)

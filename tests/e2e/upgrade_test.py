@@ -141,7 +141,7 @@ class Declined(RelayCase):
             self.assertEqual(client.send(offer(path=path)).response().status, int(path[1:]))
             self.assertEqual(client.get("/200").body, b"ok")
         self.assertEqual(len(server.connections), 1)
-        self.assertEqual(weir.metric("weir_relays_total"), 0)
+        self.assert_metric(weir, 0, "weir_relays_total")
         self.assertEqual([line["status"] for line in self.lines(8)],
                          [200, 200, 400, 200, 426, 200, 204, 200])
 
@@ -214,7 +214,7 @@ class Untrue(RelayCase):
         self.assertFalse(reply.has("upgrade"))
         line = self.line()
         self.assertEqual((line["error"], line["rule"]), ("upstream_protocol", rule))
-        self.assertEqual(weir.metric("weir_relays_total"), 0)
+        self.assert_metric(weir, 0, "weir_relays_total")
         self.ended(server.connections[0])  # Nobody else gets this connection.
         self.assertEqual(client.get("/next").body, b"ok")
         self.assertEqual(len(server.connections), 2)

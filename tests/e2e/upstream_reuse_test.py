@@ -2,7 +2,7 @@
 
 import threading
 
-from harness import Case, OK, answering, response, wait_until
+from harness import Case, OK, answering, response
 
 
 class Reuse(Case):
@@ -81,7 +81,7 @@ class Poisoned(Case):
             self.assertEqual(client.get().body, b"ok")
             self.assertEqual(client.get().body, b"ok")
         self.assertEqual(len(server.connections), 40)
-        self.assertEqual(weir.metric("weir_server_idle_poisoned_total"), 40)
+        self.assert_metric(weir, 40, "weir_server_idle_poisoned_total")
 
     def test_rest_behind_a_large_answer(self):
         """The same when the answer went past weir's memory: the rest is still in the kernel."""
@@ -92,7 +92,7 @@ class Poisoned(Case):
         for _ in range(3):
             self.assertEqual(client.get().body, body)
         self.assertEqual(len(server.connections), 3)
-        wait_until(lambda: weir.metric("weir_server_idle_poisoned_total") == 3, 5, "all counted")
+        self.assert_metric(weir, 3, "weir_server_idle_poisoned_total")
 
     def test_bytes_on_an_idle_connection(self):
         go, done = threading.Event(), threading.Event()

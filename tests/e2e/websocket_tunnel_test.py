@@ -84,7 +84,7 @@ class Bytes(TunnelCase):
                                    "shadow": {"servers": [mirror]}},
                          routes=[{"backend": "app", "mirror": "shadow"}])
         self.echoes(self.tunnel(weir), b"x")
-        self.assertEqual(weir.metric("weir_mirrored_requests_total"), 0)
+        self.assert_metric(weir, 0, "weir_mirrored_requests_total")
         self.assertEqual(mirror.connections, [])
 
     def test_anything_passes(self):
@@ -249,7 +249,7 @@ class Ends(TunnelCase):
         line = self.line()
         self.assertEqual((line["status"], line["error"]), (101, "upstream_reset"))
         self.assertEqual((line["rx"], line["tx"]), (1, 6))
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="server_broken"), 1)
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="server_broken")
 
     def test_server_resets_in_the_middle_of_much(self):
         data = noise(4 << 20)
@@ -267,7 +267,7 @@ class Ends(TunnelCase):
         self.ended(server.connections[0])
         self.assertTrue(server.connections[0].saw_reset)
         self.assertEqual(self.line()["status"], 101)
-        self.assertEqual(weir.metric("weir_connection_closes_total", reason="client_gone"), 1)
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="client_gone")
 
     def test_client_resets_before_the_101(self):
         go = threading.Event()
@@ -368,19 +368,19 @@ class Told(TunnelCase):
     def test_metrics(self):
         weir = self.proxy(self.origin(switching()))
         clients = [self.tunnel(weir) for _ in range(3)]
-        self.assertEqual(weir.metric("weir_relays"), 3)
-        self.assertEqual(weir.metric("weir_http_requests_in_flight"), 3)
-        self.assertEqual(weir.metric("weir_server_requests_in_flight"), 3)
-        self.assertEqual(weir.metric("weir_http_requests_total"), 0)
+        self.assert_metric(weir, 3, "weir_relays")
+        self.assert_metric(weir, 3, "weir_http_requests_in_flight")
+        self.assert_metric(weir, 3, "weir_server_requests_in_flight")
+        self.assert_metric(weir, 0, "weir_http_requests_total")
         for client in clients:
             client.half_close()
             self.assertTrue(client.closed())
         wait_until(lambda: weir.metric("weir_relays") == 0, 10, "no tunnel")
-        self.assertEqual(weir.metric("weir_relays_total"), 3)
-        self.assertEqual(weir.metric("weir_http_requests_total", code="1xx"), 3)
-        self.assertEqual(weir.metric("weir_server_responses_total"), 3)
-        self.assertEqual(weir.metric("weir_server_errors_total"), 0)
-        self.assertEqual(weir.metric("weir_errors_total"), 0)
+        self.assert_metric(weir, 3, "weir_relays_total")
+        self.assert_metric(weir, 3, "weir_http_requests_total", code="1xx")
+        self.assert_metric(weir, 3, "weir_server_responses_total")
+        self.assert_metric(weir, 0, "weir_server_errors_total")
+        self.assert_metric(weir, 0, "weir_errors_total")
 
     def test_reload(self):
         """A tunnel lives on when its route takes no more of them."""

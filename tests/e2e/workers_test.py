@@ -13,8 +13,8 @@ class Workers(Case):
         clients = [self.client(weir) for _ in range(64)]
         for client in clients:
             self.assertEqual(client.get().body, b"ok")
-        self.assertEqual(weir.metric("weir_listener_connections_active", listener="web"), 64)
-        self.assertEqual(weir.metric("weir_listener_connections_total", listener="web"), 64)
+        self.assert_metric(weir, 64, "weir_listener_connections_active", listener="web")
+        self.assert_metric(weir, 64, "weir_listener_connections_total", listener="web")
         wait_until(lambda: weir.metric("weir_http_requests_total", code="2xx") == 64, 5)
 
     def test_threads_follow_the_option(self):

@@ -11,6 +11,7 @@ from .client import Client
 from .config import config
 from .origin import Origin
 from .ports import free_port
+from .wait import wait_until
 from .weir import Weir
 
 
@@ -49,6 +50,17 @@ class Case(unittest.TestCase):
         shutil.rmtree(self.directory, ignore_errors=True)
         if problems:
             raise AssertionError("\n".join(problems))
+
+    def assert_metric(self, weir: Weir, expected: float, name: str, **labels: str) -> None:
+        """weir counts what it did after the peer has seen it: the metric may take a moment."""
+        seen = []
+        def agrees():
+            seen[:] = [weir.metric(name, **labels)]
+            return seen == [expected]
+        try:
+            wait_until(agrees, 5)
+        except AssertionError:
+            self.assertEqual(seen[0], expected, f"{name} {labels or ''}")
 
     # What tests start.
 
