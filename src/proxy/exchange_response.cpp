@@ -129,11 +129,10 @@ Exchange::Progress Exchange::relay_switch(const http::ResponseInfo& info) {
 // head. False: there is no rest to come, and the attempt has failed.
 bool Exchange::whole_if_small(const http::ResponseInfo& info) {
   upstream::ServerConnection& server = *attempt_.connection;
-  attempt_.head_bytes = static_cast<std::uint32_t>(response_parser_.head_bytes());
   const bool cut = info.body.kind == http::BodyFraming::Kind::length &&
                    server.in.size() == server.first_receive() && server.ready.may_receive();
-  // What would have to be moved for it, stays where it is.
-  const std::uint64_t whole = attempt_.head_bytes + info.body.length;
+  // For more, what is there would have to be moved within its block.
+  const std::uint64_t whole = response_parser_.head_bytes() + info.body.length;
   if (!cut || whole <= server.in.size() || whole > net::kBlockBytes / 2) return true;
   if (!receive_response()) return true;
   return attempt_.connection != nullptr && core_.response() == ResponseState::none;
@@ -159,7 +158,8 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   if (written == 0) return answer_broken(http::ParseError::head_too_large);
   client_.out.produced(written);
   upstream::ServerConnection& server = *attempt_.connection;
-  server.in.consume(response_parser_.head_bytes());
+  attempt_.head_bytes = static_cast<std::uint32_t>(response_parser_.head_bytes());
+  server.in.consume(attempt_.head_bytes);
   response_flow_.begin(info.body, chunked, response_parser_, {});
   response_flow_.splice_through(worker_.pipes());
   if (attempt_.was_reset) response_flow_.distrust_end();
