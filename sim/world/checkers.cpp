@@ -249,6 +249,9 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
                                  client.reading.slow() || client.think_ns > kSecond);
   // Who has not asked completely may have to make room.
   if ((weather.crowded || weather.no_descriptors) && request.attempts.empty()) return;
+  // A connection too many in its time is reset at the door, with all that was sent on it.
+  const bool first = request.script.id.index == 0;
+  if (by_reset && first && weather.rates && request.attempts.empty()) return;
   // The request crossed with the end of an idle connection, or was not complete.
   const bool crossed = now_ns - request.begun_ns < kCrossingMax || client.sending.slow();
   check(lost || crossed, "one answer per request", name);

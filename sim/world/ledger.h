@@ -65,7 +65,7 @@ struct Weather {
   // What a configuration has asked for until now.
   bool limits = false;                // Requests may wait for a slot.
   std::int64_t queue_timeout_ms = 0;  // At most so long: whoever waits follows the newest one.
-  bool rates = false;                 // Requests may be too many.
+  bool rates = false;                 // Requests and connections may be too many.
   bool retry_statuses = false;
   bool short_timeouts = false;  // Of whole requests, or of one attempt.
   bool breakers = false;

@@ -40,12 +40,13 @@ bool is_excused(const Ledger& ledger, const RelayLedger& relays, const RelayClie
   if (word == "buffers_exhausted") return weather.no_memory;
   if (word == "shutting_down") return weather.stopping;
   if (word == "made_room") return weather.crowded || weather.no_descriptors;
-  if (word == "no_route") {  // Or its name has not come before the time for it jumped over.
-    return (script.hello != Hello::exact && script.hello != Hello::below) || weather.late;
+  // A hello that has not come in time: nothing of it, or a part.
+  const bool slow = script.end.sending.slow() || script.end.ending == Ending::stall || weather.late;
+  if (word == "no_route") {
+    return (script.hello != Hello::exact && script.hello != Hello::below) || slow;
   }
-  if (word == "bad_client_hello") {  // Or it has not come in time.
-    const bool slow = script.end.sending.slow() || script.end.ending == Ending::stall;
-    return script.hello == Hello::broken || (script.hello != Hello::none && (slow || weather.late));
+  if (word == "bad_client_hello") {
+    return script.hello == Hello::broken || (script.hello != Hello::none && slow);
   }
   if (word == "bad_proxy_header") return script.trusted() && (script.refused() || weather.late);
   if (word == "untrusted_proxy_header") {
