@@ -252,6 +252,13 @@ void shutdown_send(const Fd& fd) {
   call.end();
 }
 
+std::size_t unacknowledged(const Fd& fd) {
+  const Call call("unacknowledged", fd.get());
+  const std::size_t bytes = call.file<sim::StreamSocket>().unacknowledged();
+  call.end();
+  return bytes;
+}
+
 void close_with_reset(const Fd& fd) {
   const Call call("close_with_reset", fd.get());
   call.file<sim::StreamSocket>().close_with_reset();

@@ -120,8 +120,8 @@ class Judgement {
     if (to.over == Over::no || to.script.ending == Ending::deaf) return;
     const std::uint64_t quiet_since = to.over_ns - std::min(to.over_ns, kTunnelIdleMinNs);
     const bool carried = from.over != Over::no && to.over_ns + kCrossingMax < from.over_ns;
-    check(carried || to.heard_ns <= quiet_since + kCrossingMax || to.script.reading.slow(),
-          "a relay that moves is not idle", text());
+    check(carried || to.heard_ns <= quiet_since + kCrossingMax, "a relay that moves is not idle",
+          text());
     const bool told = from.fin_at && from.over != Over::no && to.script.reads_on() &&
                       from.fin_ns + kCrossingMax < quiet_since && !from.broke;
     // What cannot be delivered is cut, not ended: a reset may overtake the end.

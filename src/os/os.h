@@ -92,6 +92,9 @@ void set_congestion(const Fd& fd, std::string_view name);
 void defer_accept(const Fd& listener);
 // Sends FIN; what the peer still sends can be read.
 void shutdown_send(const Fd& fd);
+// How many of the bytes that were sent the peer's kernel has not acknowledged, or on a unix socket
+// nobody has read; an end that was sent may count as one. 0 when the kernel does not say.
+[[nodiscard]] std::size_t unacknowledged(const Fd& fd);
 // Makes the coming close() send RST instead of FIN, so that a broken answer looks broken.
 void close_with_reset(const Fd& fd);
 // This side's address of a socket; no address and port 0 for unix sockets.

@@ -4,10 +4,12 @@
 
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -309,6 +311,12 @@ void defer_accept(const Fd& listener) {
 }
 
 void shutdown_send(const Fd& fd) { ::shutdown(fd.get(), SHUT_WR); }
+
+std::size_t unacknowledged(const Fd& fd) {
+  int bytes = 0;
+  return ::ioctl(fd.get(), SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes)
+                                                               : 0;
+}
 
 void close_with_reset(const Fd& fd) {
   const linger now{1, 0};

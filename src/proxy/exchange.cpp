@@ -195,8 +195,7 @@ std::uint64_t Exchange::step_deadline_ms() const {
 
 std::uint64_t Exchange::response_deadline_ms() const {
   if (core_.response() == ResponseState::tunnel) {
-    return tunnel_->relay.quiet_since_ms() +
-           tunnel_->relay.patience_ms(listener_plan().tunnel_idle_timeout_ms);
+    return tunnel_->relay.deadline_ms(listener_plan().tunnel_idle_timeout_ms);
   }
   const bool sending =
       core_.response() == ResponseState::relaying || core_.response() == ResponseState::local;

@@ -45,7 +45,9 @@ Exchange::Progress Exchange::relay_tunnel() {
   return tunnel_concluded(outcome);
 }
 
-void Exchange::tunnel_expired() { tunnel_concluded(tunnel_->relay.expired()); }
+void Exchange::tunnel_expired() {
+  tunnel_concluded(tunnel_->relay.expired(now_ms(), listener_plan().tunnel_idle_timeout_ms));
+}
 
 Exchange::Progress Exchange::tunnel_concluded(Relay::Outcome outcome) {
   switch (outcome) {

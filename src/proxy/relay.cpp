@@ -1,6 +1,7 @@
 #include "proxy/relay.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -12,7 +13,13 @@ void Relay::begin(net::Connection& client, net::Connection& server, net::PipePoo
   to_server_.to = to_client_.from = &server;
   to_server_.flow.begin(pipes);
   to_client_.flow.begin(pipes);
-  quiet_since_ms_ = now_ms;
+  moved(now_ms);
+}
+
+void Relay::moved(std::uint64_t now_ms) {
+  quiet_since_ms_ = looked_ms_ = now_ms;
+  delivered_ = false;
+  to_server_.held_by_kernel = to_client_.held_by_kernel = 0;
 }
 
 Relay::Outcome Relay::step(std::uint64_t now_ms) {
@@ -26,7 +33,7 @@ Relay::Outcome Relay::step(std::uint64_t now_ms) {
     client_broken_ = to_server_.source_reset = to_client_.sink_reset;
     to_client_.give_up();
   }
-  if (to_server_.progressed || to_client_.progressed) quiet_since_ms_ = now_ms;
+  if (to_server_.progressed || to_client_.progressed) moved(now_ms);
   return conclude(up, down);
 }
 
@@ -63,7 +70,20 @@ std::uint64_t Relay::patience_ms(std::uint64_t idle_timeout_ms) const {
                                         : std::min(kLeftBehindMs, idle_timeout_ms);
 }
 
-Relay::Outcome Relay::expired() const {
+std::uint64_t Relay::deadline_ms(std::uint64_t idle_timeout_ms) const {
+  const std::uint64_t patience = patience_ms(idle_timeout_ms);
+  const std::uint64_t over = quiet_since_ms_ + patience;
+  if (delivered_) return over;
+  return std::min(over, looked_ms_ + std::max<std::uint64_t>(patience / kLooks, 1));
+}
+
+Relay::Outcome Relay::expired(std::uint64_t now_ms, std::uint64_t idle_timeout_ms) {
+  const bool by_server = to_server_.taken();
+  const bool by_client = to_client_.taken();
+  looked_ms_ = now_ms;
+  if (by_server || by_client) quiet_since_ms_ = now_ms;
+  delivered_ = to_server_.held_by_kernel == 0 && to_client_.held_by_kernel == 0;
+  if (now_ms < quiet_since_ms_ + patience_ms(idle_timeout_ms)) return Outcome::wait;
   const Outcome broken = left_behind();
   return broken == Outcome::wait ? Outcome::idle : broken;
 }
@@ -72,6 +92,12 @@ bool Relay::Direction::left_behind() const { return from->ready.error() && holdi
 
 bool Relay::Direction::holding() const {
   return !from->in.empty() || !to->out.empty() || flow.held() > 0;
+}
+
+// Whether the sink has taken something since the last look.
+bool Relay::Direction::taken() {
+  const std::size_t before = std::exchange(held_by_kernel, os::unacknowledged(to->fd));
+  return held_by_kernel < before;
 }
 
 void Relay::Direction::enter(State next) {

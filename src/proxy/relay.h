@@ -48,16 +48,14 @@ class Relay {
   [[nodiscard]] Outcome step(std::uint64_t now_ms);
   // Whether what the client sends has to wait.
   void hold_client(bool held) { to_server_.held = held; }
-  // What a relay has come to whose patience is over.
-  [[nodiscard]] Outcome expired() const;
+  // When to call expired(), if no step is due before.
+  [[nodiscard]] std::uint64_t deadline_ms(std::uint64_t idle_timeout_ms) const;
+  // `wait` while its patience lasts: what a peer takes of the bytes that the kernel holds for it is
+  // movement as well, though there is no event for it. Else what the relay has come to.
+  [[nodiscard]] Outcome expired(std::uint64_t now_ms, std::uint64_t idle_timeout_ms);
   // Gives up what is on its way.
   void end();
 
-  // When a byte or an end last moved.
-  [[nodiscard]] std::uint64_t quiet_since_ms() const { return quiet_since_ms_; }
-  // How long that may be. Short for what a side has left behind that was reset since, when the
-  // other does not take it.
-  [[nodiscard]] std::uint64_t patience_ms(std::uint64_t idle_timeout_ms) const;
   [[nodiscard]] bool bulk() const { return to_server_.bulk || to_client_.bulk; }
   // Bytes on their way to the other side, or there.
   [[nodiscard]] std::uint64_t from_client() const { return to_server_.bytes; }
@@ -81,6 +79,7 @@ class Relay {
     [[nodiscard]] Status splice();
     [[nodiscard]] bool left_behind() const;
     [[nodiscard]] bool holding() const;
+    [[nodiscard]] bool taken();
     void enter(State next);
     void fell_silent();
     void give_up();
@@ -92,6 +91,9 @@ class Relay {
     std::uint64_t bytes = 0;
     std::uint64_t silent_at = 0;  // The bytes that were across when the source last had no more.
     std::size_t spent = 0;        // Of kStepBytes.
+    // What the kernel held for the sink at the last look; 0: there was nothing, or no look since
+    // something moved.
+    std::size_t held_by_kernel = 0;
     State state = State::open;
     bool bulk = false;
     bool held = false;
@@ -102,6 +104,10 @@ class Relay {
 
   [[nodiscard]] Outcome conclude(Status up, Status down) const;
   [[nodiscard]] Outcome left_behind() const;
+  // How long nothing may move. Short for what a side has left behind that was reset since, when the
+  // other does not take it.
+  [[nodiscard]] std::uint64_t patience_ms(std::uint64_t idle_timeout_ms) const;
+  void moved(std::uint64_t now_ms);
 
   // Copied in one step before others get their turn; SpliceFlow has its own measure.
   static constexpr std::size_t kStepBytes = 128 * 1024;
@@ -111,10 +117,14 @@ class Relay {
   static constexpr std::uint64_t kBulkBytes = 32 * 1024;
 
   static constexpr std::uint64_t kLeftBehindMs = 10'000;
+  // Looks at what the kernel holds for the peers, within the time for which nothing may move.
+  static constexpr std::uint64_t kLooks = 8;
 
   Direction to_server_;
   Direction to_client_;
-  std::uint64_t quiet_since_ms_ = 0;
+  std::uint64_t quiet_since_ms_ = 0;  // When a byte or an end last moved.
+  std::uint64_t looked_ms_ = 0;       // Later, when expired() looked again.
+  bool delivered_ = false;            // Then the kernel held nothing any more for anybody.
   bool client_broken_ = false;
   bool server_broken_ = false;
 };

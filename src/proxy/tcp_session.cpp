@@ -77,7 +77,7 @@ void TcpSession::expire() {
       case State::relaying:
         // These bytes may begin a header that it must not send. Passed on, the rest would follow.
         if (to_be_greeted() && !in.empty()) return refuse(ProxyError::untrusted_proxy_header);
-        relay_concluded(relay_.expired());
+        relay_concluded(relay_.expired(now_ms(), plan().tunnel_idle_timeout_ms));
         break;
       case State::closed: break;
     }
@@ -95,7 +95,7 @@ std::uint64_t TcpSession::deadline_ms() const {
       return attempt_.started_ms + plan_->connect_timeout_ms;
     case State::relaying:
       if (to_be_greeted() && !in.empty()) return idle_since_ms() + plan().client_head_timeout_ms;
-      return relay_.quiet_since_ms() + relay_.patience_ms(plan().tunnel_idle_timeout_ms);
+      return relay_.deadline_ms(plan().tunnel_idle_timeout_ms);
     case State::lingering: return linger_deadline_ms_;
     case State::closed: break;
   }

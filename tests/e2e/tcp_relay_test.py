@@ -382,6 +382,22 @@ class IdleTimeout(RelayCase):
         self.assertEqual(self.was_reset(client), b"")
         self.assertEqual(self.line()["error"], "tunnel_idle_timeout")
 
+    def test_a_slow_reader_is_not_silent(self):
+        """weir has passed everything on long before, and the kernel holds it: what the client takes
+        of that counts, though weir hears nothing of it."""
+        whole, piece = 2 << 20, 32 << 10
+        server = self.origin(lambda connection: (connection.send(bytes(whole)),
+                                                 connection.wait_end()))
+        client = self.client(self.tcp(server, listener={"tunnel_idle_timeout": ms(600)}),
+                             receive_buffer=piece)
+        pace = threading.Event()
+        for _ in range(24):
+            client.reader.exact(piece)
+            pace.wait(seconds(0.1))
+        client.reader.exact(whole - 24 * piece)
+        self.assertEqual(self.was_reset(client), b"")
+        self.assertEqual(self.line()["tx"], whole)
+
     def test_either_direction_counts(self):
         """Bytes one way keep the connection, though the other is silent for much longer."""
         server = self.origin(swallow)
