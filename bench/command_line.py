@@ -2,13 +2,17 @@
 
 import argparse
 import itertools
+import json
 import pathlib
+import sys
 from typing import NoReturn
 
 import rig
 from comparison import Comparison
 
 COUNT_MAX = 1000
+# Suites that start none of the programs that are chosen by option.
+NO_PROGRAMS = ("micro",)
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,10 +34,16 @@ def whole(text: str, most: int, least: int = 1) -> int:
 
 
 def new_file(text: str) -> pathlib.Path:
-    """Looked at before the measuring, which may take an hour."""
-    path = pathlib.Path(text)
+    """Looked at before the measuring, which may take an hour. One that is there is added to."""
+    path = pathlib.Path(text).absolute()
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"'{text}' is no file in a folder that exists")
+    try:
+        known = not path.exists() or isinstance(json.loads(path.read_text()), dict)
+    except (OSError, ValueError):
+        known = False
+    if not known:
+        raise argparse.ArgumentTypeError(f"'{text}' is there and has no results in it")
     return path
 
 
@@ -56,6 +66,7 @@ def make_parser(comparisons: dict[str, Comparison], about: str,
                         help=argparse.SUPPRESS if alone else f"of {', '.join(comparisons)}")
     if not alone:
         parser.add_argument("--full", action="store_true", help="everything but the targets")
+        parser.add_argument("--list", action="store_true", help="show the suites and end")
     rig.add_programs(parser)
     defaults = {name: getattr(comparisons[alone], name) if alone else "the suite's own"
                 for name in ("rounds", "seconds")}
@@ -84,16 +95,48 @@ def parse(comparisons: dict[str, Comparison], about: str, default: str,
     alone = leading[0] if len(leading) == 1 and leading[0] in comparisons else None
     parser = make_parser(comparisons, about, alone)
     given = parser.parse_intermixed_args(arguments)
+    if getattr(given, "list", False):
+        for name, each in comparisons.items():
+            print(f"{name:10} {each.about}")
+        sys.exit(0)
     for name in given.suites:
         if name not in comparisons:
             parser.error(f"no suite '{name}'; there are: {', '.join(comparisons)}")
+    only = getattr(given, "only", None)
     if getattr(given, "full", False):
-        given.suites = [name for name in comparisons if name != default]
+        given.suites = full(comparisons, default, only)
     given.suites = list(dict.fromkeys(given.suites)) or [default]
     chosen = [comparisons[name] for name in given.suites]
-    check_only(parser, chosen, getattr(given, "only", None))
+    check_only(parser, chosen, only)
+    if not getattr(given, "full", False):
+        check_programs(parser, chosen, given)
     return [(comparison, options_of(comparison, comparisons, given, arguments))
             for comparison in chosen]
+
+
+def full(comparisons: dict[str, Comparison], default: str, only: str | None) -> list[str]:
+    """With --only those that have these proxies; it says which ones have not."""
+    every = [name for name in comparisons if name != default]
+    wanted = set(only.split(",")) if only is not None else set()
+    able = [name for name in every if wanted <= set(comparisons[name].proxies)]
+    if able and len(able) < len(every):
+        print(f"tools/bench: --only {only} leaves out "
+              f"{', '.join(name for name in every if name not in able)}", file=sys.stderr)
+    return able or every  # Of none of them check_only() says why.
+
+
+def programs_of(comparison: Comparison) -> tuple[str, ...]:
+    """Whose version matters. A suite without proxies to choose from compares all there are."""
+    return ("weir",) if comparison.name in NO_PROGRAMS else tuple(rig.default_programs())
+
+
+def check_programs(parser: argparse.ArgumentParser, chosen: list[Comparison],
+                   given: argparse.Namespace) -> None:
+    for comparison in chosen:
+        for name in rig.default_programs() if comparison.name in NO_PROGRAMS else ():
+            if getattr(given, name):
+                parser.error(f"argument --{name}: means nothing to {comparison.name}, which "
+                             "starts none of the proxies")
 
 
 def check_only(parser: argparse.ArgumentParser, chosen: list[Comparison],
@@ -115,6 +158,9 @@ def options_of(comparison: Comparison, comparisons: dict[str, Comparison],
     options = argparse.Namespace(**{**usual, **vars(given)})
     options.rounds = given.rounds or comparison.rounds
     options.seconds = given.seconds or comparison.seconds
+    for name, path in rig.default_programs().items():
+        if comparison.name in NO_PROGRAMS or not getattr(given, name):
+            setattr(options, name, path)
     only = getattr(given, "only", None)
     options.names = [name for name in comparison.proxies
                      if only is None or name in only.split(",")]

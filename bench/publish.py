@@ -13,22 +13,23 @@ from comparison import Comparison, objections
 RESULTS = rig.ROOT / "docs" / "performance.json"
 
 
-def publish(comparison: Comparison, found: dict, text: str, options: argparse.Namespace) -> None:
-    """Unless something speaks against it, which is said."""
+def publish(comparison: Comparison, found: dict, text: str, options: argparse.Namespace) -> bool:
+    """Unless something speaks against it, which is said: then False."""
     about = text.split("\n", 1)[0]
     if options.json:
         write_results(options.json, comparison.name, about, found)
     if options.dry_run:
-        return
+        return True
     against = objections(comparison, comparison.noise(found), options)
     if against and not options.write:
         print(f"tools/bench: {comparison.name} is not published: {'; '.join(against)}. --write "
               "does it all the same", file=sys.stderr)
-        return
+        return False
     write_results(RESULTS, comparison.name, about, found)
     write_page(comparison.page, f"bench {comparison.name}", text + picture(comparison, found))
     for page, mark, more in comparison.blocks(found, options) if comparison.blocks else ():
         write_page(page, mark, more)
+    return True
 
 
 def picture(comparison: Comparison, found: dict) -> str:

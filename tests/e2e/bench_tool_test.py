@@ -1,6 +1,7 @@
 """tools/bench: what it refuses to measure, what it refuses to publish, and what it writes."""
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -80,9 +81,41 @@ class Arguments(Case):
                 (["bulk", "--sizes", "4096,"], "'' is not a number from 1 to "),
                 (["small", "bulk", "--sizes", "4096"], "--sizes"),
                 (["small", "--json", "/nowhere/at/all"], "no file in a folder that exists"),
+                (["small", "--json", "."], "'.' is no file in a folder that exists"),
+                (["small", "--json", "README.md"], "'README.md' is there and has no results"),
+                (["small", "--weir", "/nowhere"], "argument --weir: '/nowhere' does not exist\n"),
+                (["small", "--nginx", "tests"], "argument --nginx: 'tests' is not a program\n"),
+                (["micro", "--weir", "/bin/true"], "argument --weir: means nothing to micro"),
+                (["--full", "--only", "nobody"], "small has no 'nobody'; there are: "),
                 (["small", "--write", "--dry-run"], "not allowed with")):
-            with self.subTest(arguments=arguments):
+            with self.subTest(arguments=arguments), contextlib.chdir(ROOT):
                 self.assertIn(words, self.refused(*arguments))
+
+    def test_paths_are_those_of_the_caller(self):
+        """Whose folder tools/bench does not leave."""
+        folder = pathlib.Path(self.directory)
+        (folder / "mine").symlink_to("/bin/true")
+        with contextlib.chdir(folder):
+            ((_, found),) = parse("small", "--weir", "./mine", "--json", "results.json")
+        self.assertEqual((found.weir, found.json),
+                         (str(folder / "mine"), folder / "results.json"))
+        ran = subprocess.run([str(ROOT / "tools" / "bench"), "small", "--weir", "mine", "--json",
+                              "/nowhere/at/all"], stdin=subprocess.DEVNULL, capture_output=True,
+                             check=False, text=True, cwd=folder, timeout=seconds(20))
+        self.assertRegex(ran.stderr, r"\A[^\n]*--json: '/nowhere/at/all' is no file [^\n]*\n\Z")
+
+    def test_programs_that_are_not_given_are_the_usual_ones(self):
+        ((_, found),) = parse("small", "--nginx", "/bin/true")
+        self.assertEqual({name: getattr(found, name) for name in ("weir", "nginx", "haproxy")},
+                         {**rig.default_programs(), "nginx": "/bin/true"})
+
+    def test_list_names_every_suite(self):
+        with self.assertRaises(SystemExit) as end, \
+                mock.patch("sys.stdout", io.StringIO()) as shown:
+            parse("--list")
+        self.assertEqual(end.exception.code, 0)
+        self.assertEqual([line.split()[0] for line in shown.getvalue().splitlines()],
+                         list(main.COMPARISONS))
 
     def test_only_reaches_every_suite(self):
         chosen = parse("bulk", "small", "--only", "floor,weir")
@@ -96,6 +129,19 @@ class Arguments(Case):
         for each, found in chosen:
             self.assertEqual((found.rounds, found.own_changed), (each.rounds, []))
             self.assertGreaterEqual(each.rounds, comparison.ROUNDS_MIN)
+
+    def test_full_with_only_is_whoever_has_them(self):
+        with mock.patch("sys.stderr", io.StringIO()) as said:
+            chosen = parse("--full", "--only", "weir")
+        self.assertEqual(
+            [each.name for each, _ in chosen],
+            [name for name, each in main.COMPARISONS.items() if "weir" in each.proxies])
+        self.assertEqual(said.getvalue(), "tools/bench: --only weir leaves out trigger, micro\n")
+
+    def test_full_measures_the_parts_of_this_weir(self):
+        chosen = {each.name: found for each, found in parse("--full", "--weir", "/bin/true")}
+        self.assertEqual(chosen["small"].weir, "/bin/true")
+        self.assertEqual(chosen["micro"].weir, rig.default_programs()["weir"])
 
     def test_help_fits_a_terminal(self):
         for name in ([], *([name] for name in main.COMPARISONS)):
@@ -127,7 +173,9 @@ class Gate(Case):
         found = {"scenes": {loads.CLOSED: {name: [sample(**changes)] * given.rounds
                                            for name in given.names}}, "calls": {}}
         with mock.patch("sys.stderr"):
-            publish.publish(self.small, found, self.small.page_text(found, given), given)
+            published = publish.publish(self.small, found, self.small.page_text(found, given),
+                                        given)
+        self.assertEqual(published, given.dry_run or self.page.read_text() != before)
         return self.page.read_text() != before
 
     def test_a_quiet_whole_run_of_three_rounds_of_a_second_is_published(self):
