@@ -9,7 +9,6 @@ machine does meets all of them.
 """
 
 import argparse
-import json
 import pathlib
 import re
 import resource
@@ -61,6 +60,8 @@ def start_proxy(name: str, options: argparse.Namespace, folder: pathlib.Path,
                 servers: dict[str, int]) -> tuple[subprocess.Popen, dict[str, int]]:
     values = {**servers, "PORT": rig.free_port(), "ADMIN": rig.free_port(),
               "CONNECTIONS": CONNECTIONS, "BOTH_SIDES": 2 * CONNECTIONS}
+    if name == "nginx":
+        values |= rig.nginx_values(options.nginx, folder)
     command = rig.file_command(name, options, rig.fill_in(TEMPLATES[name], folder, values))
     return rig.start_proxy(name, options.cpus[0], command, folder, values["PORT"]), values
 
@@ -70,6 +71,11 @@ def read_counters(port: int) -> dict[str, int]:
         text = answer.read().decode()
     return {word or name: int(count or more)
             for word, count, name, more in COUNTERS.findall(text)}
+
+
+def check_alive(proxy: subprocess.Popen, name: str, attack: str) -> None:
+    if proxy.poll() is not None:
+        sys.exit(f"attacks: {name} did not survive {attack}: exit code {proxy.returncode}")
 
 
 def measure(name: str, attack: str, options: argparse.Namespace, folder: pathlib.Path,
@@ -82,11 +88,11 @@ def measure(name: str, attack: str, options: argparse.Namespace, folder: pathlib
         stdout=subprocess.PIPE, text=True)
     attackers = None if attack == QUIET else rig.start_low(options.cpus[1], [
         str(rig.BUILD / "attack"), attack, "--port", port, "--seconds", str(length + 1)])
-    seen = json.loads(rig.finish(clients, length + 20))
+    seen = rig.read_json(clients, length + 20, name)
+    check_alive(proxy, name, attack)
     (ran, waited), wall = rig.times_since(times, proxy.pid), time.monotonic() - clock
-    fate = json.loads(rig.finish(attackers, length + 20)) if attackers else {}
-    if proxy.poll() is not None:
-        sys.exit(f"attacks: {name} did not survive {attack}: exit code {proxy.returncode}")
+    fate = rig.read_json(attackers, length + 20, name) if attackers else {}
+    check_alive(proxy, name, attack)
     counters = read_counters(values["ADMIN"]) if name == "weir" else {}
     sample = Sample(seen, fate, counters, ran / wall, waited / wall, rig.peak_rss_mib(proxy.pid))
     rig.stop(proxy)

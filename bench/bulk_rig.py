@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+import plain
 import rig
 
 # HAProxy splices only when it is told to; both ways are shown. `option splice-auto` alone has not
@@ -13,14 +14,13 @@ import rig
 PROXIES = ("weir", "nginx", "haproxy", "haproxy splice", "floor", "floor_splice")
 FLOORS = ("floor", "floor_splice")
 MODES = ("http", "tcp")
-SPLICE = "option splice-auto\n    option splice-request\n    option splice-response"
 # What makes each peer measure best.
 OPTIONS = {
     ("nginx", "http"): "proxy_buffer_size 32k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;",
     ("nginx", "tcp"): "proxy_buffer_size 64k;",
     ("haproxy", "http"): "http-reuse always",
-    ("haproxy splice", "http"): f"http-reuse always\n    {SPLICE}",
-    ("haproxy splice", "tcp"): SPLICE,
+    ("haproxy splice", "http"): f"http-reuse always\n    {plain.SPLICE}",
+    ("haproxy splice", "tcp"): plain.SPLICE,
 }
 
 
@@ -48,9 +48,10 @@ def start_proxy(name: str, mode: str, options: argparse.Namespace, folder: pathl
         own.mkdir(exist_ok=True)
         own.chmod(0o755)  # The worker of nginx is another user when started by root.
         program = name.split()[0]
+        only_some = rig.nginx_values(options.nginx, own) if program == "nginx" else {}
         path = rig.fill_in(template_of(program, mode), own, {
-            "PORT": port, "BULK_PORT": bulk_port, "ORIGIN": origin, "BULK_ORIGIN": bulk_origin,
-            "MODE": mode, "OPTION": OPTIONS.get((name, mode), "")})
+            **only_some, "PORT": port, "BULK_PORT": bulk_port, "ORIGIN": origin,
+            "BULK_ORIGIN": bulk_origin, "MODE": mode, "OPTION": OPTIONS.get((name, mode), "")})
         command = rig.file_command(program, options, path)
     process = rig.start_proxy(name, options.cpus[0], command, folder, port)
     return Proxy(name, process, port, bulk_port)

@@ -11,6 +11,7 @@ FLOORS = ("floor", "floor_close", "floor_splice")
 TEMPLATES = {"weir": "weir.toml.in", "nginx": "nginx.conf.in", "haproxy": "haproxy.cfg.in"}
 ROUTE_PATH = "/r/"  # And a number.
 # How each is told that the kernel is to keep a connection until its first bytes are there.
+SPLICE = "option splice-auto\n    option splice-request\n    option splice-response"
 DEFERRED = {"weir": "defer_accept = true", "nginx": " deferred", "haproxy": " defer-accept"}
 
 
@@ -56,7 +57,8 @@ def route_lines(program: str, shape: Shape, folder: pathlib.Path) -> str:
 
 def command_of(name: str, shape: Shape, options: argparse.Namespace, folder: pathlib.Path,
                ports: dict[str, int]) -> list[str]:
-    """A second word is "deferred", of any, or after "weir" its trigger mode."""
+    """A second word is "deferred", of any, after "haproxy" also "splice", or after "weir" its
+    trigger mode."""
     if name in FLOORS:
         return [str(rig.BUILD / name), "--port", str(ports["PORT"]), str(ports["ORIGIN"])]
     program, _, variant = name.partition(" ")
@@ -67,9 +69,12 @@ def command_of(name: str, shape: Shape, options: argparse.Namespace, folder: pat
     values = {**ports, "WORKERS": shape.workers,
               "TRIGGER": "edge" if deferred or not variant else variant,
               "DEFERRED": DEFERRED[program] if deferred else "",
+              "SPLICE": SPLICE if variant == "splice" else "",
               "CONNECTIONS": shape.connections, "BOTH_SIDES": 2 * shape.connections,
               "SERVERS": server_lines(program, shape, ports["ORIGIN"]),
               "ROUTES": route_lines(program, shape, own)}
+    if program == "nginx":
+        values |= rig.nginx_values(options.nginx, own)
     return rig.file_command(program, options, rig.fill_in(TEMPLATES[program], own, values))
 
 
