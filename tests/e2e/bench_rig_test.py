@@ -189,6 +189,25 @@ class Machine(Case):
                     self.assertEqual(rig.two_cpus(), chosen)
                 self.assertEqual(rig.cpus_text(chosen), text)
 
+    def test_without_packages_of_debian_the_build_decides(self):
+        for apt, code, calls, words in ((None, 0, 0, "no apt-get here"),
+                                        ("/bin/apt-get", 0, 1, ""),
+                                        ("/bin/apt-get", 1, 1, "going on without what ")):
+            done = mock.Mock(returncode=code)
+            with mock.patch.object(shutil, "which", return_value=apt), \
+                    mock.patch.object(subprocess, "run", return_value=done) as run, \
+                    mock.patch("sys.stderr", io.StringIO()) as said:
+                rig.set_up()
+            self.assertEqual(run.call_count, calls)
+            self.assertIn(words, said.getvalue())
+
+    def test_a_kernel_without_the_loads_system_call_is_refused(self):
+        rig.check_kernel()
+        with mock.patch.object(rig, "EPOLL_PWAIT2", 1_000_000), \
+                self.assertRaises(SystemExit) as end:
+            rig.check_kernel()
+        self.assertIn("needs the system call epoll_pwait2, of Linux 5.11", str(end.exception))
+
     def test_siblings_are_read_as_lists_of_ranges(self):
         for text, expected in (("5\n", {5}), ("0-1\n", {0, 1}), ("0,8\n", {0, 8}),
                                ("0-1,8-9\n", {0, 1, 8, 9})):
