@@ -231,6 +231,17 @@ class Machine(Case):
             self.assertEqual(values["TEMP_PATHS"].count("_temp_path"), lines)
             self.assertNotIn("uwsgi" if "http_uwsgi" in built_with else "?", values["TEMP_PATHS"])
 
+    def test_the_second_word_of_a_proxy_is_in_its_file(self):
+        given = argparse.Namespace(**rig.default_programs())
+        ports = {"PORT": 8080, "ADMIN": 8081, "ORIGIN": 8082}
+        for name, spliced in (("haproxy", False), ("haproxy splice", True)):
+            path = plain.command_of(name, plain.Shape(), given, pathlib.Path(self.directory),
+                                    ports)[-1]
+            self.assertEqual("option splice-request" in pathlib.Path(path).read_text(), spliced)
+            checked = subprocess.run([given.haproxy, "-c", "-f", path], capture_output=True,
+                                     text=True, timeout=seconds(20))
+            self.assertEqual(checked.returncode, 0, checked.stderr)
+
     def test_a_program_older_than_a_source_is_noticed(self):
         program = pathlib.Path(self.directory) / "weir"
         program.touch()
