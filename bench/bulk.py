@@ -1,4 +1,4 @@
-"""CPU time per body of weir, nginx, HAProxy and the bare relays, from 4 KiB to 8 MiB, in one run.
+"""CPU time per body of weir, nginx, HAProxy and the bare relays, from 1 KiB to 8 MiB, in one run.
 
 `bulk` is about HTTP proxies, with a length and in chunks of 64 KiB; `tcp` about TCP proxies, which
 carry the same downloads, and then about how long small messages take through them to an echo and
@@ -17,11 +17,12 @@ from typing import NamedTuple
 import bulk_rig
 import command_line
 import comparison
+import loads
 import plain
 import report
 import rig
 
-SIZES = (4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 8 << 20)
+SIZES = (1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 8 << 20)
 CHUNK = 64 << 10
 DRAWN = (64 << 10, 1 << 20, 8 << 20)
 CONNECTIONS = 16
@@ -39,6 +40,7 @@ class Sample(NamedTuple):
     mib_per_s: float
     busy: float  # Share of one CPU.
     disturbed: float  # Share of the time for which the proxy waited for it.
+    steal: float
 
 
 class Echo(NamedTuple):
@@ -52,14 +54,19 @@ class Echo(NamedTuple):
 
 
 def measure(proxy: bulk_rig.Proxy, path: str, options: argparse.Namespace) -> Sample:
+    """The connections have carried one body each before, and are closed after it."""
+    load = loads.start_load(options.cpus[1], bulk_rig.pull_command(
+        proxy.port, path, seconds=options.seconds, connections=options.connections, hold=1))
     before = rig.thread_times(proxy.process.pid)
-    load = rig.start(options.cpus[1], bulk_rig.pull_command(
-        proxy.port, path, seconds=options.seconds, connections=options.connections),
-        stdout=subprocess.PIPE, text=True)
-    seen = bulk_rig.read_json(load, options.seconds + 30, proxy.name)
+    machine = comparison.stolen_ticks(options.cpus)
+    seen = loads.go(load, proxy.name)
     cpu, waited = rig.times_since(before, proxy.process.pid)
+    steal = comparison.steal_since(machine, options.cpus)
+    rig.stop(load)
+    if seen["failed"]:
+        sys.exit(f"bench: the load on {proxy.name} did not go through cleanly: {seen}")
     return Sample(cpu / seen["requests"] * 1e6, seen["bytes"] / seen["seconds"] / (1 << 20),
-                  cpu / seen["seconds"], waited / seen["seconds"])
+                  cpu / seen["seconds"], waited / seen["seconds"], steal)
 
 
 def measure_echo(proxy: bulk_rig.Proxy, bulk: int, options: argparse.Namespace) -> Echo:
@@ -87,7 +94,7 @@ def cost_table(by_proxy: dict[str, dict[int, list[Sample]]], sizes: list[int]) -
         own = median(by_proxy[name][size], "cpu_us")
         if FLOOR not in by_proxy:
             return f"{own:.1f}"
-        return f"{own:.1f} ({own / median(by_proxy[FLOOR][size], 'cpu_us'):.2f})"
+        return f"{own:.1f} ({comparison.ratio(by_proxy[name][size], by_proxy[FLOOR][size]):.2f})"
 
     last = sizes[-1]
     rows = [["proxy", *map(bulk_rig.size_name, sizes), "us/MiB", "MiB/s", "CPU busy"]]
@@ -115,8 +122,7 @@ def echo_table(by_proxy: dict[str, dict[str, list[Echo]]]) -> str:
 
 
 def page_text(found: dict, options: argparse.Namespace) -> str:
-    text = (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each, "
-            f"{options.connections} connections. "
+    text = (f"{comparison.medians_text(options)} {options.connections} connections. "
             + report.surroundings(options.names, options) + comparison.noise_text(noise(found)))
     text += ("\nCPU us per body by its size, and the multiple of the bare relay's; the last three "
              f"columns are those of {bulk_rig.size_name(options.sizes[-1])}.\n")
@@ -130,8 +136,11 @@ def page_text(found: dict, options: argparse.Namespace) -> str:
 
 
 def noise(found: dict) -> comparison.Noise:
-    return comparison.noise_of(runs for by_proxy in found["bodies"].values()
-                               for by_size in by_proxy.values() for runs in by_size.values())
+    scenes = [{name: by_size[size] for name, by_size in by_proxy.items()}
+              for by_proxy in found["bodies"].values()
+              for size in next(iter(by_proxy.values()), {})]
+    return comparison.noise_of(runs for by_proxy in scenes for runs in by_proxy.values())._replace(
+        spread=comparison.spread_of(scenes))
 
 
 def bars(found: dict) -> comparison.Bars:
@@ -140,9 +149,8 @@ def bars(found: dict) -> comparison.Bars:
     for framing, by_proxy in found["bodies"].items():
         base = by_proxy.get(FLOOR) or next(iter(by_proxy.values()))
         for size in [size for size in DRAWN if size in base]:
-            cost = median(base[size], "cpu_us")
             groups[f"{bulk_rig.size_name(size)} {framing}".strip()] = {
-                name: median(by_size[size], "cpu_us") / cost
+                name: comparison.ratio(by_size[size], base[size])
                 for name, by_size in by_proxy.items() if name != FLOOR}
     return "CPU time of a body, as a multiple of the bare relay's", groups
 
@@ -192,5 +200,5 @@ def describe(name: str, about: str, mode: str) -> comparison.Comparison:
                                  add_arguments=add_arguments)
 
 
-COMPARISONS = (describe("bulk", "Bodies from 4 KiB to 8 MiB through HTTP proxies", "http"),
+COMPARISONS = (describe("bulk", "Bodies from 1 KiB to 8 MiB through HTTP proxies", "http"),
                describe("tcp", "Bodies and small messages through TCP proxies", "tcp"))

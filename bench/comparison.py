@@ -6,15 +6,16 @@ import pathlib
 import statistics
 from typing import Callable, Iterable, NamedTuple
 
+import plain
 import rig
 
 PAGE = rig.ROOT / "docs" / "performance.md"
 # A result is published if it was measured at least so often,
 ROUNDS_MIN = 3
 # and if in no row of its tables the median of the rounds was beyond one of these: the share of the
-# time for which the proxy waited for its CPU, how late the load was itself (p99), and the share of
-# the requests that failed.
-WAITED_MAX, LATE_MS_MAX, FAILED_MAX = 0.05, 1.0, 0.001
+# time for which the proxy waited for its CPU, how late the load was itself (p99), the share of the
+# requests that failed, and the share of the time for which the host had the CPUs do other work.
+WAITED_MAX, LATE_MS_MAX, FAILED_MAX, STEAL_MAX = 0.05, 1.0, 0.001, 0.02
 
 
 class Noise(NamedTuple):
@@ -22,6 +23,11 @@ class Noise(NamedTuple):
     waited: float = 0.0
     late_ms: float = 0.0
     failed: float = 0.0
+    steal: float = 0.0
+    # For the caption only: how late the load was in its worst round, and how far the rounds of the
+    # steadiest reference were apart, of its median. A clock that changes shows there.
+    latest_ms: float = 0.0
+    spread: float = 0.0
 
 
 class Block(NamedTuple):
@@ -51,33 +57,94 @@ class Comparison(NamedTuple):
     blocks: Callable[[dict, argparse.Namespace], list[Block]] | None = None
 
 
-# --- The gate -----------------------------------------------------------------------------------
+# --- Rounds -------------------------------------------------------------------------------------
 
 
 def field_of(run, name: str) -> float:
     return run.get(name, 0.0) if isinstance(run, dict) else getattr(run, name, 0.0)
 
 
+def ratios(runs: list, others: list, field: str = "cpu_us") -> list[float]:
+    """Round by round: what changes from one to the next meets both."""
+    return [field_of(run, field) / max(field_of(other, field), 1e-9)
+            for run, other in zip(runs, others)]
+
+
+def medians_text(options: argparse.Namespace) -> str:
+    return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each, and of "
+            "their ratios.")
+
+
+def ratio(runs: list, others: list, field: str = "cpu_us") -> float:
+    return statistics.median(ratios(runs, others, field))
+
+
+# --- The machine --------------------------------------------------------------------------------
+
+
+Ticks = tuple[int, int]
+
+
+def stolen_ticks(cpus: Iterable) -> Ticks:
+    """Of these CPUs: ticks for which the host had something else run, and all."""
+    names = {f"cpu{cpu}" for cpu in ",".join(map(str, cpus)).split(",")}
+    stolen = total = 0
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name in names:
+            ticks = [int(field) for field in fields[:8]]  # Guests' time is in user time too.
+            stolen, total = stolen + ticks[7], total + sum(ticks)
+    return stolen, total
+
+
+def steal_since(before: Ticks, cpus: Iterable) -> float:
+    stolen, total = stolen_ticks(cpus)
+    return (stolen - before[0]) / max(total - before[1], 1)
+
+
+# --- The gate -----------------------------------------------------------------------------------
+
+
 def noise_of(rows: Iterable[list], shared: bool = False) -> Noise:
     """The worst row of what was measured, each by the median of its rounds. Where the proxies
     `shared` their CPUs with the load, waiting is part of what was measured."""
     def worst(value: Callable) -> float:
-        return max((statistics.median(map(value, runs)) for runs in rows if runs), default=0.0)
+        return max((statistics.median(map(value, runs)) for runs in rows), default=0.0)
 
-    rows = list(rows)
+    rows = [runs for runs in rows if runs]
     failed = worst(lambda run: field_of(run, "failed") / max(field_of(run, "requests"), 1))
+    steal = worst(lambda run: field_of(run, "steal"))
     if shared:
-        return Noise(failed=failed)
+        return Noise(failed=failed, steal=steal)
     return Noise(worst(lambda run: field_of(run, "disturbed")),
-                 worst(lambda run: field_of(run, "late_p99_ms")), failed)
+                 worst(lambda run: field_of(run, "late_p99_ms")), failed, steal,
+                 max((field_of(run, "late_p99_ms") for runs in rows for run in runs), default=0.0))
+
+
+def spread_of(scenes: Iterable[dict[str, list]]) -> float:
+    """How far the rounds of the bare relay, without one of the steadiest proxy, were apart, in the
+    scene where that was most."""
+    def spread(runs: list) -> float:
+        costs = [field_of(run, "cpu_us") for run in runs]
+        return (max(costs) - min(costs)) / max(statistics.median(costs), 1e-9)
+
+    def reference(by_proxy: dict[str, list]) -> list[list]:
+        return [by_proxy[name] for name in plain.FLOORS if name in by_proxy] or [*by_proxy.values()]
+
+    return max((min(map(spread, reference(by_proxy))) for by_proxy in scenes
+                if by_proxy and all(by_proxy.values())), default=0.0)
 
 
 def noise_text(noise: Noise, where: str = "Where it was least quiet") -> str:
     """For the caption; what was not measured is 0."""
-    late = f"the load was {noise.late_ms:.2f} ms late (p99)" if noise.late_ms else ""
-    failed = f"{noise.failed:.2%} of the requests failed" if noise.failed else ""
-    return ", and ".join(filter(None, (f"{where} a proxy waited {noise.waited:.1%} of the time for "
-                                       "its CPU", late, failed))) + ".\n"
+    worst = f", {noise.latest_ms:.2f} ms in its worst round" if noise.latest_ms else ""
+    parts = [f"{where} a proxy waited {noise.waited:.1%} of the time for its CPU",
+             f"the load was {noise.late_ms:.2f} ms late (p99{worst})" if noise.late_ms else "",
+             f"the host took {noise.steal:.1%} of the CPUs' time" if noise.steal else "",
+             f"{noise.failed:.2%} of the requests failed" if noise.failed else "",
+             f"the rounds of the reference were {noise.spread:.0%} apart" if noise.spread else ""]
+    *most, last = filter(None, parts)
+    return ", and ".join(filter(None, (", ".join(most), last))) + ".\n"
 
 
 def objections(comparison: Comparison, noise: Noise, options: argparse.Namespace) -> list[str]:
@@ -94,7 +161,9 @@ def objections(comparison: Comparison, noise: Noise, options: argparse.Namespace
                                        "is {:.0%}"),
             (noise.late_ms, LATE_MS_MAX, "the load was {:.2f} ms late, the limit is {} ms"),
             (noise.failed, FAILED_MAX, "{:.2%} of a proxy's requests failed, the limit is "
-                                       "{:.1%}")):
+                                       "{:.1%}"),
+            (noise.steal, STEAL_MAX, "the host took {:.1%} of the CPUs' time, the limit is "
+                                     "{:.0%}")):
         if value > limit:
             found.append(text.format(value, limit))
     return found

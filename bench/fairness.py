@@ -44,6 +44,7 @@ class Sample(NamedTuple):
     disturbed: float  # Share of the time for which the proxy waited for it.
     rss_mib: float  # Peak.
     late_p99_ms: float  # How late the clients of the small requests were themselves.
+    steal: float
 
 
 # --- Measuring ----------------------------------------------------------------------------------
@@ -84,13 +85,15 @@ def measure(name: str, scene: str, options: argparse.Namespace, folder: pathlib.
             origins: tuple[int, int]) -> Sample:
     proxy = bulk_rig.start_proxy(name, options.mode, options, folder, *origins)
     before = rig.thread_times(proxy.process.pid)
+    machine = comparison.stolen_ticks(options.cpus)
     scenes = {"small": small_requests, "readers": readers}
     seen, bulk = scenes[scene.split()[0]](proxy, "beside" in scene, options)
     cpu, waited = rig.times_since(before, proxy.process.pid)
     seconds = options.seconds + (WARM_UP_S if scene.startswith("small") else 0)
     sample = Sample(seen["p50_ms"], seen["p99_ms"], seen["max_ms"], bulk, cpu / seconds,
                     waited / seconds, rig.peak_rss_mib(proxy.process.pid),
-                    seen.get("late_p99_ms", 0.0))
+                    seen.get("late_p99_ms", 0.0),
+                    comparison.steal_since(machine, options.cpus))
     rig.stop(proxy.process)
     return sample
 
@@ -124,7 +127,7 @@ def noise(found: dict) -> comparison.Noise:
     """Beside bulk the clients are late by its work too: that says nothing of the machine."""
     alone = comparison.noise_of(found.get(SCENES[0], {}).values())
     every = comparison.noise_of(runs for by_proxy in found.values() for runs in by_proxy.values())
-    return every._replace(late_ms=alone.late_ms)
+    return every._replace(late_ms=alone.late_ms, latest_ms=alone.latest_ms)
 
 
 # --- The run ------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 // floor_close: the least that serving a client for one request costs. One thread, edge-triggered
 // epoll: accept, epoll ADD, recv, send on a kept upstream connection, recv, send, close.
 //
-//   floor_close [--port N] ORIGIN_PORT
+//   floor_close [--defer] [--port N] ORIGIN_PORT
 //
 // It does not parse. What a client sends first is taken for its request, what the server sends
 // first for the whole answer: it is for small ones only. The request that goes to the server is
 // always the same, without the client's "Connection: close", so that the upstream connection
-// survives it.
+// survives it. With --defer the kernel hands a connection over with its first bytes
+// (TCP_DEFER_ACCEPT).
 #include <array>
 #include <cerrno>
 #include <string_view>
@@ -132,7 +133,7 @@ class FloorClose {
 }  // namespace weir::bench
 
 int main(int argc, char** argv) {
-  const auto ports = weir::bench::parse_relay_ports("floor_close", argc, argv);
+  const auto settings = weir::bench::parse_relay_settings("floor_close", argc, argv);
   weir::bench::raise_descriptor_limit();
-  weir::bench::FloorClose(weir::bench::listen_and_announce(ports.own), ports.origin).run();
+  weir::bench::FloorClose(weir::bench::listen_and_announce(settings), settings.origin).run();
 }

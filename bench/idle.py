@@ -46,10 +46,14 @@ def measure(name: str, options: argparse.Namespace, folder: pathlib.Path,
     return {"rest_mb": rest / 1e6, "client_bytes": grown / CLIENTS}
 
 
-def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < DESCRIPTORS:
+def check_room() -> None:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < DESCRIPTORS:
         sys.exit(f"idle: needs {DESCRIPTORS} open files (ulimit -Hn)")
+
+
+def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
+    check_room()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     rig.check_programs(plain.programs(options.names, options))
     origin = rig.start_origin(options.cpus[1])

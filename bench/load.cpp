@@ -7,10 +7,12 @@
 // connections, one at a time on each.
 //
 // A request is a GET, with --upload a POST, with --echo a message to an echo (bench/origin.cpp).
-// With --busy or --first every connection has made one request before the clock starts. Requests of
-// the warm-up are in "requests", which CPU time is divided by, but not in the latencies.
-// Connections that are opened for few requests each come from many addresses of this machine, so
-// that none has to wait for a port.
+// With --busy, --first or --hold every connection that is kept has made one request before the
+// clock starts. Requests of the warm-up are in "requests", which CPU time is divided by, but not in
+// the latencies. With --hold it stops twice, each time until SIGUSR1: with a line "ready" before
+// the clock starts, when "requests" is 0, and at its end, when it has printed and its connections
+// are still open. What happens between the two is what is counted. Connections that are opened for
+// few requests each come from many addresses of this machine, so that none has to wait for a port.
 //
 // Prints one JSON object. "late_p99_ms" is how late the program itself came to look at what was
 // due, which has to be small beside the latencies for them to mean the proxy.
@@ -72,8 +74,9 @@ std::vector<std::string> make_heads(const LoadSettings& settings) {
 
 class Load {
  public:
-  explicit Load(const LoadSettings& settings)
+  Load(const LoadSettings& settings, const Gate& gate)
       : settings_(settings),
+        gate_(gate),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
         heads_(make_heads(settings)),
         block_(kBlockBytes, 'x'),
@@ -82,6 +85,8 @@ class Load {
 
   void run() {
     if (settings_.primes()) prime();
+    if (settings_.hold) gate_.wait("ready");
+    requests_ = settings_.hold ? 0 : requests_;
     free_.clear();
     for (std::uint32_t i = 0; i < settings_.busy; ++i) free_.push_back(&clients_[i]);
     measured_ = true;
@@ -306,6 +311,7 @@ class Load {
   }
 
   const LoadSettings settings_;
+  const Gate& gate_;
   const int epoll_;
   const std::vector<std::string> heads_;
   const std::string block_;
@@ -334,7 +340,10 @@ class Load {
 
 int main(int argc, char** argv) {
   weir::bench::raise_descriptor_limit();
-  weir::bench::Load load(weir::bench::parse_load_settings(argc, argv));
+  const auto settings = weir::bench::parse_load_settings(argc, argv);
+  const weir::bench::Gate gate;
+  weir::bench::Load load(settings, gate);
   load.run();
   load.print();
+  if (settings.hold) gate.wait("");
 }

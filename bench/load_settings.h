@@ -26,14 +26,17 @@ struct LoadSettings {
   std::uint32_t spread = 0;                   // Paths: --path with a number below this; 0: one.
   std::string path = "/";
   bool keep_alive = true;
+  bool hold = false;
 
   // Every connection makes one request before the clock starts.
-  [[nodiscard]] bool primes() const { return busy < connections || first > 0; }
+  [[nodiscard]] bool primes() const {
+    return busy < connections || first > 0 || (hold && keep_alive);
+  }
 };
 
 constexpr std::string_view kLoadUsage =
     "usage: load --port N [--connections C] [--busy M] [--rate R] [--seconds S] [--warm-up S]\n"
-    "            [--requests N] [--per-connection N] [--no-keep-alive]\n"
+    "            [--requests N] [--per-connection N] [--no-keep-alive] [--hold]\n"
     "            [--path PATH] [--spread N] [--upload BYTES | --echo BYTES [--first BYTES]]\n";
 
 [[noreturn]] inline void end_with_usage() {
@@ -66,8 +69,8 @@ inline LoadSettings parse_load_settings(int argc, char** argv) {
   LoadSettings settings;
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
-    if (name == "--no-keep-alive") {
-      settings.keep_alive = false;
+    if (name == "--no-keep-alive" || name == "--hold") {
+      (name == "--hold" ? settings.hold : settings.keep_alive) = name == "--hold";
       continue;
     }
     if (++i == argc) end_with_usage();

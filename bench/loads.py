@@ -3,9 +3,11 @@ are measured in turn, scene by scene and round after round."""
 
 import argparse
 import functools
+import json
 import pathlib
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -18,10 +20,13 @@ import rig
 
 PEERS = ("weir", "nginx", "haproxy")
 DEFERRED_PEERS = tuple(f"{name} deferred" for name in PEERS)
+FLOOR_DEFERRED = "floor_close deferred"
 RATES = (4000, 12000, 30000)
 RATE = RATES[1]
 FIXED = f"{RATE} a second on 64 connections"
 REACHED = 0.98  # Of a fixed rate; a proxy below that has no latencies worth a table.
+TAIL_SAMPLES = 10  # Beyond a quantile, for it to be one.
+TRACED_SHARE = 10  # strace slows a proxy down; of a fixed rate it sees one part of so many.
 CLOSED = "as fast as 64 connections go"
 
 
@@ -59,10 +64,10 @@ SUITES = {
                   (closed(64), fixed(RATE)), PEERS, plain.Shape(workers=2), everywhere=True),
     "close": Suite("A connection for each small request",
                    (closed(64, no_keep_alive=True), fixed(4000, no_keep_alive=True)),
-                   (*PEERS, *DEFERRED_PEERS, "floor_close")),
+                   (*PEERS, *DEFERRED_PEERS, "floor_close", FLOOR_DEFERRED)),
     "uploads": Suite("Uploads", (uploads(1 << 10, "1 KiB"), uploads(64 << 10, "64 KiB"),
                                  uploads(1 << 20, "1 MiB"), uploads(8 << 20, "8 MiB")),
-                     (*PEERS, "floor", "floor_splice")),
+                     (*PEERS, "haproxy splice", "floor", "floor_splice")),
     "servers": Suite("Small requests to a backend of 1,000 servers", (closed(64), fixed(RATE)),
                      PEERS, plain.Shape(servers=1000)),
     "routes": Suite("Small requests to 10,000 paths with a route each",
@@ -89,16 +94,43 @@ Results = dict[str, dict[str, list[Sample]]]  # By scene and proxy.
 # --- Measuring ----------------------------------------------------------------------------------
 
 
+def start_load(cpu: int | str, command: list[str]) -> subprocess.Popen:
+    """A load with --hold, when it is ready: it waits for go()."""
+    process = rig.start(cpu, command, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    return process
+
+
+def go(process: subprocess.Popen, name: str) -> dict:
+    """What it has found. Its connections are open until it is stopped."""
+    process.send_signal(signal.SIGUSR1)
+    return found_by(process, name)
+
+
+def found_by(process: subprocess.Popen, name: str) -> dict:
+    text = process.stdout.readline()
+    try:
+        return json.loads(text)
+    except ValueError:
+        sys.exit(f"bench: the load on {name} failed: {text}")
+
+
 def measure(proxy: plain.Proxy, load: dict[str, object], options: argparse.Namespace) -> Sample:
-    """One load on one proxy; CPU time is of the whole process tree, per answered request."""
+    """One load on one proxy; CPU time is of the whole process tree, per answered request. Kept
+    connections are made and used once before, and closed after it."""
     pid = proxy.process.pid
+    process = start_load(options.cpus[1], rig.load_command(
+        proxy.port, hold=True, **{"warm_up": 0, "seconds": options.seconds, **load}))
     times, ticks = rig.thread_times(pid), rig.user_share(pid)
-    seen = rig.run_load(options.cpus[1], proxy.name, proxy.port,
-                        **{"warm_up": 0, "seconds": options.seconds, **load})
+    machine = comparison.stolen_ticks(options.cpus)
+    seen = go(process, proxy.name)
     cpu, waited = rig.times_since(times, pid)
-    seconds = max(seen["seconds"], 1e-3)
+    steal = comparison.steal_since(machine, options.cpus)
     user, system = rig.user_share(pid, ticks)
-    return {"cpu_us": cpu / max(seen["requests"], 1) * 1e6,
+    rig.stop(process)
+    seen["failed"] = sum(seen["errors"].values())
+    seconds = max(seen["seconds"], 1e-3)
+    return {"cpu_us": cpu / max(seen["requests"], 1) * 1e6, "steal": steal,
             "user_ticks": user, "ticks": user + system, "busy": cpu / seconds,
             "disturbed": waited / seconds, "per_second": seen["requests"] / seconds,
             **{key: seen[key] for key in ("p50_ms", "p99_ms", "p99_99_ms", "max_ms",
@@ -108,19 +140,27 @@ def measure(proxy: plain.Proxy, load: dict[str, object], options: argparse.Names
 
 def system_calls(proxy: plain.Proxy, load: dict[str, object],
                  options: argparse.Namespace) -> dict[str, float]:
-    """System calls of a proxy for each request, by name; needs strace. It slows the proxy down, so
-    this is apart from the measurements."""
+    """System calls of a proxy for each request, by name; none where strace cannot attach. It slows
+    the proxy down, so this is apart from the measurements."""
     command = ["strace", "-f", "-c", "-U", "name,calls", "-p", str(proxy.process.pid)]
     tracer = rig.start(options.cpus[1], command, stderr=subprocess.PIPE, text=True)
-    tracer.stderr.readline()  # It is attached.
+    if "attached" not in tracer.stderr.readline():
+        rig.stop(tracer)
+        return {}
     seen = rig.run_load(options.cpus[1], proxy.name, proxy.port, seconds=10,
-                        **{"warm_up": 0, **load, "requests": 2000, "rate": 0})
+                        **{"warm_up": 0, **load, "requests": 2000,
+                           "rate": load.get("rate", 0) // TRACED_SHARE})
     tracer.terminate()
     text = tracer.communicate(timeout=10)[1]
     rig.stop(tracer)
     return {name: int(calls) / max(seen["requests"], 1)
             for name, calls in re.findall(r"^(\w+)\s+(\d+)$", text, re.MULTILINE)
             if name != "total"}
+
+
+def traced_title(scene: Scene) -> str:
+    rate = scene.load.get("rate")
+    return f"{rate // TRACED_SHARE} a second, for {scene.title}" if rate else scene.title
 
 
 def measure_rounds(suite: Suite, proxies: list[plain.Proxy],
@@ -149,8 +189,8 @@ def run(suite: Suite, options: argparse.Namespace, folder: pathlib.Path) -> dict
     proxies = [plain.start(name, suite.shape, options, folder, origin)
                for name in options.names]
     results = measure_rounds(suite, proxies, options)
-    calls = {scene.title: {proxy.name: system_calls(proxy, scene.load, options)
-                           for proxy in proxies} for scene in suite.scenes
+    calls = {traced_title(scene): {proxy.name: system_calls(proxy, scene.load, options)
+                                   for proxy in proxies} for scene in suite.scenes
              } if suite.counts_calls and shutil.which("strace") else {}
     rig.stop_all()
     return {"scenes": results, "calls": calls}
@@ -161,6 +201,12 @@ def run(suite: Suite, options: argparse.Namespace, folder: pathlib.Path) -> dict
 
 def median(runs: list[Sample], field: str) -> float:
     return statistics.median(run[field] for run in runs)
+
+
+def tail(runs: list[Sample], field: str, share: float, digits: int = 3) -> str:
+    """A percentile; empty where too few requests of all rounds are beyond it."""
+    enough = sum(run["requests"] for run in runs) >= round(TAIL_SAMPLES / (1 - share))
+    return f"{median(runs, field):.{digits}f}" if enough else ""
 
 
 def user_us(runs: list[Sample]) -> float:
@@ -187,15 +233,17 @@ def table_rows(by_proxy: dict[str, list[Sample]]) -> list[Row]:
 
 def reached_row(name: str, runs: list[Sample], by_proxy: dict[str, list[Sample]]) -> Row:
     costs = [run["cpu_us"] for run in runs]
-    own, failed = median(runs, "cpu_us"), sum(run["failed"] for run in runs)
-    others = {other: median(of_other, "cpu_us") for other, of_other in list(by_proxy.items())[1:]
+    failed = sum(run["failed"] for run in runs)
+    others = {other: of_other for other, of_other in list(by_proxy.items())[1:]
               if reached(of_other)}
     return {"proxy": name + (f" ({failed:.0f} failed)" if failed else ""),
-            "CPU us/request": f"{own:.2f}", "range": f"{min(costs):.2f}-{max(costs):.2f}",
-            **{f"/ {other}": f"{own / cost:.2f}" for other, cost in others.items()},
+            "CPU us/request": f"{median(runs, 'cpu_us'):.2f}",
+            "range": f"{min(costs):.2f}-{max(costs):.2f}",
+            **{f"/ {other}": f"{comparison.ratio(runs, of_other):.2f}"
+               for other, of_other in others.items()},
             "user us": f"{user_us(runs):.2f}", "requests/s": f"{median(runs, 'per_second'):.0f}",
-            **{f"{head} ms": f"{median(runs, field):.3f}" for head, field in
-               (("p50", "p50_ms"), ("p99", "p99_ms"), ("p99.99", "p99_99_ms"))},
+            **{f"{head} ms": tail(runs, field, share) for head, field, share in
+               (("p50", "p50_ms", 0.5), ("p99", "p99_ms", 0.99), ("p99.99", "p99_99_ms", 0.9999))},
             "CPU busy": f"{median(runs, 'busy'):.0%}"}
 
 
@@ -226,29 +274,42 @@ def noise(scenes: Results, shared: bool = False) -> comparison.Noise:
     """Who does not reach a rate leaves requests unanswered: no sign of noise."""
     rows = [runs for by_proxy in scenes.values() for runs in by_proxy.values()]
     return comparison.noise_of(rows, shared)._replace(
-        failed=comparison.noise_of(filter(reached, rows), shared).failed)
+        failed=comparison.noise_of(filter(reached, rows), shared).failed,
+        spread=comparison.spread_of(scenes.values()))
 
 
 def caption(suite: Suite, scenes: Results, options: argparse.Namespace) -> str:
-    quiet = ("Proxies, load and server share both CPUs, so waiting for one is part of it.\n"
-             if suite.everywhere else comparison.noise_text(noise(scenes)))
-    return (f"Medians of {options.rounds} interleaved rounds of {options.seconds} s each. "
+    found = noise(scenes, suite.everywhere)
+    quiet = ("Proxies, load and server share both CPUs, so waiting for one is part of it; the host "
+             f"took {found.steal:.1%} of their time.\n"
+             if suite.everywhere else comparison.noise_text(found))
+    return (f"{comparison.medians_text(options)} "
             + report.surroundings(options.names, options) + quiet)
+
+
+def heading(title: str, by_proxy: dict[str, list[Sample]]) -> str:
+    """With what a latency is there."""
+    since = "when it was due" if next(iter(by_proxy.values()))[0].get("rate") else "its sending"
+    return f"{title[0].upper()}{title[1:]} (a request's time is from {since} to its answer):"
 
 
 def page_text(suite: Suite, found: dict, options: argparse.Namespace) -> str:
     text = caption(suite, found["scenes"], options)
     for title, by_proxy in found["scenes"].items():
-        text += f"\n{title[0].upper()}{title[1:]}:\n\n{table(by_proxy)}"
-    if found["calls"]:
-        text += f"\nSystem calls for each request (strace):\n\n{calls_table(found['calls'])}"
-    return text
+        text += f"\n{heading(title, by_proxy)}\n\n{table(by_proxy)}"
+    return text + (calls_text(found["calls"]) if suite.counts_calls else "")
+
+
+def calls_text(calls: dict[str, dict[str, dict[str, float]]]) -> str:
+    if not all(made for by_proxy in calls.values() for made in by_proxy.values()) or not calls:
+        return "\nSystem calls were not counted: strace is missing or could not attach.\n"
+    return f"\nSystem calls for each request (strace):\n\n{calls_table(calls)}"
 
 
 def readme_text(found: dict, options: argparse.Namespace) -> str:
     """The part of `small` that README.md shows."""
     return (caption(SUITES["small"], found["scenes"], options)
-            + f"\n{CLOSED.capitalize()}:\n\n"
+            + f"\n{heading(CLOSED, found['scenes'][CLOSED])}\n\n"
             + table(found["scenes"][CLOSED], without=("range", "p50 ms", "p99.99 ms")))
 
 

@@ -59,10 +59,11 @@ def command_of(name: str, shape: Shape, options: argparse.Namespace, folder: pat
                ports: dict[str, int]) -> list[str]:
     """A second word is "deferred", of any, after "haproxy" also "splice", or after "weir" its
     trigger mode."""
-    if name in FLOORS:
-        return [str(rig.BUILD / name), "--port", str(ports["PORT"]), str(ports["ORIGIN"])]
     program, _, variant = name.partition(" ")
     deferred = variant == "deferred"
+    if program in FLOORS:
+        return [str(rig.BUILD / program), *(["--defer"] if deferred else []),
+                "--port", str(ports["PORT"]), str(ports["ORIGIN"])]
     own = folder / name.replace(" ", "-")
     own.mkdir(exist_ok=True)
     own.chmod(0o755)  # The worker of nginx is another user when started by root.
@@ -90,4 +91,5 @@ def start(name: str, shape: Shape, options: argparse.Namespace, folder: pathlib.
 
 def programs(names, options: argparse.Namespace) -> list[str]:
     """The files behind the names of proxies."""
-    return [getattr(options, name.split()[0], str(rig.BUILD / name)) for name in names]
+    return [getattr(options, name.split()[0], str(rig.BUILD / name.split()[0]))
+            for name in names]

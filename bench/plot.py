@@ -10,7 +10,7 @@ TEXT, TITLE = 14, 17  # Sizes in pixels.
 COLOURS = (("#0b62c4", "#58a6ff"), ("#2e8540", "#56d364"), ("#b45f06", "#f0a35e"),
            ("#8250df", "#bc8cff"), ("#d39a5b", "#c7864a"), ("#8a939c", "#8b949e"))
 PROXIES = {"weir": 0, "nginx": 1, "haproxy": 2, "haproxy splice": 4, "floor": 5, "floor_close": 5,
-           "floor_splice": 5}
+           "floor_close deferred": 5, "floor_splice": 5}
 
 
 def bars_svg(title: str, groups: dict[str, dict[str, float]]) -> str:

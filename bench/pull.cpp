@@ -1,11 +1,13 @@
 // pull: clients that download as fast as they can, or so many bytes a second.
 //
-//   pull --port N [--path PATH] [--connections C] [--seconds S] [--pace BYTES]
+//   pull --port N [--path PATH] [--connections C] [--seconds S] [--pace BYTES] [--hold 1]
 //
 // Every keep-alive connection asks again when it has its answer, until the time is over; what is
 // then under way is still received, so that no work of the proxy goes droppable (a paced client
 // breaks off instead). Bodies with a length are discarded in the kernel, chunked ones are read
-// through their framing. Prints one JSON object.
+// through their framing. Prints one JSON object. With --hold it stops twice, each time until
+// SIGUSR1: with a line "ready" when every connection has had one answer, which does not count, and
+// when it has printed and its connections are still open.
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -33,6 +35,7 @@ struct Settings {
   std::uint32_t connections = 16;
   std::uint32_t seconds = 3;
   std::uint32_t pace = 0;
+  std::uint32_t hold = 0;
 };
 
 struct Client {
@@ -45,12 +48,11 @@ struct Client {
 
 class Pull {
  public:
-  explicit Pull(const Settings& settings)
+  Pull(const Settings& settings, const Gate& gate)
       : settings_(settings),
+        gate_(gate),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
         request_("GET " + settings.path + " HTTP/1.1\r\nHost: pull\r\n\r\n"),
-        begin_ns_(now_ns()),
-        end_ns_(begin_ns_ + settings.seconds * kNsPerSecond),
         clients_(settings.connections),
         buffer_(kBufferBytes) {}
 
@@ -59,6 +61,15 @@ class Pull {
       client.fd = begin_connect(static_cast<std::uint16_t>(settings_.port),
                                 settings_.pace > 0 ? kPacedReceiveBytes : 0);
       epoll_add(epoll_, client.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &client);
+    }
+    if (settings_.hold > 0) {
+      prime();
+      gate_.wait("ready");
+    }
+    begin_ns_ = next_tick_ns_ = now_ns();
+    end_ns_ = begin_ns_ + settings_.seconds * kNsPerSecond;
+    for (Client& client : clients_) {
+      if (client.connected) ask(client);
     }
     const std::uint64_t limit_ns = settings_.pace > 0 ? end_ns_ : end_ns_ + kGraceNs;
     do {
@@ -78,6 +89,15 @@ class Pull {
   }
 
  private:
+  // One answer on every connection: there is no end yet that would let ask() go on.
+  void prime() {
+    const std::uint64_t limit_ns = now_ns() + kGraceNs;
+    while (latencies_.count() < clients_.size() && failed_ == 0 && now_ns() < limit_ns) wait();
+    failed_ = clients_.size() - latencies_.count();
+    latencies_ = Latencies{};
+    bytes_ = 0;
+  }
+
   void wait() {
     std::array<epoll_event, 64> events;
     const timespec timeout{.tv_sec = 0, .tv_nsec = kTickNs};
@@ -105,7 +125,6 @@ class Pull {
 
   void ask(Client& client) {
     client.begin_ns = now_ns();
-    if (client.begin_ns >= end_ns_) return;
     client.busy = true;
     ++busy_;
     if (::send(client.fd, request_.data(), request_.size(), MSG_NOSIGNAL) < 0) give_up(client);
@@ -141,7 +160,7 @@ class Pull {
     client.answer = Answer{};
     client.busy = false;
     --busy_;
-    ask(client);
+    if (now_ns() < end_ns_) ask(client);
   }
 
   void give_up(Client& client) {
@@ -152,11 +171,12 @@ class Pull {
   }
 
   const Settings settings_;
+  const Gate& gate_;
   const int epoll_;
   const std::string request_;
-  const std::uint64_t begin_ns_;
-  const std::uint64_t end_ns_;
-  std::uint64_t next_tick_ns_ = begin_ns_;
+  std::uint64_t begin_ns_ = 0;
+  std::uint64_t end_ns_ = 0;
+  std::uint64_t next_tick_ns_ = 0;
   std::vector<Client> clients_;
   std::vector<char> buffer_;
   Latencies latencies_;
@@ -179,14 +199,17 @@ int main(int argc, char** argv) {
     if (name == "--connections") settings.connections = parse_number(value, 1000);
     if (name == "--seconds") settings.seconds = parse_number(value, 60);
     if (name == "--pace") settings.pace = parse_number(value, 1U << 30);
+    if (name == "--hold") settings.hold = parse_number(value, 1);
   }
   if (argc % 2 == 0 || settings.port == 0) {
     std::fprintf(stderr,
                  "usage: pull --port N [--path PATH] [--connections C] [--seconds S] "
-                 "[--pace BYTES]\n");
+                 "[--pace BYTES] [--hold 1]\n");
     return 2;
   }
-  weir::bench::Pull pull(settings);
+  const weir::bench::Gate gate;
+  weir::bench::Pull pull(settings, gate);
   pull.run();
   pull.print();
+  if (settings.hold > 0) gate.wait("");
 }

@@ -139,9 +139,9 @@ class Relay {
 
 template <class Mover>
 [[noreturn]] void relay_main(const char* name, int argc, char** argv) {
-  const RelayPorts ports = parse_relay_ports(name, argc, argv);
+  const RelaySettings settings = parse_relay_settings(name, argc, argv);
   raise_descriptor_limit();
-  Relay<Mover>(listen_and_announce(ports.own), ports.origin).run();
+  Relay<Mover>(listen_and_announce(settings), settings.origin).run();
 }
 
 }  // namespace weir::bench

@@ -91,10 +91,9 @@ def table(last_column: str, samples: dict[str, list[Sample]]) -> str:
              last_column, "CPU busy"]
     rows = [heads]
     for name, runs in samples.items():
-        own = median(name, "cpu_us")
         costs = [sample.cpu_us for sample in runs]
-        rows.append([name, f"{own:.2f}", f"{min(costs):.2f}-{max(costs):.2f}",
-                     *(f"{own / median(other, 'cpu_us'):.2f}" for other in others),
+        rows.append([name, f"{statistics.median(costs):.2f}", f"{min(costs):.2f}-{max(costs):.2f}",
+                     *(f"{comparison.ratio(runs, samples[other]):.2f}" for other in others),
                      f"{median(name, 'per_second'):.0f}", f"{median(name, 'tail_ms'):.2f}",
                      f"{median(name, 'busy'):.0%}"])
     return report.markdown_table(rows)

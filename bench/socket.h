@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -37,21 +38,32 @@ inline std::uint32_t parse_number(std::string_view text, std::uint32_t max) {
   return value;
 }
 
-struct RelayPorts {
-  std::uint16_t own;
-  std::uint16_t origin;
+struct RelaySettings {
+  std::uint16_t own = 0;
+  std::uint16_t origin = 0;
+  bool defer = false;  // The kernel keeps a connection until its first bytes are there.
 };
 
-// `NAME [--port N] ORIGIN_PORT`
-inline RelayPorts parse_relay_ports(const char* name, int argc, char** argv) {
-  const std::string_view first = argc > 1 ? argv[1] : "";
-  if (argc != 2 && !(argc == 4 && first == "--port")) {
-    std::fprintf(stderr, "usage: %s [--port N] ORIGIN_PORT\n", name);
+// `NAME [--defer] [--port N] ORIGIN_PORT`
+inline RelaySettings parse_relay_settings(const char* name, int argc, char** argv) {
+  RelaySettings settings;
+  int at = 1;
+  for (; at + 1 < argc; ++at) {
+    const std::string_view option = argv[at];
+    if (option == "--defer") {
+      settings.defer = true;
+    } else if (option == "--port" && at + 2 < argc) {
+      settings.own = static_cast<std::uint16_t>(parse_number(argv[++at], 65535));
+    } else {
+      break;
+    }
+  }
+  if (at + 1 != argc) {
+    std::fprintf(stderr, "usage: %s [--defer] [--port N] ORIGIN_PORT\n", name);
     std::exit(2);
   }
-  const std::uint32_t own = argc == 4 ? parse_number(argv[2], 65535) : 0;
-  return {static_cast<std::uint16_t>(own),
-          static_cast<std::uint16_t>(parse_number(argv[argc - 1], 65535))};
+  settings.origin = static_cast<std::uint16_t>(parse_number(argv[at], 65535));
+  return settings;
 }
 
 inline sockaddr_in loopback(std::uint16_t port) {
@@ -97,6 +109,16 @@ inline int listen_and_announce(std::uint16_t port) {
   return fd;
 }
 
+inline int listen_and_announce(const RelaySettings& settings) {
+  const int fd = listen_and_announce(settings.own);
+  const int seconds = 1;
+  if (settings.defer &&
+      ::setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds))) {
+    fail("TCP_DEFER_ACCEPT");
+  }
+  return fd;
+}
+
 inline void bind_source(int fd, std::uint32_t source) {
   const int on = 1;
   ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
@@ -133,6 +155,27 @@ inline void epoll_add(int epoll, int fd, std::uint32_t events, void* data) {
   epoll_event event{.events = events, .data = {.ptr = data}};
   if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
+
+// Where a load stops until whoever has started it has looked at the proxy: it says where it is and
+// waits for SIGUSR1, which is kept from the beginning, so that it cannot come too early.
+class Gate {
+ public:
+  Gate() {
+    ::sigemptyset(&go_);
+    ::sigaddset(&go_, SIGUSR1);
+    ::sigprocmask(SIG_BLOCK, &go_, nullptr);
+  }
+
+  void wait(const char* where) const {
+    std::puts(where);
+    std::fflush(stdout);
+    int number = 0;
+    ::sigwait(&go_, &number);
+  }
+
+ private:
+  sigset_t go_{};
+};
 
 // As many descriptors as the system lets this process have.
 inline void raise_descriptor_limit() {

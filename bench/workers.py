@@ -1,13 +1,14 @@
 """How the work of a few busy clients among many spreads over workers, and what it then costs.
 
-The proxy, the load and the origin all have every CPU. The kernel deals connections to workers
-blindly; who will be busy nobody knows when they come.
+The proxy, the load and the origin all have every CPU that there is for us. The kernel deals
+connections to workers blindly; who will be busy nobody knows when they come.
 """
 
 import argparse
+import os
 import pathlib
 import re
-import subprocess
+import signal
 import sys
 import time
 import urllib.request
@@ -22,6 +23,10 @@ CLIENTS, BUSY = 256, 16
 SETTLE_S = 1  # Before the spread is looked at.
 # What says how much each worker does; the first that this weir has.
 COUNTERS = ("weir_worker_requests_total", "weir_worker_steps_total")
+
+
+def every_cpu() -> str:
+    return ",".join(map(str, sorted(os.sched_getaffinity(0))))
 
 
 def worker_counts(proxy: plain.Proxy) -> tuple[str, dict[str, int]]:
@@ -47,13 +52,14 @@ def max_over_mean(before: dict[str, float], after: dict[str, float], workers: in
 def measure(name: str, workers: int, options: argparse.Namespace, folder: pathlib.Path,
             origin: int) -> loads.Sample:
     """Clients and proxy are new each time: another deal of connections to workers."""
-    cpus = ",".join(map(str, options.cpus))
+    cpus = every_cpu()
     proxy = plain.start(name, plain.Shape(workers=workers), options, folder, origin, cpus)
     pid = proxy.process.pid
-    cpu = rig.cpu_seconds(pid)
-    process = rig.start(cpus, rig.load_command(
-        proxy.port, connections=CLIENTS, busy=BUSY, warm_up=SETTLE_S, seconds=options.seconds),
-        stdout=subprocess.PIPE, text=True)
+    process = loads.start_load(cpus, rig.load_command(
+        proxy.port, hold=True, connections=CLIENTS, busy=BUSY, warm_up=SETTLE_S,
+        seconds=options.seconds))
+    cpu, machine = rig.cpu_seconds(pid), comparison.stolen_ticks([cpus])
+    process.send_signal(signal.SIGUSR1)
     time.sleep(SETTLE_S)
     threads = thread_seconds(pid)
     counts = worker_counts(proxy)[1] if name == "weir" else {}
@@ -61,10 +67,12 @@ def measure(name: str, workers: int, options: argparse.Namespace, folder: pathli
     sample = {"cpu_spread": max_over_mean(threads, thread_seconds(pid), workers)}
     if name == "weir":
         sample["spread"] = max_over_mean(counts, worker_counts(proxy)[1], workers)
-    seen = rig.read_json(process, options.seconds + 30, name)
+    seen = loads.found_by(process, name)
     sample |= {"cpu_us": (rig.cpu_seconds(pid) - cpu) / max(seen["requests"], 1) * 1e6,
+               "steal": comparison.steal_since(machine, [cpus]),
                "per_second": seen["requests"] / seen["seconds"], "p99_ms": seen["p99_ms"],
                "requests": seen["requests"], "failed": sum(seen["errors"].values())}
+    rig.stop(process)
     rig.stop(proxy.process)
     return sample
 
@@ -73,7 +81,7 @@ def run(options: argparse.Namespace, folder: pathlib.Path,
         cases: tuple[tuple[str, int], ...]) -> dict[str, list[loads.Sample]]:
     """By "weir, 4 workers" and the like."""
     rig.check_programs(plain.programs([name for name, _ in cases], options))
-    origin = rig.start_origin(",".join(map(str, options.cpus)))
+    origin = rig.start_origin(every_cpu())
     found = {title(*case): [] for case in cases}
     for number in range(options.rounds):
         for case in cases:
@@ -98,15 +106,22 @@ def page_text(found: dict, options: argparse.Namespace) -> str:
              "CPU by worker, max/mean", "requests/s", "p99 ms"]]
     for name, runs in found.items():
         one = found[f"{name.split(',')[0]}, 1 worker"]
-        own = loads.median(runs, "cpu_us")
-        rows.append([name, f"{own:.2f}", f"{own / loads.median(one, 'cpu_us'):.2f}",
+        rows.append([name, f"{loads.median(runs, 'cpu_us'):.2f}",
+                     f"{comparison.ratio(runs, one):.2f}",
                      f"{loads.median(runs, 'spread'):.2f}" if "spread" in runs[0] else "",
                      f"{loads.median(runs, 'cpu_spread'):.2f}",
                      f"{loads.median(runs, 'per_second'):.0f}",
-                     f"{loads.median(runs, 'p99_ms'):.2f}"])
-    return (f"Medians of {options.rounds} rounds of {options.seconds} s each, {BUSY} busy of "
-            f"{CLIENTS} clients. "
-            + report.surroundings(options.names, options) + "\n" + report.markdown_table(rows))
+                     loads.tail(runs, "p99_ms", 0.99, digits=2)])
+    return (f"{comparison.medians_text(options)} {BUSY} busy of {CLIENTS} clients; proxy, load and "
+            f"server share {len(os.sched_getaffinity(0))} CPUs. "
+            + report.surroundings(options.names, options)
+            + f"Where it was least quiet the host took {noise(found).steal:.1%} of their time."
+            "\n\n"
+            + report.markdown_table(rows))
+
+
+def noise(found: dict) -> comparison.Noise:
+    return comparison.noise_of(found.values(), shared=True)
 
 
 def bars(found: dict) -> comparison.Bars:
@@ -120,4 +135,4 @@ def bars(found: dict) -> comparison.Bars:
 COMPARISON = comparison.Comparison(
     "workers", "A few busy clients among many, by the number of workers",
     lambda options, folder: run(options, folder, every_case(options)), page_text,
-    lambda found: comparison.noise_of(found.values(), shared=True), loads.PEERS, bars)
+    noise, loads.PEERS, bars)

@@ -35,7 +35,7 @@ def options(**changes):
     return argparse.Namespace(**{
         "rounds": 3, "seconds": 1, "names": ["weir", "nginx", "haproxy", "floor"],
         "own_changed": [], "json": None, "dry_run": False, "write": False, "command": "tools/bench",
-        "weir": "true", "nginx": "true", "haproxy": "true", **changes})
+        "weir": "true", "nginx": "true", "haproxy": "true", "cpus": (0, 1), **changes})
 
 
 def parse(*arguments):
@@ -194,6 +194,7 @@ class Gate(Case):
                 ({"own_changed": ["--sizes"]}, {}),
                 ({}, {"disturbed": comparison.WAITED_MAX + 0.01}),
                 ({}, {"late_p99_ms": comparison.LATE_MS_MAX + 0.1}),
+                ({}, {"steal": comparison.STEAL_MAX + 0.01}),
                 ({}, {"failed": 2})):
             with self.subTest(given=given, changes=changes):
                 self.assertFalse(self.publish(options(**given), **changes))
@@ -207,11 +208,12 @@ class Gate(Case):
 
     def test_one_disturbed_round_of_three_is_what_medians_are_for(self):
         rows = [[sample(), sample(disturbed=0.9, late_p99_ms=9.0), sample()]]
-        self.assertEqual(comparison.noise_of(rows), (0.01, 0.1, 0.0))
+        found = comparison.noise_of(rows)
+        self.assertEqual((found.waited, found.late_ms, found.latest_ms), (0.01, 0.1, 9.0))
 
     def test_where_the_load_shares_the_cpus_waiting_is_no_noise(self):
         rows = [[sample(disturbed=0.9, late_p99_ms=9.0, failed=1)]]
-        self.assertEqual(comparison.noise_of(rows, shared=True), (0.0, 0.0, 0.001))
+        self.assertEqual(comparison.noise_of(rows, shared=True), comparison.Noise(failed=0.001))
 
 
 class Text(Case):
@@ -254,7 +256,7 @@ class Pages(Case):
         def rows(path):
             text = (ROOT / path).read_text()
             text = text.split("<!-- bench small: begin -->")[1].split("<!-- bench small: end")[0]
-            text = text.split(f"{loads.CLOSED.capitalize()}:\n")[1].lstrip("\n").split("\n\n")[0]
+            text = text.split(loads.CLOSED.capitalize())[1].split("\n\n")[1]
             table = [[cell.strip() for cell in line.strip("|").split("|")]
                      for line in text.splitlines() if line.startswith("|")]
             return [dict(zip(table[0], row)) for row in table[2:]]

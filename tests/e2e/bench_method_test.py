@@ -1,0 +1,183 @@
+"""What tools/bench makes of its rounds: ratios, verdicts, percentiles, captions; and that its loads
+count nothing of making or closing connections."""
+
+import pathlib
+import socket
+import subprocess
+import unittest
+from unittest import mock
+
+from bench_tool_test import options, sample
+from harness import BINARY, OK, Case, answering, seconds
+
+import comparison
+import loads
+import plain
+import report
+import rig
+import targets
+
+PROGRAMS = pathlib.Path(BINARY).parent
+
+
+def costs(*each, **changes):
+    return [sample(cpu_us=cost, **changes) for cost in each]
+
+
+class Rounds(Case):
+
+    def test_a_ratio_is_that_of_rounds(self):
+        """The machine was twice as slow in a round: weir is 1.1 of the other in each of them."""
+        weir, other = costs(11, 22, 33), costs(10, 20, 30)
+        self.assertAlmostEqual(comparison.ratio(weir, other), 1.1)
+        # Medians have other rounds of the two meet.
+        weir, other = costs(11, 40, 12), costs(20, 10, 15)
+        self.assertAlmostEqual(comparison.ratio(weir, other), 0.8)
+        table = loads.table({"weir": weir, "nginx": other})
+        self.assertIn("| / nginx |", table)
+        self.assertRegex(table, r"(?m)^\| weir \| 12\.00 \| 11\.00-40\.00 \| 0\.80 \|")
+
+    def test_a_verdict_says_which_rounds_had_another(self):
+        found = {"weir": costs(10, 10, 12), "floor": costs(10, 10, 10)}
+        near = targets.cost_target("x", found, {"floor": 1.1})
+        self.assertEqual((near.met, near.weir), ("yes, but not in 1 of 3 rounds",
+                                                 "10.0: 1.00x (1.00-1.20) floor"))
+        found["weir"] = costs(12, 10, 12)
+        self.assertEqual(targets.cost_target("x", found, {"floor": 1.1}).met,
+                         "**no**, but in 1 of 3 rounds")
+        self.assertEqual(targets.cost_target("x", found, {"floor": 1.2}).met, "yes")
+        self.assertEqual(targets.cost_target("x", found, {"floor": 0.9}).met, "**no**")
+
+    def test_answers_that_failed_do_not_meet_a_target(self):
+        found = {"weir": costs(1, 1, 1, failed=1), "floor": costs(10, 10, 10)}
+        self.assertEqual(targets.cost_target("x", found, {"floor": 1.1}).met, "**no**")
+
+    def test_a_bound_is_shown_with_digits_that_tell_it_from_the_value(self):
+        target = targets.bound_target("x", {"weir": 3.96}, 4.0, "MB", 2, [3.95, 3.96, 4.01])
+        self.assertEqual(target[1:4], ("3.96 MB", "<= 4 MB", "yes, but not in 1 of 3 rounds"))
+
+    def test_instructions_are_those_of_our_own_weir(self):
+        small = {"weir": costs(1.0)}
+        with mock.patch.object(rig, "BUILD", pathlib.Path("/built")):
+            self.assertIn("instructions", targets.user_target(small, "/built/weir").weir)
+            self.assertNotIn("instructions", targets.user_target(small, "/other/weir").weir)
+
+    def test_what_a_late_stage_needs_is_asked_for_first(self):
+        with mock.patch.object(targets.rig, "check_programs"), \
+                mock.patch.object(targets.idle, "DESCRIPTORS", 1 << 62), \
+                mock.patch.object(targets.loads, "run") as measured, \
+                self.assertRaises(SystemExit) as end:
+            targets.run(options(), pathlib.Path(self.directory))
+        self.assertIn("open files", str(end.exception))
+        measured.assert_not_called()
+
+
+class Captions(Case):
+
+    def test_a_percentile_needs_requests_beyond_it(self):
+        for requests, wanted in ((333, ["", ""]), (334, ["0.200", ""]),
+                                 (33333, ["0.200", ""]), (33334, ["0.200", "0.300"])):
+            row, = loads.table_rows({"weir": costs(1, 1, 1, requests=requests)})
+            self.assertEqual([row["p99 ms"], row["p99.99 ms"]], wanted, requests)
+
+    def test_a_scene_says_from_when_a_request_counts(self):
+        self.assertIn("from its sending", loads.heading("one", {"weir": [sample()]}))
+        self.assertIn("from when it was due", loads.heading("one", {"weir": [sample(rate=1000)]}))
+
+    def test_steal_is_that_of_the_cpus_in_use(self):
+        line = "cpu{} 10 0 10 70 0 0 0 {} 5 5\n".format
+        with mock.patch.object(pathlib.Path, "read_text",
+                               lambda path: line("", 99) + line(0, 10) + line(1, 0) + line(11, 99)):
+            self.assertEqual(comparison.stolen_ticks((0, 1)), (10, 190))
+            self.assertEqual(comparison.stolen_ticks(("0,1", "0,1")), (10, 190))
+            self.assertEqual(comparison.steal_since((0, 90), (0, 1)), 0.1)
+
+    def test_the_reference_is_the_floor_or_the_steadiest(self):
+        with_floor = {"weir": costs(1, 1, 1), "floor": costs(10, 11, 12)}
+        without = {"weir": costs(10, 10, 20), "nginx": costs(20, 20, 21)}
+        self.assertAlmostEqual(comparison.spread_of([with_floor]), 2 / 11)
+        self.assertAlmostEqual(comparison.spread_of([without]), 1 / 20)
+        self.assertAlmostEqual(comparison.spread_of([without, with_floor]), 2 / 11)
+
+    def test_the_caption_says_what_is_known_of_the_machine(self):
+        noise = comparison.Noise(0.01, 0.2, 0.0, 0.013, 5.0, 0.3)
+        self.assertEqual(comparison.noise_text(noise),
+                         "Where it was least quiet a proxy waited 1.0% of the time for its CPU, "
+                         "the load was 0.20 ms late (p99, 5.00 ms in its worst round), the host "
+                         "took 1.3% of the CPUs' time, and the rounds of the reference were 30% "
+                         "apart.\n")
+
+    def test_a_program_that_is_not_there_has_no_version(self):
+        self.assertEqual(report.version_of("nginx", options(nginx="/nowhere/nginx")), "nginx")
+        self.assertEqual(report.version_of("weir", options(weir="/nowhere/weir")), "weir")
+
+    def test_calls_that_nobody_could_count_are_not_zero(self):
+        for calls in ({}, {"one": {"weir": {}}}):
+            text = loads.calls_text(calls)
+            self.assertIn("could not attach", text)
+            self.assertNotIn("0.00", text)
+        self.assertIn("| one | weir | 2.00 |", loads.calls_text({"one": {"weir": {
+            "epoll_wait": 2.0}}}))
+
+
+@unittest.skipUnless((PROGRAMS / "load").exists(), "bench/ is not built beside this weir")
+class Held(Case):
+    """Connections are made before the clock starts, and closed after it was read."""
+
+    @staticmethod
+    def end(process):
+        if process in rig.started:
+            rig.stop(process)
+        process.stdout.close()
+
+    def check(self, *command):
+        server = self.origin(answering(OK))
+        process = rig.start(0, [str(PROGRAMS / command[0]), "--port", str(server.port),
+                                *command[1:]], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, process)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        self.assertEqual((len(server.connections), len(server.requests)), (4, 4))
+        seen = loads.go(process, command[0])
+        self.assertEqual(seen["requests"], len(server.requests) - 4)
+        self.assertGreater(seen["requests"], 0)
+        self.assertEqual(len(server.connections), 4)
+        self.assertFalse([each for each in server.connections if each.done.is_set()])
+        rig.stop(process)
+        for connection in server.connections:
+            self.assertTrue(connection.done.wait(seconds(10)))
+
+    def test_load(self):
+        self.check("load", "--connections", "4", "--seconds", "1", "--warm-up", "0", "--hold")
+
+    def test_load_at_a_rate(self):
+        self.check("load", "--connections", "4", "--rate", "100", "--seconds", "1", "--warm-up",
+                   "0", "--hold")
+
+    def test_pull(self):
+        self.check("pull", "--connections", "4", "--seconds", "1", "--hold", "1")
+
+    def test_without_keep_alive_there_is_nothing_to_make_before(self):
+        server = self.origin(answering(OK))
+        process = rig.start(0, [str(PROGRAMS / "load"), "--port", str(server.port),
+                                "--no-keep-alive", "--requests", "8", "--hold"],
+                            stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, process)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        self.assertEqual(len(server.connections), 0)
+        self.assertEqual((loads.go(process, "load")["requests"], len(server.connections)), (8, 8))
+
+    def test_floor_close_can_defer(self):
+        server = self.origin(answering(OK))
+        floor = rig.start(0, [str(PROGRAMS / "floor_close"), "--defer", str(server.port)],
+                          stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, floor)
+        with socket.create_connection(("127.0.0.1", rig.port_of(floor))) as client:
+            client.settimeout(seconds(10))
+            client.sendall(b"x")
+            self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 200 OK"))
+
+    def test_the_suite_has_it_defer(self):
+        command = plain.command_of("floor_close deferred", plain.Shape(), options(),
+                                   pathlib.Path(self.directory), {"PORT": 1, "ORIGIN": 2})
+        self.assertEqual(command[1:], ["--defer", "--port", "1", "2"])
+        self.assertEqual(plain.programs(["floor_close deferred"], options()), command[:1])
