@@ -1,7 +1,7 @@
 // floor_close: the least that serving a client for one request costs. One thread, edge-triggered
 // epoll: accept, epoll ADD, recv, send on a kept upstream connection, recv, send, close.
 //
-//   floor_close [--defer] [--port N] ORIGIN_PORT
+//   floor_close [--defer] [--workers N] [--port N] ORIGIN_PORT
 //
 // It does not parse. What a client sends first is taken for its request, what the server sends
 // first for the whole answer: it is for small ones only. The request that goes to the server is

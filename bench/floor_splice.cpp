@@ -1,7 +1,7 @@
 // floor_splice: the least that moving bulk bytes between two sockets costs. One thread,
 // edge-triggered epoll, socket -> pipe -> socket.
 //
-//   floor_splice [--port N] ORIGIN_PORT
+//   floor_splice [--defer] [--workers N] [--port N] ORIGIN_PORT
 //
 // It does not parse, so the same program stands beside a TCP relay and beside an HTTP proxy. A
 // direction is copied, which costs less for small messages, until a read fills the buffer; from

@@ -63,7 +63,8 @@ def command_of(name: str, shape: Shape, options: argparse.Namespace, folder: pat
     deferred = variant == "deferred"
     if program in FLOORS:
         return [str(rig.BUILD / program), *(["--defer"] if deferred else []),
-                "--port", str(ports["PORT"]), str(ports["ORIGIN"])]
+                "--workers", str(shape.workers), "--port", str(ports["PORT"]),
+                str(ports["ORIGIN"])]
     own = folder / name.replace(" ", "-")
     own.mkdir(exist_ok=True)
     own.chmod(0o755)  # The worker of nginx is another user when started by root.

@@ -41,10 +41,11 @@ inline std::uint32_t parse_number(std::string_view text, std::uint32_t max) {
 struct RelaySettings {
   std::uint16_t own = 0;
   std::uint16_t origin = 0;
+  std::uint32_t workers = 1;
   bool defer = false;  // The kernel keeps a connection until its first bytes are there.
 };
 
-// `NAME [--defer] [--port N] ORIGIN_PORT`
+// `NAME [--defer] [--workers N] [--port N] ORIGIN_PORT`
 inline RelaySettings parse_relay_settings(const char* name, int argc, char** argv) {
   RelaySettings settings;
   int at = 1;
@@ -52,6 +53,8 @@ inline RelaySettings parse_relay_settings(const char* name, int argc, char** arg
     const std::string_view option = argv[at];
     if (option == "--defer") {
       settings.defer = true;
+    } else if (option == "--workers" && at + 2 < argc) {
+      settings.workers = parse_number(argv[++at], 64);
     } else if (option == "--port" && at + 2 < argc) {
       settings.own = static_cast<std::uint16_t>(parse_number(argv[++at], 65535));
     } else {
@@ -59,7 +62,7 @@ inline RelaySettings parse_relay_settings(const char* name, int argc, char** arg
     }
   }
   if (at + 1 != argc) {
-    std::fprintf(stderr, "usage: %s [--defer] [--port N] ORIGIN_PORT\n", name);
+    std::fprintf(stderr, "usage: %s [--defer] [--workers N] [--port N] ORIGIN_PORT\n", name);
     std::exit(2);
   }
   settings.origin = static_cast<std::uint16_t>(parse_number(argv[at], 65535));
@@ -79,11 +82,12 @@ inline void set_no_delay(int fd) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-inline int listen_on(const sockaddr_in& address) {
+inline int listen_on(const sockaddr_in& address, bool among_several = false) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) fail("socket");
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (among_several) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) fail("bind");
   if (::listen(fd, 1024) != 0) fail("listen");
   return fd;
@@ -109,13 +113,27 @@ inline int listen_and_announce(std::uint16_t port) {
   return fd;
 }
 
+// With several workers each returns from here, in a process and with a listener of its own, among
+// which the kernel shares out connections.
 inline int listen_and_announce(const RelaySettings& settings) {
-  const int fd = listen_and_announce(settings.own);
+  const bool several = settings.workers > 1;
+  int fd = listen_on(loopback(settings.own), several);
+  const sockaddr_in address = local_address(fd);
+  bool first = true;
+  for (std::uint32_t i = 1; first && i < settings.workers; ++i) {
+    const int other = listen_on(address, several);
+    const pid_t pid = ::fork();
+    if (pid < 0) fail("fork");
+    first = pid > 0;
+    ::close(first ? other : fd);
+    if (!first) fd = other;
+  }
   const int seconds = 1;
   if (settings.defer &&
       ::setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds))) {
     fail("TCP_DEFER_ACCEPT");
   }
+  if (first) announce(address);
   return fd;
 }
 

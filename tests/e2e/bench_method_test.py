@@ -2,6 +2,7 @@
 count nothing of making or closing connections."""
 
 import pathlib
+import re
 import socket
 import subprocess
 import unittest
@@ -31,7 +32,7 @@ class Rounds(Case):
         weir, other = costs(11, 22, 33), costs(10, 20, 30)
         self.assertAlmostEqual(comparison.ratio(weir, other), 1.1)
         # Medians have other rounds of the two meet.
-        weir, other = costs(11, 40, 12), costs(20, 10, 15)
+        weir, other = costs(11, 40, 12), costs(10, 50, 20)
         self.assertAlmostEqual(comparison.ratio(weir, other), 0.8)
         table = loads.table({"weir": weir, "nginx": other})
         self.assertIn("| / nginx |", table)
@@ -116,8 +117,10 @@ class Captions(Case):
             text = loads.calls_text(calls)
             self.assertIn("could not attach", text)
             self.assertNotIn("0.00", text)
-        self.assertIn("| one | weir | 2.00 |", loads.calls_text({"one": {"weir": {
-            "epoll_wait": 2.0}}}))
+        text = loads.calls_text({"one": {"weir": {"epoll_wait": 2.0}, "weir level": {}}})
+        self.assertIn("| one | weir | 2.00 | 0.00 |", text)
+        self.assertIn("| one | weir level |  |  |", text)
+        self.assertIn("not reached", text)
 
 
 @unittest.skipUnless((PROGRAMS / "load").exists(), "bench/ is not built beside this weir")
@@ -173,11 +176,30 @@ class Held(Case):
         self.addCleanup(self.end, floor)
         with socket.create_connection(("127.0.0.1", rig.port_of(floor))) as client:
             client.settimeout(seconds(10))
+            own, peer = ("{1:02X}".format(*address).zfill(4) for address in
+                         (client.getsockname(), client.getpeername()))
+            states = re.findall(rf": \w+:{peer} \w+:{own} (\w\w) ",
+                                pathlib.Path("/proc/net/tcp").read_text())
+            self.assertEqual(states, ["03"])  # SYN_RECV: not accepted before it has spoken.
             client.sendall(b"x")
             self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 200 OK"))
+
+    def test_a_floor_of_two_workers_is_two_processes(self):
+        server = self.origin(answering(OK))
+        floor = rig.start(0, [str(PROGRAMS / "floor"), "--workers", "2", str(server.port)],
+                          stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, floor)
+        port, tree = rig.port_of(floor), rig.process_tree(floor.pid)
+        self.assertEqual(len(tree), 2)
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(64)]
+        for client in clients:  # Whoever has it serves it.
+            with client:
+                client.settimeout(seconds(10))
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 200 OK"))
 
     def test_the_suite_has_it_defer(self):
         command = plain.command_of("floor_close deferred", plain.Shape(), options(),
                                    pathlib.Path(self.directory), {"PORT": 1, "ORIGIN": 2})
-        self.assertEqual(command[1:], ["--defer", "--port", "1", "2"])
+        self.assertEqual(command[1:], ["--defer", "--workers", "1", "--port", "1", "2"])
         self.assertEqual(plain.programs(["floor_close deferred"], options()), command[:1])
