@@ -58,7 +58,7 @@ def built(weir: str) -> str:
 
 
 def cpu_text(cpus: tuple) -> str:
-    where = rig.cpus_text(cpus) if hasattr(rig, "cpus_text") else ""
+    where = rig.cpus_text(cpus)
     first = str(cpus[0]).split(",", maxsplit=1)[0]
     governor = pathlib.Path(f"/sys/devices/system/cpu/cpu{first}/cpufreq/scaling_governor")
     known = governor.read_text().strip() if governor.exists() else ""
