@@ -39,6 +39,19 @@ constexpr auto kForeignValues = std::to_array<ForeignValue>({
     {"lt", "level"},
 });
 
+// Lists that look like switches: what belongs there is no word for on or off.
+struct Example {
+  std::string_view key;
+  std::string_view value;
+};
+constexpr auto kExamples = std::to_array<Example>({
+    {"accept_proxy", "[\"10.0.0.0/8\"]"},
+    {"trusted_proxies", "[\"10.0.0.0/8\"]"},
+    {"connect", "[\"db.example:5432\"]"},
+    {"sni", "[\"shop.example.com\"]"},
+    {"upgrade", "[\"websocket\"]"},
+});
+
 std::string assignment(std::string_view key, std::string_view value) {
   return "write `" + std::string(key) + " = " + std::string(value) + "`";
 }
@@ -252,8 +265,11 @@ std::optional<TableReader> TableReader::table(std::string_view key, TableKind ki
 const Value* TableReader::string(std::string_view key) const {
   const Value* value = find(key);
   if (value == nullptr || value->type == Value::Type::string) return value;
+  const auto* const example = std::ranges::find(kExamples, key, &Example::key);
   std::string fix = "put the value in \"quotes\"";
-  if (value->type == Value::Type::integer) {
+  if (example != kExamples.end()) {
+    fix = assignment(key, example->value);
+  } else if (value->type == Value::Type::integer) {
     fix = assignment(key, "\"" + std::to_string(value->integer) + "\"");
   }
   wrong_type(key, *value, "a string", std::move(fix));
