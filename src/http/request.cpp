@@ -66,14 +66,32 @@ ParseError read_absolute(const HeadParser& head, std::size_t scheme, RequestInfo
   return ParseError::none;
 }
 
-// RFC 9112 3.2: Host repeats the target of a CONNECT. Clients leave a port out that they take for
-// the default one.
+std::optional<std::array<std::uint8_t, 16>> ipv6_literal(std::string_view host) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (!host.starts_with('[') || !host.ends_with(']') || host.size() - 2 >= text.size()) return {};
+  std::ranges::copy(host.substr(1, host.size() - 2), text.begin());
+  std::array<std::uint8_t, 16> ip{};
+  return inet_pton(AF_INET6, text.data(), ip.data()) == 1 ? std::optional(ip) : std::nullopt;
+}
+
+// An IPv6 address has many spellings (RFC 4291 2.2), and a name may end with the dot that is the
+// root of all names.
+bool same_host(std::string_view one, std::string_view other) {
+  for (std::string_view* each : {&one, &other}) {
+    if (each->ends_with('.')) each->remove_suffix(1);
+  }
+  const auto ip = ipv6_literal(one);
+  return ip ? ip == ipv6_literal(other) : scan::equals_nocase(one, other);
+}
+
+// RFC 9112 3.2: Host repeats the target of a CONNECT, in whichever spelling. Clients leave a port
+// out that they take for the default one.
 bool host_repeats(const HeadParser& head, const RequestInfo& info, std::string_view name,
                   std::uint64_t port) {
   const auto authority = head.view(info.authority);
   const auto its_port =
       authority.substr(std::min<std::size_t>(info.host.size + 1, authority.size()));
-  return scan::equals_nocase(head.view(info.host), name) &&
+  return same_host(head.view(info.host), name) &&
          (its_port.empty() || parse_decimal(its_port, kPortMax) == port);
 }
 
@@ -172,20 +190,6 @@ ParseError read_framing(const HeadParser& head, RequestInfo& out) {
   return out.method == MethodId::connect ? ParseError::connect_with_body : ParseError::none;
 }
 
-std::optional<std::array<std::uint8_t, 16>> ipv6_literal(std::string_view host) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (!host.starts_with('[') || !host.ends_with(']') || host.size() - 2 >= text.size()) return {};
-  std::ranges::copy(host.substr(1, host.size() - 2), text.begin());
-  std::array<std::uint8_t, 16> ip{};
-  return inet_pton(AF_INET6, text.data(), ip.data()) == 1 ? std::optional(ip) : std::nullopt;
-}
-
-// An IPv6 address has many spellings (RFC 4291 2.2).
-bool is_host(std::string_view host, std::string_view wanted) {
-  const auto ip = ipv6_literal(host);
-  return ip ? ip == ipv6_literal(wanted) : scan::equals_lower(host, wanted);
-}
-
 }  // namespace
 
 Result<RequestInfo, ParseError> analyse_request(const HeadParser& head) {
@@ -219,10 +223,8 @@ std::string_view RequestInfo::query(const HeadParser& head) const {
 bool RequestInfo::connects_to(const HeadParser& head, std::string_view host_and_port) const {
   const std::size_t colon = host_and_port.rfind(':');
   if (form != TargetForm::authority || colon == std::string_view::npos) return false;
-  std::string_view name = head.view(host);
-  if (name.ends_with('.')) name.remove_suffix(1);  // The root of all names, left out or not.
   return parse_decimal(host_and_port.substr(colon + 1), kPortMax) == port &&
-         is_host(name, host_and_port.substr(0, colon));
+         same_host(head.view(host), host_and_port.substr(0, colon));
 }
 
 }  // namespace weir::http
