@@ -56,6 +56,10 @@ bool is_excused(const Ledger& ledger, const RelayLedger& relays, const RelayClie
   if (word.starts_with("connect_") || word == "no_healthy_server") {
     return weather.connects_fail || weather.late || relays.servers_leave || relays.checks;
   }
+  // Of a tunnel, a request may have left before there was one.
+  if (word == "client_closed" && script.way == Way::tcp) {
+    return client.end.broke || client.end.killed || weather.resets;
+  }
   if (word == "upstream_reset") {
     const bool broke = client.guests.empty() || relays.guests[client.guests.back()].end.broke;
     return weather.resets || relays.servers_leave || broke;
@@ -72,7 +76,8 @@ class Judgement {
   void judge() const {
     check_bytes(client_.end, guest_.end);
     check_bytes(guest_.end, client_.end);
-    // Nothing has failed for weir. A client that breaks off is all a tunnel's word can mean.
+    check_word(client_.end, guest_.end);
+    // Nothing has failed for weir. A client that breaks off is all the word can mean.
     const bool content = client_.word.empty() || client_.word == "client_closed";
     if (content || client_.word == "upstream_reset" || client_.word == "tunnel_idle_timeout") {
       check_end(client_.end, guest_.end);
@@ -92,6 +97,13 @@ class Judgement {
  private:
   void check_bytes(const EndRecord& from, const EndRecord& to) const {
     check(to.heard <= from.sent, "bytes of a relay", text());
+  }
+
+  // Who resets has not ended in order: the log must tell. Unless the other did so first.
+  void check_word(const EndRecord& client, const EndRecord& server) const {
+    const bool reset = client.broke && client.script.ending == Ending::reset;
+    if (!reset || server.broke || server.killed || weather_.resets) return;
+    check(!client_.word.empty(), "a client's reset has its word", text());
   }
 
   // An end in order is somebody's, and comes behind the last byte.

@@ -49,7 +49,10 @@ void RelayClient::failed(os::IoStatus why) {
 
 void RelayClient::connected() {
   begin_sending(relay_.introduction_text());
-  if (relay_.introduction == RelayScript::Introduction::truncated) return;
+  if (relay_.introduction == RelayScript::Introduction::truncated) {
+    begin_payload({});
+    return sent_all();  // It may end, or wait.
+  }
   begin_sending(relay_.request());
   mine().formed = relay_.way == Way::tcp;
   if (relay_.way != Way::tcp && !relay_.early) return;

@@ -52,7 +52,7 @@ struct RelayScript {
     with_tlvs,
     local,      // Of version 2: the proxy's own connection.
     malformed,  // The rest are no valid ones.
-    truncated,  // Nothing follows.
+    truncated,  // Nothing follows, or an end.
     missing,
     spoofed,  // Valid, but not from one who may send it.
   };

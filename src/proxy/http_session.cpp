@@ -76,7 +76,10 @@ void HttpSession::greeting_step() {
 }
 
 void HttpSession::greeting_expired() {
-  if (owes_greeting()) return refuse(ProxyError::bad_proxy_header);
+  if (owes_greeting()) {
+    greeting_cut_short();
+    return refuse(ProxyError::bad_proxy_header);
+  }
   if (in.empty()) return close_begin(CloseReason::idle_timeout);
   stop_greeting();
   serve_next();

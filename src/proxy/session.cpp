@@ -154,7 +154,11 @@ Session::Greeting Session::greet() {
       case os::IoStatus::done: break;
       case os::IoStatus::again: return Greeting::waiting;
       case os::IoStatus::no_memory: return Greeting::no_memory;
-      case os::IoStatus::end: return Greeting::left;
+      case os::IoStatus::end:
+        // Who leaves without a word has looked whether the port is open.
+        if (in.empty() || !owes_greeting()) return Greeting::left;
+        greeting_cut_short();
+        return Greeting::bad;
       default: return Greeting::broken;
     }
   }
@@ -170,6 +174,10 @@ Session::Greeting Session::read_greeting() {
   if (parsed.status == Status::complete) return introduced(header, parsed.size);
   broken_rule_ = parsed.error;
   return Greeting::bad;
+}
+
+void Session::greeting_cut_short() {
+  if (!in.empty()) broken_rule_ = wire::ProxyError::truncated;
 }
 
 Session::Greeting Session::suspect_greeting() {

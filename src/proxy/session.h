@@ -76,7 +76,7 @@ class Session : public net::Connection, public ListLink<SessionTag> {
     bad,         // It must be there and is not, or is not valid.
     untrusted,   // It is there, from one who may not send it.
     over_limit,  // The client it names has reached a limit for new connections.
-    left,        // The client has closed in order.
+    left,        // The client has closed in order, before any header.
     broken,      // The connection is broken; receiving again would find an end.
     no_memory,
   };
@@ -85,6 +85,8 @@ class Session : public net::Connection, public ListLink<SessionTag> {
   [[nodiscard]] bool owes_greeting() const;
   // For a PROXY header, and for a ClientHello.
   [[nodiscard]] std::uint64_t greeting_patience_ms() const;
+  // The header that it owes does not come, or not to its end: a bad one.
+  void greeting_cut_short();
   // Of a bad one: which rule it broke. Empty when it is no header at all.
   [[nodiscard]] std::string_view broken_rule() const;
   // One line for a connection without a request, that began at `started_us` on the loop's clock.

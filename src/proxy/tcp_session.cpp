@@ -62,7 +62,10 @@ TcpSession::Progress TcpSession::step() {
 void TcpSession::expire() {
   if (deadline_ms() <= now_ms()) {
     switch (state_) {
-      case State::greeting: refuse(ProxyError::bad_proxy_header); break;
+      case State::greeting:
+        greeting_cut_short();
+        refuse(ProxyError::bad_proxy_header);
+        break;
       // One that waits for the server to speak first has no name.
       case State::hello:
         if (!in.empty()) error_ = ProxyError::bad_client_hello;
@@ -114,8 +117,8 @@ TcpSession::Progress TcpSession::greeting_step() {
     case Greeting::bad: refuse(ProxyError::bad_proxy_header); return Progress::moved;
     case Greeting::untrusted: refuse(ProxyError::untrusted_proxy_header); return Progress::moved;
     case Greeting::over_limit: refuse(ProxyError::rate_limited); return Progress::moved;
-    case Greeting::left:
-    case Greeting::broken: close(CloseReason::client_gone); return Progress::moved;
+    case Greeting::left: close(CloseReason::client_gone); return Progress::moved;
+    case Greeting::broken: client_broken(); return Progress::moved;
     case Greeting::no_memory: close(CloseReason::no_memory); return Progress::moved;
   }
   if (worker().router().by_name(listener())) {
@@ -140,7 +143,7 @@ TcpSession::Progress TcpSession::hello_step() {
       case os::IoStatus::again: return Progress::blocked;
       case os::IoStatus::end: ended = true; break;
       case os::IoStatus::no_memory: close(CloseReason::no_memory); return Progress::moved;
-      default: close(CloseReason::client_gone); return Progress::moved;
+      default: client_broken(); return Progress::moved;
     }
   }
   if (status != Status::found && suspected()) return Progress::moved;
@@ -189,7 +192,7 @@ void TcpSession::route_to(const Route* route) {
 
 TcpSession::Progress TcpSession::seek() {
   if (ready.error()) {
-    close(CloseReason::client_gone);
+    client_broken();
     return Progress::moved;
   }
   if (attempt_.connection != nullptr) {
@@ -354,18 +357,18 @@ TcpSession::Progress TcpSession::relay_concluded(Relay::Outcome outcome) {
       cut();
       close(CloseReason::idle_timeout);
       break;
-    case Relay::Outcome::no_buffer:
-      cut();
-      refuse(ProxyError::buffers_exhausted);
-      break;
+    case Relay::Outcome::no_buffer: refuse(ProxyError::buffers_exhausted); break;
   }
   return Progress::moved;
 }
 
 // --- The end -------------------------------------------------------------------------------------
 
-// A reset is passed on as one.
+// A reset is passed on as one. A probe that has said nothing, and for which no server was sought,
+// may end as it likes.
 void TcpSession::client_broken() {
+  const bool probe = (state_ == State::greeting || state_ == State::hello) && in.empty();
+  if (!probe) error_ = ProxyError::client_closed;
   if (attempt_.connection != nullptr) os::close_with_reset(attempt_.connection->fd);
   close(CloseReason::client_gone);
 }
@@ -408,6 +411,7 @@ void TcpSession::cut() {
 }
 
 void TcpSession::refuse(ProxyError error) {
+  if (state_ == State::relaying) cut();
   error_ = error;
   close(CloseReason::refused);
 }

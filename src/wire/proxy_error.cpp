@@ -16,6 +16,7 @@ constexpr std::array<ProxyErrorInfo, kProxyErrorCount> kTable = {{
 
     {bad_transport, "proxy_bad_transport", "The PROXY header is not about a stream."},
     {bad_address, "proxy_bad_address", "The PROXY header has no two addresses of its family."},
+    {truncated, "proxy_truncated", "The PROXY header was not sent to its end."},
 
     {bad_version, "proxy_bad_version", "The PROXY header has an unknown version."},
     {bad_command, "proxy_bad_command", "The PROXY header has an unknown command."},

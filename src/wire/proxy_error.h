@@ -20,6 +20,7 @@ enum class ProxyError : std::uint8_t {
   // Both.
   bad_transport,  // Neither a stream nor unknown.
   bad_address,    // Version 2: the block is too short for its addresses.
+  truncated,      // No more came: a parser that is shown all there is does not say it.
 
   // Version 2.
   bad_version,

@@ -176,6 +176,15 @@ class Accepted(ProxyCase):
 
 class Refused(ProxyCase):
 
+    def either(self, mode: str, client_head: str = "60s"):
+        """A listener of this mode, with a log of its own."""
+        self.file = self.path(f"{len(self.weirs)}.log")
+        tcp = mode == "tcp"
+        return self.weir(self.origin(), routes=[] if tcp else [{"backend": "app"}],
+                         access_log=self.file, listener={
+                             **TRUSTED, "mode": mode, "client_head": client_head,
+                             "backend": "app" if tcp else None})
+
     def test_broken_header_tcp(self):
         server = self.origin(echo)
         weir = self.tcp(server, listener={**TRUSTED, "client_head": "60s"})
@@ -199,13 +208,11 @@ class Refused(ProxyCase):
         for mode, header in (("tcp", v1()[:20]), ("tcp", v2()[:20]), ("tcp", b""),
                              ("http", v2()[:13]), ("http", b"")):
             with self.subTest(mode=mode, header=header):
-                server = self.origin(echo)
-                listener = {**TRUSTED, "client_head": ms(200), "mode": mode,
-                            "backend": "app" if mode == "tcp" else None}
-                weir = self.weir(server, listener=listener,
-                                 routes=[] if mode == "tcp" else [{"backend": "app"}])
+                weir = self.either(mode, client_head=ms(200))
                 self.refused_at_once(weir, header, "bad_proxy_header")
-                self.assertEqual(server.connections, [])
+                self.assertEqual(self.origins[-1].connections, [])
+                rule = self.line().get("rule")
+                self.assertEqual(rule, "proxy_truncated" if header else None)
 
     def test_trickled_header(self):
         """The deadline counts from the connection's begin."""
@@ -225,9 +232,7 @@ class Refused(ProxyCase):
     def test_stop_during_the_header(self):
         """Who has not begun with it is not waited for when weir stops."""
         for mode in ("tcp", "http"):
-            weir = self.weir(self.origin(), routes=[] if mode == "tcp" else [{"backend": "app"}],
-                             listener={**TRUSTED, "mode": mode, "client_head": "60s",
-                                       "backend": "app" if mode == "tcp" else None})
+            weir = self.either(mode)
             client = self.client(weir)
             name = "weir_listener_connections_active"
             wait_until(lambda w=weir: w.metric(name, listener="web") == 1, 10, "it is at weir")
@@ -236,17 +241,35 @@ class Refused(ProxyCase):
             self.assertEqual(weir.wait(), 0)
 
     def test_client_that_leaves_within_it(self):
-        """Nothing is wrong with that."""
+        """A header that ends too early is a broken one; nothing is wrong with saying nothing."""
         for mode in ("tcp", "http"):
-            weir = self.weir(self.origin(), routes=[] if mode == "tcp" else [{"backend": "app"}],
-                             listener={**TRUSTED, "mode": mode,
-                                       "backend": "app" if mode == "tcp" else None})
+            weir = self.either(mode)
             self.client(weir).close()
-            self.client(weir).send(v1()[:10]).close()
-            self.client(weir).send(v1()[:10]).reset()
-            wait_until(lambda w=weir: w.metric("weir_listener_connections_total") == 3, 10)
+            wait_until(lambda w=weir: w.metric("weir_listener_connections_total") == 1, 10)
             wait_until(lambda w=weir: not self.held(w), 10, "weir at rest")
             self.assert_metric(weir, 0, "weir_errors_total")
+            told = 1 if mode == "tcp" else 0
+            headers = (b"P", b"PROXY TCP4 1.2", v1()[:-1], b"\r\n", v2()[:18], v2()[:-1])
+            for count, header in enumerate(headers, 1):
+                with self.subTest(mode=mode, header=header):
+                    self.assertTrue(self.client(weir).send(header).half_close().gone())
+                    line = self.lines(told + count)[-1]
+                    self.assertEqual((line["error"], line["rule"]),
+                                     ("bad_proxy_header", "proxy_truncated"))
+            for name, reason in (("errors", "bad_proxy_header"), ("connection_closes", "refused")):
+                self.assert_metric(weir, len(headers), f"weir_{name}_total", reason=reason)
+
+    def test_client_that_resets_within_it(self):
+        """On an HTTP listener that is a client without a request, as ever."""
+        for mode in ("tcp", "http"):
+            weir = self.either(mode)
+            client = self.client(weir).send(v1()[:10])
+            wait_until(lambda w=weir: w.metric(
+                "weir_received_bytes_total", side="downstream") == 10, 10, "the bytes at weir")
+            client.reset()
+            wait_until(lambda w=weir: not self.held(w), 10, "weir at rest")
+            self.assert_metric(weir, 1, "weir_connection_closes_total", reason="client_gone")
+            self.assert_metric(weir, mode == "tcp", "weir_errors_total", reason="client_closed")
 
 
 class Untrusted(ProxyCase):
@@ -328,9 +351,10 @@ class Untrusted(ProxyCase):
         client = self.client(weir)
         self.assertEqual(client.reader.until(b"\n"), b"220\r\n")
         client.send(v1("10.1.2.3") + b"MAIL\r\n")
-        self.assertTrue(client.gone())
+        self.was_reset(client)
         self.assert_metric(weir, 1, "weir_errors_total", reason="untrusted_proxy_header")
         self.ended(server.connections[0])
+        self.assertTrue(server.connections[0].saw_reset)
         self.assertEqual(server.received(), b"")
 
     def test_server_goes_on_while_it_is_not_known(self):
@@ -366,9 +390,11 @@ class Untrusted(ProxyCase):
                     client = self.client(weir)
                     client.reader.exact(len(first))
                     client.send(begun)
-                    self.assertTrue(client.gone())
+                    self.was_reset(client)
                     self.assertEqual(
                         weir.metric("weir_errors_total", reason="untrusted_proxy_header"), 1)
+                    self.ended(server.connections[0])
+                    self.assertTrue(server.connections[0].saw_reset)
                     self.assertEqual(server.received(), b"")
 
     def test_header_where_a_name_is_looked_for(self):

@@ -81,7 +81,9 @@ class Connecting(RelayCase):
         wait_until(lambda: weir.metric("weir_server_requests_connecting") == 1, 10, "connecting")
         client.reset()
         wait_until(lambda: not self.held(weir), 10, "weir at rest")
+        self.assertEqual(self.line()["error"], "client_closed")
         self.assert_metric(weir, 1, "weir_connection_closes_total", reason="client_gone")
+        self.assert_metric(weir, 1, "weir_errors_total", reason="client_closed")
 
     def test_times_in_the_log(self):
         server = self.origin(echo)
@@ -260,6 +262,7 @@ class Limits(RelayCase):
         self.waiting(weir, 2)
         gone.reset()
         self.waiting(weir, 1)
+        self.assertEqual(self.line()["error"], "client_closed")
         first.close()
         self.assertEqual(stays.reader.exact(6), b"+stays")
         self.assertEqual(len(server.connections), 2)

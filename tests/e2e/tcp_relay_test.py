@@ -130,6 +130,8 @@ class Ends(RelayCase):
         self.assertEqual(server.received(), noise(300_000))
         closes = 'weir_connection_closes_total{reason="relay_finished"}'
         wait_until(lambda: weir.metrics()[closes] == 1, 10, "the close counted")
+        self.assertNotIn("error", self.line())
+        self.assert_metric(weir, 0, "weir_errors_total", reason="client_closed")
 
     def test_client_ends_before_it_has_a_server(self):
         """Its bytes and its end wait for the connection."""
@@ -185,13 +187,17 @@ class Ends(RelayCase):
 
     def test_client_resets(self):
         server = self.origin(echo)
-        client = self.client(self.tcp(server))
+        weir = self.tcp(server)
+        client = self.client(weir)
         client.send(b"x")
         self.assertEqual(client.reader.exact(1), b"x")
         client.reset()
         self.ended(server.connections[0])
         self.assertTrue(server.connections[0].saw_reset)
-        self.assertEqual((self.line()["rx"], self.line()["tx"]), (1, 1))
+        line = self.line()
+        self.assertEqual((line["error"], line["rx"], line["tx"]), ("client_closed", 1, 1))
+        self.assert_metric(weir, 1, "weir_errors_total", reason="client_closed")
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="client_gone")
 
     def test_client_that_has_said_nothing_resets(self):
         """One who is still suspected of a PROXY header that it may not send."""
@@ -205,6 +211,7 @@ class Ends(RelayCase):
         client.reset()
         self.ended(server.connections[0])
         self.assertTrue(server.connections[0].saw_reset)
+        self.assertEqual(self.line()["error"], "client_closed")
 
     def test_client_resets_behind_bytes(self):
         """The server gets them first, then the reset."""
@@ -220,7 +227,7 @@ class Ends(RelayCase):
         client = self.client(self.tcp(server))
         self.assertEqual(client.reader.exact(1), b"!")
         client.send(b"last words").reset()
-        self.line()  # weir is done with it.
+        self.assertEqual(self.line()["error"], "client_closed")  # weir is done with it.
         go.set()
         self.ended(server.connections[0])
         self.assertEqual(server.received(), b"last words")
