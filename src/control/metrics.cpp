@@ -308,6 +308,10 @@ void render_listeners(std::string& out, const MetricsInput& input) {
       Row{"weir_listener_rate_limited_total",
           "Connections reset because a limit on new ones was reached.",
           &net::ListenerCounters::rate_limited},
+      Row{"weir_listener_client_hellos_unusable_total",
+          "Connections without a server name because the ClientHello was broken, late or too "
+          "large.",
+          &net::ListenerCounters::hellos_unusable},
   };
   Family active(out, "weir_listener_connections_active", kGauge, "Client connections open now.");
   for (const proxy::ListenerState* listener : input.listeners) {

@@ -21,6 +21,7 @@ struct ListenerCounters {
   Counter connections_max_hit;    // Times accepting stopped at max_connections.
   Counter accepts_deferred;  // Steps that took one connection only, for the loop was saturated.
   Counter rate_limited;      // Connections reset because a limit on new ones was reached.
+  Counter hellos_unusable;   // Connections whose server name was looked for, and no hello had it.
 };
 
 class Acceptor {

@@ -38,7 +38,7 @@ struct LoggedConnection {
 struct LoggedOutcome {
   std::uint16_t status = 0;  // 0: the client got no answer.
   std::string_view error;    // From the closed list, or empty.
-  std::string_view rule;     // Of upstream_protocol: the rule of HTTP that was broken, or empty.
+  std::string_view rule;     // Which one was broken, of HTTP, the PROXY protocol or a ClientHello.
   std::string_view route;
   std::string_view backend;
   std::string_view server;

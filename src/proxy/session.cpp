@@ -100,7 +100,7 @@ void Session::log_connection(std::uint64_t started_us, std::string_view server_n
   logged.server_name = server_name;
   proxy::log_connection(line, logged);
   outcome.http = false;
-  outcome.rule = broken_rule();
+  if (outcome.rule.empty()) outcome.rule = broken_rule();
   log_outcome(line, outcome);
   if (!worker_.access_log()->push(line.readable())) worker_.counters().log_lines_dropped.add();
 }

@@ -68,7 +68,7 @@ void TcpSession::expire() {
         break;
       // One that waits for the server to speak first has no name.
       case State::hello:
-        if (!in.empty()) error_ = ProxyError::bad_client_hello;
+        if (!in.empty() || !worker().draining()) hello_unusable("hello_late");
         if (worker().draining()) return close(CloseReason::draining);
         route_to(worker().router().match_name(listener(), {}));
         break;
@@ -150,8 +150,9 @@ TcpSession::Progress TcpSession::hello_step() {
   const bool found = status == Status::found;
   if (!found) server_name_ = {};
   const bool cut_short = ended && status == Status::need_more && !in.empty();
-  const bool broken = cut_short || status == Status::malformed || status == Status::too_large;
-  if (broken) error_ = ProxyError::bad_client_hello;
+  if (cut_short) hello_unusable("hello_truncated");
+  if (status == Status::malformed) hello_unusable("hello_malformed");
+  if (status == Status::too_large) hello_unusable("hello_too_large");
   const Route* route = worker().router().match_name(listener(), server_name_.view());
   // Who leaves without a word has looked whether the port is open.
   if (route == nullptr && in.empty()) {
@@ -163,6 +164,13 @@ TcpSession::Progress TcpSession::hello_step() {
   if (route == nullptr && !found && to_be_greeted() && !ended) return Progress::blocked;
   route_to(route);
   return Progress::moved;
+}
+
+// The log keeps the rule even where another route takes it: why it has come there.
+void TcpSession::hello_unusable(std::string_view rule) {
+  hello_rule_ = rule;
+  if (!in.empty()) error_ = ProxyError::bad_client_hello;
+  worker().listener_state(listener()).counters[worker().index()].hellos_unusable.add();
 }
 
 // `route`: null when no route takes it, which is a close in order: nothing went wrong.
@@ -452,6 +460,7 @@ void TcpSession::count_and_log() {
   if (error_ != ProxyError::none) worker().counters().errors[refusal(error_).index].add();
   LoggedOutcome outcome;
   outcome.error = refusal(error_).word;
+  outcome.rule = hello_rule_;
   if (route_ != nullptr) outcome.route = route_->label;
   if (plan_ != nullptr) outcome.backend = plan_->name;
   if (server_ != nullptr) outcome.server = server_->name();

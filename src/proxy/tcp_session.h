@@ -62,6 +62,7 @@ class TcpSession final : public Session {
   [[nodiscard]] Progress step();
   [[nodiscard]] Progress greeting_step();
   [[nodiscard]] Progress hello_step();
+  void hello_unusable(std::string_view rule);
   void route_to(const Route* route);
 
   [[nodiscard]] Progress seek();
@@ -106,6 +107,7 @@ class TcpSession final : public Session {
   // The beginning and the end.
   wire::ClientHelloPeek peek_;
   wire::ServerName server_name_;
+  std::string_view hello_rule_;  // Why there is no name, if it should have one: a word of the log.
   std::uint64_t accepted_us_;
   std::uint64_t connect_us_ = 0;
   const upstream::ServerState* server_ = nullptr;  // Asked last.

@@ -176,9 +176,13 @@ class Pieces(SniCase):
         client = self.client(weir).send(data).half_close()
         self.assertEqual(client.rest(), data)
         self.assertEqual(len(self.servers["app"].connections), 1)
+        line = self.line()
+        self.assertEqual((line["rule"], line.get("error")), ("hello_truncated", None))
 
 
 class Spoilt(SniCase):
+
+    UNUSABLE = "weir_listener_client_hellos_unusable_total"
 
     def spoilt(self) -> list[bytes]:
         data = hello("shop.example")
@@ -192,6 +196,7 @@ class Spoilt(SniCase):
             b"\x16\x03\x01\x00\x04\x02\x00\x00\x00",             # A ServerHello.
             records(message, 10)[:15] + b"\x17" + records(message, 10)[16:],  # Other data within.
             data[:at] + b"shop\0exampl" + data[at + 11:],        # Not a name.
+            data[:at] + b"shop.exampl." + data[at + 12:],        # RFC 6066 3: no dot at the end.
             data[:at - 2] + b"\xff\xff" + data[at:],             # Longer than its list.
             data[:5] + b"\x01\xff\xff\xff" + data[9:],           # 16 MiB announced.
         ]
@@ -202,16 +207,35 @@ class Spoilt(SniCase):
         for number, data in enumerate(self.spoilt(), 1):
             with self.subTest(data=data[:20]):
                 self.closed_in_order(weir, data)
-                self.assertEqual(self.lines(number)[-1]["error"], "bad_client_hello")
+                line = self.lines(number)[-1]
+                self.assertEqual(line["error"], "bad_client_hello")
+                self.assertIn(line["rule"], ("hello_malformed", "hello_too_large"))
         self.assert_metric(weir, len(self.spoilt()), "weir_errors_total", reason="bad_client_hello")
+        self.assert_metric(weir, len(self.spoilt()), self.UNUSABLE, listener="web")
         self.assert_metric(weir, 0, "weir_relays_total")
 
     def test_with_a_default(self):
+        """Served there, and the log says why it is not served by name."""
         weir = self.sni(client_head="60s")
-        for data in self.spoilt():
+        for number, data in enumerate(self.spoilt(), 1):
             with self.subTest(data=data[:20]):
                 self.goes_to(weir, data, "app")
+                line = self.lines(number)[-1]
+                last = number == len(self.spoilt())
+                self.assertEqual(line["rule"], "hello_too_large" if last else "hello_malformed")
+                self.assertNotIn("error", line)
         self.assert_metric(weir, 0, "weir_errors_total", reason="bad_client_hello")
+        self.assert_metric(weir, len(self.spoilt()), self.UNUSABLE, listener="web")
+
+    def test_nothing_is_wrong_with_the_rest(self):
+        """Who has another name, none, or speaks no TLS: they leave no rule behind."""
+        weir = self.sni(client_head="60s")
+        for number, data in enumerate((hello("unknown.example"), hello(), b"SSH-2.0-x\r\n",
+                                       hello("shop.example")), 1):
+            with self.subTest(data=data[:20]):
+                self.goes_to(weir, data, "exact" if number == 4 else "app")
+                self.assertNotIn("rule", self.lines(number)[-1])
+        self.assert_metric(weir, 0, self.UNUSABLE, listener="web")
 
     def test_too_large(self):
         """Padding that would make it larger than what weir looks at: known from the header."""
@@ -282,15 +306,23 @@ class Waiting(SniCase):
         self.assertEqual(client.reader.until(b"\n"), b"220\r\n")
         client.send(b"EHLO\r\n")
         self.assertEqual(client.reader.until(b"\n"), b"EHLO\r\n")
+        client.half_close()
+        line = self.line()
+        self.assertEqual((line["rule"], line.get("error")), ("hello_late", None))
 
     def test_stalled_hello(self):
         """What came of it goes to the default; without one the connection is closed."""
         data = hello("shop.example")[:80]
         client = self.client(self.sni(client_head=ms(200))).send(data)
         self.assertEqual(client.reader.exact(80), data)
+        client.half_close()
+        line = self.line()
+        self.assertEqual((line["rule"], line.get("error")), ("hello_late", None))
+        self.file = self.path("second.log")
         weir = self.sni(client_head=ms(200), backend=None)
         self.assertTrue(self.client(weir).send(data).closed())
         self.assert_metric(weir, 1, "weir_errors_total", reason="bad_client_hello")
+        self.assertEqual(self.line()["rule"], "hello_late")
 
     def test_end_within_the_hello(self):
         weir = self.sni(client_head="60s", backend=None)
@@ -304,10 +336,24 @@ class Waiting(SniCase):
 
     def test_reset_within_the_hello(self):
         weir = self.sni(client_head="60s")
-        self.client(weir).send(hello("shop.example")[:50]).reset()
+        client = self.client(weir).send(hello("shop.example")[:50])
+        wait_until(lambda: weir.metric("weir_received_bytes_total", side="downstream") == 50, 10,
+                   "the bytes at weir")
+        client.reset()
         wait_until(lambda: weir.metric("weir_connection_closes_total", reason="client_gone") == 1,
                    10, "the end of the connection")
         wait_until(lambda: not self.held(weir), 10, "weir at rest")
+        self.assertEqual(self.line()["error"], "client_closed")
+
+    def test_reset_before_the_hello(self):
+        """Who has said nothing has looked whether the port is open."""
+        weir = self.sni(client_head="60s")
+        client = self.client(weir)
+        name = "weir_listener_connections_active"
+        wait_until(lambda: weir.metric(name, listener="web") == 1, 10, "it is at weir")
+        client.reset()
+        self.assertNotIn("error", self.line())
+        self.assert_metric(weir, 0, "weir_errors_total", reason="client_closed")
 
     def test_stop_during_the_hello(self):
         """A hello that is on its way when weir is told to stop still gets its server; who says
