@@ -267,7 +267,7 @@ const Value* TableReader::string(std::string_view key) const {
   if (value == nullptr || value->type == Value::Type::string) return value;
   const auto* const example = std::ranges::find(kExamples, key, &Example::key);
   std::string fix = "put the value in \"quotes\"";
-  if (example != kExamples.end()) {
+  if (value->type == Value::Type::boolean && example != kExamples.end()) {
     fix = assignment(key, example->value);
   } else if (value->type == Value::Type::integer) {
     fix = assignment(key, "\"" + std::to_string(value->integer) + "\"");

@@ -386,9 +386,9 @@ TEST_F(Metrics, EveryCounterIsOnThePage) {
   for (const std::uint64_t mark : marks_) {
     if (page.find(" " + std::to_string(mark) + "\n") == std::string::npos) ++missing;
   }
-  EXPECT_EQ(missing, 5u) << "only the two words `none`, the admin pages' rate limit, which they do "
-                            "not have, and the times of two loops, which are in seconds, are left "
-                            "out";
+  EXPECT_EQ(missing, 6u) << "only the two words `none`, the admin pages' rate limit and server "
+                            "names, which they do not have, and the times of two loops, which are "
+                            "in seconds, are left out";
   // Nothing but the histograms, and padding, comes after what was walked; and of a server what
   // tells of its silence.
   EXPECT_EQ(sizeof(proxy::WorkerCounters),
