@@ -372,10 +372,10 @@ TcpSession::Progress TcpSession::relay_concluded(Relay::Outcome outcome) {
 
 // --- The end -------------------------------------------------------------------------------------
 
-// A reset is passed on as one. A probe that has said nothing, and for which no server was sought,
-// may end as it likes.
+// A reset is passed on as one. A probe, for which no byte has gone either way, may end as it likes.
 void TcpSession::client_broken() {
-  const bool probe = (state_ == State::greeting || state_ == State::hello) && in.empty();
+  const bool probe =
+      state_ != State::seeking && in.empty() && relay_.from_client() + relay_.from_server() == 0;
   if (!probe) error_ = ProxyError::client_closed;
   if (attempt_.connection != nullptr) os::close_with_reset(attempt_.connection->fd);
   close(CloseReason::client_gone);
