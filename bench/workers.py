@@ -97,7 +97,7 @@ def title(name: str, workers: int) -> str:
 
 def every_case(options: argparse.Namespace) -> tuple[tuple[str, int], ...]:
     cases = [("weir", workers) for workers in (1, 2, 3, 4)]
-    cases += [(name, workers) for name in ("nginx", "haproxy") for workers in (1, 4)]
+    cases += [(name, workers) for name in ("nginx", "haproxy", "floor") for workers in (1, 4)]
     return tuple(case for case in cases if case[0] in options.names)
 
 
@@ -135,4 +135,4 @@ def bars(found: dict) -> comparison.Bars:
 COMPARISON = comparison.Comparison(
     "workers", "A few busy clients among many, by the number of workers",
     lambda options, folder: run(options, folder, every_case(options)), page_text,
-    noise, loads.PEERS, bars)
+    noise, (*loads.PEERS, "floor"), bars)

@@ -66,6 +66,17 @@ TEST_F(TcpSessionTest, AClientsResetIsCounted) {
   EXPECT_TRUE(server->was_reset());
 }
 
+// Load balancers end their health checks like that.
+TEST_F(TcpSessionTest, AResetBeforeAnyByteIsNoError) {
+  begin(relays_to(origin));
+  client = rig->client();
+  server = rig->accepted(origin);
+  client->reset();
+  wait_for_close(CloseReason::client_gone);
+  EXPECT_EQ(rig->errors(ProxyError::client_closed), 0u);
+  EXPECT_TRUE(server->was_reset());
+}
+
 TEST_F(TcpSessionTest, AnEndInOrderIsNoError) {
   begin(relays_to(origin));
   relay();
