@@ -23,9 +23,12 @@ import pgo  # noqa: E402
 import plain  # noqa: E402
 import rig  # noqa: E402
 
-# Starts a process as a suite does, says its number, and waits for it.
+# Starts a process as a suite does, says its number, and waits for it. Whoever runs the tests may
+# ignore signals (nohup, a shell's background), and children would do so too.
 STARTER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, sys.argv[1])
 import main, rig
 def suites(chosen):
