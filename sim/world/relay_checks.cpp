@@ -100,11 +100,11 @@ class Judgement {
   }
 
   // Who resets has not ended in order: the log must tell. Unless the other did so first, or no byte
-  // has gone either way.
+  // has got through either way.
   void check_word(const EndRecord& client, const EndRecord& server) const {
     const bool reset = client.broke && client.script.ending == Ending::reset;
     if (!reset || server.broke || server.killed || weather_.resets) return;
-    if (client.sent + server.sent == 0) return;
+    if (client.heard + server.heard == 0) return;
     check(!client_.word.empty(), "a client's reset has its word", text());
   }
 

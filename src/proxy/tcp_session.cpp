@@ -372,10 +372,13 @@ TcpSession::Progress TcpSession::relay_concluded(Relay::Outcome outcome) {
 
 // --- The end -------------------------------------------------------------------------------------
 
-// A reset is passed on as one. A probe, for which no byte has gone either way, may end as it likes.
+// A reset is passed on as one. A probe, for which no byte has gone either way and that has not had
+// to wait, may end as it likes. What it said before is still there.
 void TcpSession::client_broken() {
-  const bool probe =
-      state_ != State::seeking && in.empty() && relay_.from_client() + relay_.from_server() == 0;
+  char byte;
+  const bool spoke = !in.empty() || relay_.from_client() + relay_.from_server() > 0 ||
+                     os::peek(fd, &byte, 1).status == os::IoStatus::done;
+  const bool probe = !spoke && !choice_.waiting();
   if (!probe) error_ = ProxyError::client_closed;
   if (attempt_.connection != nullptr) os::close_with_reset(attempt_.connection->fd);
   close(CloseReason::client_gone);
