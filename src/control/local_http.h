@@ -55,11 +55,11 @@ struct LocalHttpLimits {
 
 struct LocalHttpCounters {
   net::ListenerCounters listener;
-  net::TrafficCounters traffic;
   Counter requests;         // Heads that were understood.
   Counter refused;          // Heads that were not: syntax, size, time.
   Counter answers_max_hit;  // Requests answered with 503 because of answer_bytes_max.
   Counter answers_cut;      // Answers that the client did not take in time.
+  net::Traffic traffic;
 };
 
 class LocalHttpServer final : private net::Acceptor {

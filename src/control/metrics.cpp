@@ -83,7 +83,8 @@ constexpr std::array kWorkerFamilies = {
                  "Requests without what their backend hashes, sent by client address instead.",
                  &WC::hash_keys_missing},
     WorkerFamily{"weir_request_discard_limit_hits_total", kCounter,
-                 "Connections closed because an unwanted request body was too large to read on.",
+                 "Connections closed because an unwanted request body was too large, or came too "
+                 "slowly, to be read on.",
                  &WC::discard_max_hit},
     WorkerFamily{"weir_relays_total", kCounter,
                  "TCP connections that got a server, and requests that became a tunnel.",
@@ -160,7 +161,7 @@ void render_traffic(std::string& out, const MetricsInput& input) {
                     return (worker.upstream.*row.counter).read();
                   }));
     if (input.admin == nullptr) continue;
-    family.sample("side=\"admin\"", (input.admin->traffic.*row.counter).read());
+    family.sample("side=\"admin\"", (input.admin->traffic.own.*row.counter).read());
   }
 }
 
@@ -284,6 +285,24 @@ void render_balance(std::string& out, Workers workers) {
 
 // --- Listeners -----------------------------------------------------------------------------------
 
+void render_listener_traffic(std::string& out, const MetricsInput& input) {
+  const auto render = [&](std::string_view name, std::string_view help,
+                          Counter net::TrafficCounters::*counter) {
+    Family family(out, name, kCounter, help);
+    for (const proxy::ListenerState* listener : input.listeners) {
+      std::uint64_t total = 0;
+      for (std::size_t i = 0; i < input.workers.size(); ++i) {
+        total += (listener->traffic[i].own.*counter).read();
+      }
+      family.sample(make_labels({{"listener", listener->name}}), total);
+    }
+  };
+  render("weir_listener_received_bytes_total", "Bytes received from the listener's clients.",
+         &net::TrafficCounters::bytes_received);
+  render("weir_listener_sent_bytes_total", "Bytes sent to the listener's clients.",
+         &net::TrafficCounters::bytes_sent);
+}
+
 void render_listeners(std::string& out, const MetricsInput& input) {
   struct Row {
     std::string_view name;
@@ -332,6 +351,7 @@ void render_listeners(std::string& out, const MetricsInput& input) {
       family.sample(make_labels({{"listener", listener->name}}), total);
     }
   }
+  render_listener_traffic(out, input);
 }
 
 // --- The admin server itself ---------------------------------------------------------------------

@@ -22,10 +22,12 @@ struct LabelledServer {
 
   [[nodiscard]] const State& state() const { return *given->state; }
   [[nodiscard]] std::uint64_t sum(Counter SC::*counter) const {
+    return sum([counter](const SC& counters) { return (counters.*counter).read(); });
+  }
+  template <typename Read>
+  [[nodiscard]] std::uint64_t sum(Read read) const {
     std::uint64_t total = 0;
-    for (unsigned i = 0; i < state().worker_count(); ++i) {
-      total += (state().counters(i).*counter).read();
-    }
+    for (unsigned i = 0; i < state().worker_count(); ++i) total += read(state().counters(i));
     return total;
   }
 };
@@ -127,6 +129,19 @@ void render_counters(std::string& out, Servers servers) {
     render_each(out, row.name, kCounter, row.help, servers,
                 [&](const LabelledServer& server) { return server.sum(row.counter); });
   }
+}
+
+void render_bytes(std::string& out, Servers servers) {
+  const auto render = [&](std::string_view name, std::string_view help,
+                          Counter net::TrafficCounters::*counter) {
+    render_each(out, name, kCounter, help, servers, [counter](const LabelledServer& server) {
+      return server.sum([&](const SC& counters) { return (counters.traffic.own.*counter).read(); });
+    });
+  };
+  render("weir_server_received_bytes_total", "Bytes received from the server.",
+         &net::TrafficCounters::bytes_received);
+  render("weir_server_sent_bytes_total", "Bytes sent to the server.",
+         &net::TrafficCounters::bytes_sent);
 }
 
 void render_outliers(std::string& out, Servers servers) {
@@ -255,6 +270,7 @@ void render_servers(std::string& out, std::span<const ServerMetrics> input) {
   render_condition(out, servers);
   render_gauges(out, servers);
   render_counters(out, servers);
+  render_bytes(out, servers);
   render_outliers(out, servers);
   render_changes(out, servers);
   render_first_byte(out, servers);

@@ -78,7 +78,7 @@ class Prober final : public upstream::ProbeCallee,
   std::function<void(const std::string&)> say_;
   Prng random_;
   net::BufferPool buffers_;
-  net::TrafficCounters traffic_;
+  net::Traffic traffic_;
   Slab<upstream::Probe, 8> probes_{kProbesMax};
   std::unordered_map<upstream::Probe*, ServerCheck*> flying_;  // Null: of a check that is gone.
   // In the order of names: nothing happens in the order of addresses.

@@ -18,7 +18,7 @@ os::IoResult Connection::fill(std::size_t most) {
   loop_.rearm(*this);
   if (result.status == os::IoStatus::done) {
     in.produced(result.bytes);
-    traffic_.bytes_received.add(result.bytes);
+    traffic_.received(result.bytes);
   } else if (in.empty()) {
     in.release();
   }
@@ -36,7 +36,7 @@ os::IoResult Connection::flush(std::string_view more) {
   ready.after_send(result, offered);
   loop_.rearm(*this);
   if (result.status != os::IoStatus::done) return result;
-  traffic_.bytes_sent.add(result.bytes);
+  traffic_.sent(result.bytes);
   const std::size_t from_out = std::min(result.bytes, pending);
   out.consume(from_out);
   return {os::IoStatus::done, result.bytes - from_out};
@@ -48,7 +48,7 @@ os::IoResult Connection::splice_into(SplicePipe& pipe, std::size_t most) {
   const os::IoResult result = pipe.fill_from(fd, most);
   ready.after_splice_in(result, held);
   loop_.rearm(*this);
-  traffic_.bytes_received.add(result.bytes);
+  traffic_.received(result.bytes);
   return result;
 }
 
@@ -59,7 +59,7 @@ os::IoResult Connection::splice_out_of(SplicePipe& pipe) {
   const os::IoResult result = pipe.drain_to(fd);
   ready.after_splice_out(result, held);
   loop_.rearm(*this);
-  traffic_.bytes_sent.add(result.bytes);
+  traffic_.sent(result.bytes);
   return result;
 }
 

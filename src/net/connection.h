@@ -7,22 +7,16 @@
 
 #include <string_view>
 
-#include "base/counter.h"
 #include "loop/loop.h"
 #include "net/buffer.h"
 #include "net/splice_pipe.h"
+#include "net/traffic_counters.h"
 
 namespace weir::net {
 
-// Bytes through the sockets of one side of a worker.
-struct TrafficCounters {
-  Counter bytes_received;
-  Counter bytes_sent;
-};
-
 class Connection : public loop::Source {
  public:
-  Connection(loop::SourceKind kind, loop::Loop& loop, BufferPool& pool, TrafficCounters& traffic)
+  Connection(loop::SourceKind kind, loop::Loop& loop, BufferPool& pool, Traffic& traffic)
       : Source(kind), loop_(loop), pool_(pool), traffic_(traffic) {}
 
   Buffer in;
@@ -57,7 +51,7 @@ class Connection : public loop::Source {
  private:
   loop::Loop& loop_;
   BufferPool& pool_;
-  TrafficCounters& traffic_;
+  Traffic& traffic_;
 };
 
 }  // namespace weir::net

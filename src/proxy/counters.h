@@ -10,8 +10,8 @@
 
 #include "base/counter.h"
 #include "base/histogram.h"
-#include "net/connection.h"
 #include "net/listener.h"
+#include "net/traffic_counters.h"
 #include "os/address.h"
 #include "proxy/errors.h"
 
@@ -57,13 +57,13 @@ struct WorkerCounters {
   Counter retries_budgeted;          // A broken server's idempotent request went to another.
   Counter retry_budget_exhausted;    // Such a request was not repeated for lack of budget.
   Counter hash_keys_missing;         // Keyed requests without the field: by address instead.
-  Counter discard_max_hit;           // An unwanted request body was larger than weir reads on.
-  Counter log_lines_dropped;         // The log writer did not keep up.
-  Counter mirrored;                  // Copies of requests that went on their way to a mirror.
-  Counter mirror_skipped;            // Not sent: as many as may be were under way, or no server.
-  Counter mirror_too_large;          // Not sent: the request does not fit a block.
-  Counter mirror_failed;             // Of `mirrored`: not sent or not answered completely.
-  Histogram request_us;              // First byte of the head to the last byte of the answer.
+  Counter discard_max_hit;    // An unwanted request body was larger, or slower, than weir reads on.
+  Counter log_lines_dropped;  // The log writer did not keep up.
+  Counter mirrored;           // Copies of requests that went on their way to a mirror.
+  Counter mirror_skipped;     // Not sent: as many as may be were under way, or no server.
+  Counter mirror_too_large;   // Not sent: the request does not fit a block.
+  Counter mirror_failed;      // Of `mirrored`: not sent or not answered completely.
+  Histogram request_us;       // First byte of the head to the last byte of the answer.
 };
 
 // A configured listener. Lives as long as the program: listeners change by a restart.
@@ -74,7 +74,8 @@ struct ListenerState {
         addresses(std::move(bound)),
         connections_max(max),
         idle_since(std::make_unique<IdleSince[]>(worker_count)),
-        counters(std::make_unique<net::ListenerCounters[]>(worker_count)) {}
+        counters(std::make_unique<net::ListenerCounters[]>(worker_count)),
+        traffic(std::make_unique<Traffic[]>(worker_count)) {}
 
   const std::string name;
   const std::vector<std::string> addresses;
@@ -86,6 +87,8 @@ struct ListenerState {
   static constexpr std::uint64_t kNobodyIdle = UINT64_MAX;
   std::unique_ptr<IdleSince[]> idle_since;            // One per worker, as of its last turn.
   std::unique_ptr<net::ListenerCounters[]> counters;  // One per worker.
+  struct alignas(64) Traffic : net::Traffic {};
+  std::unique_ptr<Traffic[]> traffic;  // One per worker. Part of what the worker counts.
   alignas(64) std::atomic<std::uint32_t> connections{0};
   // Somebody waits for a place, or has just waited. On the loops' clock; seldom written.
   alignas(64) std::atomic<std::uint64_t> crowded_until_ms{0};

@@ -44,7 +44,7 @@ wire::ProxyAddress to_proxy_address(const os::Peer& peer) {
 
 Session::Session(Worker& worker, std::uint32_t listener, os::Fd socket, const os::Peer& peer)
     : Connection(loop::SourceKind::downstream, worker.loop(), worker.buffers(),
-                 worker.counters().downstream),
+                 worker.traffic(listener)),
       worker_(worker),
       peer_(peer),
       listener_(listener),

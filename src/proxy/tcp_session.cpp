@@ -170,7 +170,7 @@ TcpSession::Progress TcpSession::hello_step() {
 void TcpSession::hello_unusable(std::string_view rule) {
   hello_rule_ = rule;
   if (!in.empty()) error_ = ProxyError::bad_client_hello;
-  worker().listener_state(listener()).counters[worker().index()].hellos_unusable.add();
+  worker().listener_counters(listener()).hellos_unusable.add();
 }
 
 // `route`: null when no route takes it, which is a close in order: nothing went wrong.

@@ -16,7 +16,7 @@ struct Worker::ListenerSlot final : net::Acceptor {
       : worker(owner),
         index(listener_index),
         state(*owner.setup_.listeners[listener_index]),
-        listener(owner.loop_, *this, state.counters[owner.setup_.index], std::move(socket),
+        listener(owner.loop_, *this, owner.listener_counters(listener_index), std::move(socket),
                  shared_socket) {}
 
   // Exact over all workers: the place is taken before the connection is. At the limit somebody who
@@ -108,6 +108,9 @@ Worker::Worker(const WorkerSetup& setup)
       upstreams_(loop_, buffers_, counters_.upstream, setup.index),
       hand_over_(*this, setup.workers, setup.work),
       spare_sessions_(setup.listeners.size()) {
+  for (std::uint32_t i = 0; i < setup.listeners.size(); ++i) {
+    traffic(i).whole = &counters_.downstream;
+  }
   if (setup.workers == nullptr) return;
   for (std::uint32_t i = 0; i < setup.listeners.size(); ++i) {
     room_requests_.push_back(std::make_unique<RoomRequest>(*this, i, *setup.workers));

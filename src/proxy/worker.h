@@ -107,6 +107,12 @@ class Worker {
   [[nodiscard]] const ListenerState& listener_state(std::uint32_t listener) const {
     return *setup_.listeners[listener];
   }
+  [[nodiscard]] net::ListenerCounters& listener_counters(std::uint32_t listener) const {
+    return listener_state(listener).counters[index()];
+  }
+  [[nodiscard]] net::Traffic& traffic(std::uint32_t listener) const {
+    return listener_state(listener).traffic[index()];
+  }
   // A limit on new connections has been reached; counted.
   [[nodiscard]] bool refuses_connection(std::uint32_t listener, const os::Peer& peer);
   // For a connection of a TCP listener, by the present snapshot.

@@ -52,7 +52,7 @@ class Probe final : public net::Connection {
 
   // `plan` must outlive the probe, or cancel().
   Probe(ProbeOwner& owner, const ProbePlan& plan, loop::Loop& loop, net::BufferPool& buffers,
-        net::TrafficCounters& traffic)
+        net::Traffic& traffic)
       : Connection(loop::SourceKind::upstream, loop, buffers, traffic),
         owner_(owner),
         plan_(&plan) {}

@@ -7,7 +7,7 @@
 namespace weir::upstream {
 
 ServerConnection::ServerConnection(ServerPool& pool, net::BufferPool& buffers,
-                                   net::TrafficCounters& traffic)
+                                   net::Traffic& traffic)
     : Connection(loop::SourceKind::upstream, pool.resources_.loop, buffers, traffic),
       server_(pool) {}
 

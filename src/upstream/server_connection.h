@@ -35,7 +35,7 @@ class ServerConnection final : public net::Connection,
     closed,      // Retired; reaped at the end of the turn.
   };
 
-  ServerConnection(ServerPool& pool, net::BufferPool& buffers, net::TrafficCounters& traffic);
+  ServerConnection(ServerPool& pool, net::BufferPool& buffers, net::Traffic& traffic);
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] ServerPool& server() { return server_; }

@@ -5,7 +5,9 @@
 namespace weir::upstream {
 
 ServerPool::ServerPool(ServerState& state, UpstreamResources resources)
-    : state_(state), counters_(state.counters(resources.worker)), resources_(resources) {}
+    : state_(state), counters_(state.counters(resources.worker)), resources_(resources) {
+  counters_.traffic.whole = &resources.traffic;
+}
 
 ServerPool::~ServerPool() { CHECK(connections_ == 0, "server pool destroyed with connections"); }
 
@@ -47,7 +49,7 @@ ServerPool::Connecting ServerPool::connect(ConnectionOwner* owner, std::string_v
     return {socket.status, nullptr};
   }
   ServerConnection* connection =
-      resources_.connections.create(*this, resources_.buffers, resources_.traffic);
+      resources_.connections.create(*this, resources_.buffers, counters_.traffic);
   if (connection == nullptr) return {os::IoStatus::no_memory, nullptr};
   connection->owner_ = owner;
   ++connections_;

@@ -17,6 +17,7 @@
 #include "health/outliers.h"
 #include "health/state.h"
 #include "loop/mailbox.h"
+#include "net/traffic_counters.h"
 #include "os/address.h"
 
 namespace weir::upstream {
@@ -39,8 +40,9 @@ struct alignas(64) ServerCounters {
   Counter breaker_hit;      // Times it was passed over for its pending connections or retries.
   Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.
   // For health/silence.h, not on the page of metrics:
-  Counter unanswered;   // Requests sent whole since the last answer,
-  Counter answered_ms;  // which came then; 0: never.
+  Counter unanswered;    // Requests sent whole since the last answer,
+  Counter answered_ms;   // which came then; 0: never.
+  net::Traffic traffic;  // Without that of health checks. Part of the worker's.
 };
 
 class ServerState;

@@ -112,6 +112,10 @@ class Bytes(RelayCase):
             for name in ("received", "sent"):
                 series = f'weir_{name}_bytes_total{{side="{side}"}}'
                 self.assertEqual(after[series] - before[series], 10_000, series)
+        for kind in ("listener", "server"):
+            for name in ("received", "sent"):
+                count = weir.metric(f"weir_{kind}_{name}_bytes_total")
+                self.assertEqual(count, 10_000, (kind, name))
         self.assertEqual(after["weir_relays_total"] - before["weir_relays_total"], 1)
 
 

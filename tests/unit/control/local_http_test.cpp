@@ -223,7 +223,7 @@ TEST_P(LocalHttp, ClosesInStages) {
   EXPECT_EQ(c.end(), Client::End::closed);
   c.send("GET /b HTTP/1.1\r\nHost: a\r\n\r\n");
   ASSERT_TRUE(
-      eventually([this] { return server_->counters().traffic.bytes_received.read() > 70; }));
+      eventually([this] { return server_->counters().traffic.own.bytes_received.read() > 70; }));
   std::size_t connections = 0;
   thread_.call([&] { connections = server_->connections(); });
   EXPECT_EQ(connections, 1u);
@@ -418,7 +418,7 @@ TEST_P(LocalHttp, AtTheLimitHalfHeadsMakeRoom) {
   ASSERT_TRUE(eventually([this] { return server_->connections() == 3; }));
   half.send("GET / HTTP/1.1\r\n");
   ASSERT_TRUE(
-      eventually([this] { return server_->counters().traffic.bytes_received.read() == 48; }));
+      eventually([this] { return server_->counters().traffic.own.bytes_received.read() == 48; }));
   Client third = client();
   third.get("/b");
   EXPECT_EQ(third.answer().body, "/b");

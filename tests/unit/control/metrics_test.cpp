@@ -365,9 +365,12 @@ TEST_F(Metrics, EveryCounterIsOnThePage) {
   mark_all(&loops_[1], sizeof(loop::LoopCounters));
   mark_all(&pipes_[1], sizeof(net::PipeCounters));
   mark_all(&control_loop_, sizeof control_loop_);
-  mark_all(&admin_, sizeof admin_);
+  mark_all(&admin_, offsetof(LocalHttpCounters, traffic));
+  mark_all(&admin_.traffic, sizeof(net::TrafficCounters));
   mark_all(&listener_.counters[1], sizeof(net::ListenerCounters));
+  mark_all(&listener_.traffic[1], sizeof(net::TrafficCounters));
   mark_all(&b_.counters(1), offsetof(upstream::ServerCounters, first_byte_us));
+  mark_all(&b_.counters(1).traffic, sizeof(net::TrafficCounters));
   mark_all(const_cast<upstream::GateCounters*>(&app_.gate.counters()),
            offsetof(upstream::GateCounters, wait_us));
   for (Counter& ejections : b_.outlier_ejections) mark(ejections);
@@ -396,7 +399,7 @@ TEST_F(Metrics, EveryCounterIsOnThePage) {
   EXPECT_EQ(sizeof(upstream::GateCounters),
             offsetof(upstream::GateCounters, wait_us) + sizeof(Histogram));
   EXPECT_LT(sizeof(upstream::ServerCounters) - offsetof(upstream::ServerCounters, first_byte_us) -
-                sizeof(Histogram) - 2 * sizeof(Counter),
+                sizeof(Histogram) - 2 * sizeof(Counter) - sizeof(net::Traffic),
             alignof(upstream::ServerCounters));
 }
 

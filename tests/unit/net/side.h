@@ -58,10 +58,10 @@ class Side final : public Connection {
   void latch_all() { ready.latch(os::kReadable | os::kWritable); }
 
   [[nodiscard]] int runs() const { return runs_; }
-  [[nodiscard]] const TrafficCounters& traffic() const { return traffic_; }
+  [[nodiscard]] const TrafficCounters& traffic() const { return traffic_.own; }
 
  private:
-  TrafficCounters traffic_;
+  Traffic traffic_;
   os::Fd far_;
   int runs_ = 0;
 };

@@ -80,9 +80,9 @@ class ProbeTest : public testing::TestWithParam<loop::Trigger>, public ProbeOwne
   }
   // Until the probe has read it.
   void answer_and_wait(std::string_view bytes) {
-    const std::uint64_t all = traffic_.bytes_received.read() + bytes.size();
+    const std::uint64_t all = traffic_.own.bytes_received.read() + bytes.size();
     answer(bytes);
-    EXPECT_TRUE(loop_.turn_until([&] { return traffic_.bytes_received.read() == all; }));
+    EXPECT_TRUE(loop_.turn_until([&] { return traffic_.own.bytes_received.read() == all; }));
   }
   void answer_and_close(std::string_view bytes) {
     answer(bytes);
@@ -111,7 +111,7 @@ class ProbeTest : public testing::TestWithParam<loop::Trigger>, public ProbeOwne
 
   loop::test::DrivenLoop loop_{GetParam()};
   net::BufferPool buffers_;
-  net::TrafficCounters traffic_;
+  net::Traffic traffic_;
   os::SocketResult listener_;
   os::Fd far_;
   ProbePlan plan_;
