@@ -23,7 +23,7 @@ BUILD = pathlib.Path(os.environ.get("WEIR_BENCH_BUILD", ROOT / "build" / "releas
 PROGRAMS = ("weir", "floor", "floor_close", "floor_splice", "origin", "load", "pull", "attack",
             "hostile", "micro")
 BODY_BYTES = 100  # Of the origin's answer to "/".
-START_LIMIT_S = 5
+START_LIMIT_S = 20
 VERSION_LIMIT_S = 5
 # Exit codes after a signal, as a shell has them.
 INTERRUPTED = 128 + signal.SIGINT

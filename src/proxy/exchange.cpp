@@ -133,7 +133,7 @@ Exchange::Outcome Exchange::expire() {
       }
       break;
     case RequestState::complete: attempt_failed(ProxyError::response_timeout, true); break;
-    case RequestState::discarding: core_.enter(RequestState::ended); break;
+    case RequestState::discarding: discard_limit_hit(); break;
     case RequestState::ended: break;
   }
   return step();

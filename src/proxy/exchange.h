@@ -66,6 +66,11 @@ class Exchange {
   [[nodiscard]] bool waits_for_answer() const {
     return core_.request() == RequestState::complete && core_.response() == ResponseState::none;
   }
+  // Answered. The rest of the request is read for nothing but the connection.
+  [[nodiscard]] bool only_discards() const {
+    return core_.request() == RequestState::discarding &&
+           core_.response() == ResponseState::complete;
+  }
   // Moves much: its steps give way to those of small exchanges.
   [[nodiscard]] bool bulk() const { return bulk_; }
   [[nodiscard]] ClientFate fate() const;
@@ -101,6 +106,7 @@ class Exchange {
   Progress send_request();
   Progress server_left();
   Progress discard_request();
+  void discard_limit_hit();
   void request_over();  // An answer goes out before the request has been read.
 
   // mirror_request.cpp: the copy for the route's mirror.

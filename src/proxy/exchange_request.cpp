@@ -288,23 +288,22 @@ Exchange::Progress Exchange::discard_request() {
     return Progress::moved;
   }
   if (request_flow_.body_bytes() - discard_from_ > kDiscardBytesMax) {
-    worker_.counters().discard_max_hit.add();
-    core_.enter(RequestState::ended);
+    discard_limit_hit();
     return Progress::moved;
   }
-  if (status == BodyFlow::Status::working) {
-    request_stall_.since_ms = now_ms();
-    return Progress::budget;
-  }
-  if (status != BodyFlow::Status::need_input) {
-    core_.enter(RequestState::ended);
-    return Progress::moved;
-  }
-  touch(request_stall_, true, request_flow_.progressed(), now_ms());
-  return Progress::blocked;
+  if (status == BodyFlow::Status::working) return Progress::budget;
+  if (status == BodyFlow::Status::need_input) return Progress::blocked;
+  core_.enter(RequestState::ended);
+  return Progress::moved;
 }
 
-// Reads on when that lets the client keep its connection, else stops here.
+void Exchange::discard_limit_hit() {
+  worker_.counters().discard_max_hit.add();
+  core_.enter(RequestState::ended);
+}
+
+// Reads on when that lets the client keep its connection, else stops here. Nobody wants these
+// bytes: all of them together have the time that one pause has otherwise.
 void Exchange::request_over() {
   const RequestState request = core_.request();
   if (request == RequestState::complete || request == RequestState::discarding ||

@@ -109,6 +109,7 @@ void HttpSession::exchange_outcome(Exchange::Outcome outcome) {
   switch (outcome) {
     case Exchange::Outcome::wait:
       if (!(exchange_->waits_for_answer() ? ensure_watched_soon() : ensure_watched())) return;
+      if (exchange_->only_discards()) worker().session_lingers(*this);
       loop().set_deadline(*this, exchange_->deadline_ms());
       return;
     case Exchange::Outcome::again:
@@ -212,6 +213,11 @@ void HttpSession::head_arrived() {
 bool HttpSession::make_room() {
   if (state_ == State::lingering) {
     close_begin(close_reason_);
+    return true;
+  }
+  if (state_ == State::exchanging && exchange_->only_discards()) {
+    exchange_->abandon(ProxyError::made_room);
+    close_begin(CloseReason::crowded);
     return true;
   }
   const std::uint64_t idle_ms = loop().now_ms() - idle_since_ms();

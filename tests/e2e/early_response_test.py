@@ -2,7 +2,7 @@
 
 import threading
 
-from harness import Case, response, seconds
+from harness import Case, response, seconds, wait_until
 
 CHUNK = b"x" * 65_536
 
@@ -142,6 +142,24 @@ class EarlyResponse(Case):
             except ConnectionError:
                 pass
             self.assertIn(client.response().status, (403, 502))
+
+    def test_unwanted_content_has_one_pause_of_time(self):
+        """However steadily it drips: all of it together has client_body_timeout."""
+        server = self.origin(lambda connection: (
+            connection.head(), connection.send(response(b"early")), connection.wait_end()))
+        weir = self.weir(server, listener={"client_body": "300ms"})
+        client = self.client(weir)
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n")
+        self.assertEqual(client.response().body, b"early")
+
+        def dripped():
+            """One byte more, and whether weir has closed; it asks weir, which takes longer."""
+            client.send(b"x")
+            return weir.metric("weir_request_discard_limit_hits_total") == 1
+
+        wait_until(dripped, 30, "the end of its time")
+        self.assertTrue(client.closed())
+        self.assert_metric(weir, 0, "weir_http_requests_in_flight")
 
     def kept_answer_and_then_a_reset(self, size, status="200 OK"):
         """The client of a server that promised to keep its connection, and broke it right after

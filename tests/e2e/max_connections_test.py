@@ -82,6 +82,20 @@ class MaxConnections(Case):
         self.assertEqual(self.client(weir).get().status, 200)
         self.assertTrue(slow[0].gone())
 
+    def test_who_is_answered_and_drips_on_keeps_nobody_out(self):
+        """The rest of a request that has its answer is read for its client's sake only."""
+        for workers in (1, 2):
+            with self.subTest(workers=workers):
+                weir = self.weir(self.origin(), listener={"max_connections": 4},
+                                 runtime={"workers": workers}, routes=[{"path": "/known", "backend": "app"}])
+                slow = [self.client(weir) for _ in range(4)]
+                for client in slow:
+                    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx")
+                    self.assertEqual(client.response().status, 404)
+                self.assertEqual(self.client(weir).get("/known").status, 200)
+                self.assertGreaterEqual(
+                    weir.metric("weir_connection_closes_total", reason="crowded"), 1)
+
     def test_steady_use_keeps_its_place(self):
         """While others fill every place and more, a client in use is served on its connection."""
         weir = self.weir(self.origin(), listener={"max_connections": 4}, runtime={"workers": 1})
