@@ -1,6 +1,7 @@
 """1xx answers: relayed to HTTP/1.1 clients in order, kept from HTTP/1.0 clients, never invented."""
 
 import threading
+import time
 
 from harness import Case, OK, response, seconds, wait_until
 
@@ -248,3 +249,66 @@ class OtherInterim(Case):
         stop.set()
         client.reset()
         self.assertTrue(proxy.running())
+
+
+class Deadline(Case):
+    """A 1xx is no answer (RFC 9110 15.2): `response_head_timeout` runs on, however many come."""
+
+    HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+    def proxy(self, send_hints):
+        """Its server answers only what is asked for at /next; all others get hints."""
+        def script(connection):
+            while request := connection.request():
+                if request.target != "/next":
+                    send_hints(connection)
+                    connection.wait_end()
+                    return
+                connection.send(OK)
+
+        self.server = self.origin(script)
+        return self.weir(self.server, backend={"response_head": "250ms"})
+
+    def timed_out(self, weir, answer):
+        self.assertEqual(answer.status, 504)
+        self.assertIn("response_timeout", answer.get("proxy-status"))
+        self.assert_metric(weir, 1, "weir_errors_total", reason="response_timeout")
+        self.assert_metric(weir, 1, "weir_errors_total")
+        self.assertTrue(self.server.connections[0].done.wait(seconds(10)), "the server is kept")
+
+    def test_each_hint_on_the_heels_of_the_last(self):
+        """The server sends one as soon as the client has the one before: it is never silent, and
+        were each of them a new beginning, there would be no end."""
+        seen, over = threading.Semaphore(1), threading.Event()
+
+        def send_hints(connection):
+            while seen.acquire(timeout=seconds(10)) and not over.is_set():
+                connection.send(self.HINT)
+
+        weir = self.proxy(send_hints)
+        client = self.client(weir)
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        end = time.monotonic() + seconds(10)
+        try:
+            while (head := client.head()).status == 103:
+                self.assertLess(time.monotonic(), end, "the hints put the deadline off")
+                seen.release()
+        finally:
+            over.set()
+            seen.release()
+        client.body(head)
+        self.timed_out(weir, head)
+        self.assertEqual(client.get("/next").body, b"ok")  # The client stays in step.
+
+    def test_flood_that_the_client_never_sees(self):
+        """For an HTTP/1.0 client they are dropped as fast as they come."""
+        def send_hints(connection):
+            while True:
+                connection.send(self.HINT * 100)
+
+        weir = self.proxy(send_hints)
+        client = self.client(weir)
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        answer = client.response()
+        self.assertEqual(answer.interim, [])
+        self.timed_out(weir, answer)
