@@ -1,5 +1,6 @@
 """Every deadline, set short: what the client sees, what the server sees, and that it is prompt."""
 
+import select
 import threading
 import time
 
@@ -8,7 +9,15 @@ from harness import Case, OK, Truncated, response, seconds, wait_until
 SHORT = "250ms"
 
 
-class ClientTimeouts(Case):
+class TimeoutCase(Case):
+
+    def counted(self, weir, word, count=1):
+        """So often, and nothing else has gone wrong."""
+        self.assert_metric(weir, count, "weir_errors_total", reason=word)
+        self.assert_metric(weir, count, "weir_errors_total")
+
+
+class ClientTimeouts(TimeoutCase):
 
     def proxy(self, script=None, **timeouts):
         self.server = self.origin(script, cut_requests=True)
@@ -16,10 +25,12 @@ class ClientTimeouts(Case):
 
     def test_head_that_never_ends_gets_no_content(self):
         """HEAD has no content in its answer, whatever the answer is."""
-        client = self.client(self.proxy(client_head="300ms"))
+        weir = self.proxy(client_head="300ms")
+        client = self.client(weir)
         client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n")
         self.assertEqual(client.response("HEAD").status, 408)
         self.assertTrue(client.closed())
+        self.counted(weir, "client_head_timeout")
 
     def test_head_that_does_not_come_to_its_end(self):
         """RFC 9110 15.5.9: 408 and close; nothing reaches a server."""
@@ -30,6 +41,7 @@ class ClientTimeouts(Case):
         self.assertEqual((answer.status, answer.get("connection")), (408, "close"))
         self.assertTrue(client.closed())
         self.assertEqual(self.server.received(), b"")
+        self.counted(weir, "client_head_timeout")
 
     def test_trickled_head(self):
         """The deadline counts from the first byte: a byte now and then does not move it."""
@@ -45,12 +57,18 @@ class ClientTimeouts(Case):
             pass
         self.assertLess(time.monotonic() - started, seconds(5))
         self.assertEqual(client.response().status, 408)
+        self.counted(weir, "client_head_timeout")
 
     def test_silent_connection(self):
-        """Who never says anything is closed without a word."""
-        weir = self.proxy(client_head=SHORT, client_idle=SHORT)
-        client = self.client(weir)
-        self.assertIn(client.rest()[:12], (b"", b"HTTP/1.1 408"))
+        """Who never says anything is closed without a word; the shorter time counts."""
+        for timeouts in ({"client_head": SHORT}, {"client_idle": SHORT},
+                         {"client_head": SHORT, "client_idle": SHORT}):
+            with self.subTest(timeouts=timeouts):
+                weir = self.proxy(**timeouts)
+                client = self.client(weir)
+                self.assertEqual(client.rest(), b"")
+                self.assert_metric(weir, 1, "weir_connection_closes_total", reason="idle_timeout")
+                self.assert_metric(weir, 0, "weir_errors_total")
 
     def test_idle_connection(self):
         """Between two requests: an orderly close, no 408 that a next request could meet."""
@@ -58,6 +76,8 @@ class ClientTimeouts(Case):
         client = self.client(weir)
         self.assertEqual(client.get().status, 200)
         self.assertTrue(client.closed())
+        self.assert_metric(weir, 1, "weir_connection_closes_total", reason="idle_timeout")
+        self.assert_metric(weir, 0, "weir_errors_total")
 
     def test_idle_counts_anew_after_each_request(self):
         weir = self.proxy(client_idle="600ms")
@@ -69,7 +89,7 @@ class ClientTimeouts(Case):
         self.assertTrue(client.closed())
 
     def test_content_that_stalls(self):
-        """The client gets 408 or a close; the server never sees a complete request."""
+        """The client gets 408 and a close; the server never sees a complete request."""
         for head in (b"Content-Length: 100\r\n\r\nabc",
                      b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
             with self.subTest(head=head):
@@ -81,6 +101,7 @@ class ClientTimeouts(Case):
                 for connection in self.server.connections:
                     self.assertTrue(connection.done.wait(10))
                     self.assertTrue(connection.saw_cut or connection.saw_reset)
+                self.counted(weir, "client_body_timeout")
 
     def test_content_that_makes_progress(self):
         """The deadline is about progress, not about the whole."""
@@ -110,9 +131,10 @@ class ClientTimeouts(Case):
         self.assertTrue(done.wait(seconds(10)), "the server's connection is still held")
         with self.assertRaises((Truncated, ConnectionError)):
             client.response()
+        self.counted(weir, "client_write_timeout")
 
 
-class ServerTimeouts(Case):
+class ServerTimeouts(TimeoutCase):
 
     def test_no_answer(self):
         """RFC 9110 15.6.5: 504."""
@@ -131,6 +153,7 @@ class ServerTimeouts(Case):
         self.assertEqual(answer.status, 504)
         self.assertRegex(answer.get("proxy-status"), "timeout")
         self.assertTrue(gone.wait(10), "the connection without an answer was kept")
+        self.counted(weir, "response_timeout")
 
     def test_half_a_head(self):
         def script(connection):
@@ -140,17 +163,22 @@ class ServerTimeouts(Case):
 
         weir = self.weir(self.origin(script), backend={"response_head": SHORT})
         self.assertEqual(self.client(weir).request("POST").status, 504)
+        self.counted(weir, "response_timeout")
 
     def test_trickled_head(self):
+        """The deadline is of the whole head: a byte now and then does not move it."""
         def script(connection):
             connection.request()
-            for _ in range(1_000):
-                connection.send(b"H")
-                if connection.done.wait(0.02):
-                    return
+            connection.send(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            for _ in range(5_000):  # In all less than a head may have.
+                connection.send(b"x")
+                if select.select([connection.sock], [], [], 0.01)[0]:
+                    break  # weir has given it up.
+            connection.wait_end()
 
         weir = self.weir(self.origin(script), backend={"response_head": SHORT})
-        self.assertIn(self.client(weir).request("POST").status, (502, 504))
+        self.assertEqual(self.client(weir).request("POST").status, 504)
+        self.counted(weir, "response_timeout")
 
     def test_client_stays_in_step_after_504(self):
         def script(connection):
@@ -168,6 +196,7 @@ class ServerTimeouts(Case):
             if (answer.get("connection") or "") == "close":
                 client = self.client(weir)
             self.assertEqual(client.get().body, b"ok")
+        self.counted(weir, "response_timeout", 2)
 
     def test_content_that_stalls(self):
         """In the middle of an answer only a cut says it: the client sees a truncated message."""
@@ -181,6 +210,7 @@ class ServerTimeouts(Case):
             weir = self.weir(self.origin(script), backend={"response_body": SHORT})
             with self.assertRaises((Truncated, ConnectionError)):
                 self.client(weir).get()
+            self.counted(weir, "response_body_timeout")
 
     def test_content_that_makes_progress(self):
         def script(connection):
@@ -210,6 +240,7 @@ class ServerTimeouts(Case):
         started = time.monotonic()
         self.assertEqual(self.client(weir).get().status, 504)
         self.assertLess(time.monotonic() - started, seconds(4))
+        self.counted(weir, "connect_timeout")
 
     def test_waiting_costs_nothing(self):
         """A hundred waiting requests and their timers do not keep a core busy."""
@@ -232,7 +263,7 @@ class ServerTimeouts(Case):
             self.assertEqual(client.response().body, b"ok")
 
 
-class DuringTimeouts(Case):
+class DuringTimeouts(TimeoutCase):
 
     def test_many_short_timeouts_together(self):
         """Two hundred heads run out in one moment; each gets its answer and its close."""
@@ -245,3 +276,4 @@ class DuringTimeouts(Case):
             self.assertTrue(client.closed())
             client.close()
         wait_until(lambda: weir.sockets() < 20, 5, "all descriptors to be closed")
+        self.counted(weir, "client_head_timeout", 200)
