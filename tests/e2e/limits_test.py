@@ -1,6 +1,7 @@
 """What is too large is refused while it is being read, with the status that says so."""
 
-from harness import Case, answering, response
+from harness import Case, Truncated, answering, response
+from harness.relaying import RelayCase
 
 
 class Limits(Case):
@@ -8,9 +9,16 @@ class Limits(Case):
     def setUp(self):
         super().setUp()
         self.server = self.origin(cut_requests=True)
-        self.proxy = self.plain(self.server)
+        self.proxy = self.weir(self.server)
+        self.refused = 0
 
-    def refused_early(self, head, endless, status):
+    def counted(self, word):
+        """One more of this word, and nothing else has gone wrong."""
+        self.refused += 1
+        self.assert_metric(self.proxy, self.refused, "weir_errors_total", reason=word)
+        self.assert_metric(self.proxy, self.refused, "weir_errors_total")
+
+    def refused_early(self, head, endless, status, word):
         """`head` and then `endless` again and again, never ending: the refusal comes anyway."""
         client = self.client(self.proxy)
         client.send(head)
@@ -25,6 +33,7 @@ class Limits(Case):
         self.assertEqual(answer.status, status)
         self.assertEqual(answer.get("connection"), "close")
         self.assertEqual(self.server.received(), b"")
+        self.counted(word)
 
     def test_long_targets_pass(self):
         """RFC 9112 3: at least 8000 octets of request line are accepted."""
@@ -43,19 +52,21 @@ class Limits(Case):
                 pass
             self.assertEqual(client.response().status, 414)
             self.assertTrue(client.gone())
+            self.counted("target_too_long")
         self.assertEqual(self.server.received(), b"")
 
     def test_target_without_end(self):
-        self.refused_early(b"GET /", b"aaaaaaaa", 414)
+        self.refused_early(b"GET /", b"aaaaaaaa", 414, "target_too_long")
 
     def test_method_without_end(self):
-        """RFC 9112 3: 501 for a method longer than any that is implemented, or 400."""
+        """RFC 9112 3: 501 for a method longer than any that is implemented."""
         client = self.client(self.proxy)
         try:
             client.send(b"A" * 100_000)
         except ConnectionError:
             pass
-        self.assertIn(client.response().status, (400, 501))
+        self.assertEqual(client.response().status, 501)
+        self.counted("method_too_long")
 
     def test_one_field_too_large(self):
         """RFC 6585 5: 431."""
@@ -66,6 +77,7 @@ class Limits(Case):
             except ConnectionError:
                 pass
             self.assertEqual(client.response().status, 431)
+            self.counted("head_too_large")
         self.assertEqual(self.server.received(), b"")
 
     def test_too_many_fields(self):
@@ -75,13 +87,15 @@ class Limits(Case):
         except ConnectionError:
             pass
         self.assertEqual(client.response().status, 431)
+        self.counted("too_many_fields")
         self.assertEqual(self.server.received(), b"")
 
     def test_fields_without_end(self):
-        self.refused_early(b"GET / HTTP/1.1\r\nHost: a\r\n", b"X-A: bcdef\r\n", 431)
+        self.refused_early(b"GET / HTTP/1.1\r\nHost: a\r\n", b"X-A: bcdef\r\n", 431,
+                           "too_many_fields")
 
     def test_value_without_end(self):
-        self.refused_early(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ", b"v", 431)
+        self.refused_early(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ", b"v", 431, "head_too_large")
 
     def test_ordinary_heads_pass(self):
         """Fifty fields and a large cookie are everyday traffic."""
@@ -100,37 +114,64 @@ class Limits(Case):
                 client.send(head + endless)
             except ConnectionError:
                 pass
-            self.assertIn(client.response().status, (400, 413, 431))
+            self.assertEqual(client.response().status, 400)
+            self.counted("chunk_extensions_too_large")
 
     def test_trailers_too_large(self):
         """RFC 9112 7.1.2: trailers count like fields."""
         head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
-        for endless in (b"X: " + b"y" * 1_000_000, b"X: y\r\n" * 100_000):
-            client = self.client(self.proxy)
-            try:
-                client.send(head + endless)
-            except ConnectionError:
-                pass
-            self.assertIn(client.response().status, (400, 413, 431))
+        client = self.client(self.proxy)
+        try:
+            client.send(head + b"X: " + b"y" * 1_000_000)
+        except ConnectionError:
+            pass
+        self.assertEqual(client.response().status, 431)
+        self.counted("trailers_too_large")
+
+    def test_too_many_trailers(self):
+        """They are as many as fields may be, and not more."""
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        client = self.client(self.proxy)
+        try:
+            client.send(head + b"X: y\r\n" * 100_000)
+        except ConnectionError:
+            pass
+        self.assertEqual(client.response().status, 431)
+        self.counted("too_many_fields")
 
 
-class ServerLimits(Case):
+class ServerLimits(RelayCase):
     """RFC 9110 15.6.3: the same limits hold for what servers send; the client gets 502."""
 
-    def answer_to(self, data):
+    def proxy(self, data):
         def script(connection):
             connection.request()
             connection.send(data)
             connection.wait_end()
 
-        return self.client(self.plain(self.origin(script))).get()
+        self.file = self.path(f"{len(self.weirs)}.log")
+        return self.weir(self.origin(script), access_log=self.file)
+
+    def counted(self, weir, rule):
+        """Once, and the access log says which rule was broken."""
+        self.assert_metric(weir, 1, "weir_errors_total", reason="upstream_protocol")
+        self.assert_metric(weir, 1, "weir_errors_total")
+        line = self.line()
+        self.assertEqual((line["error"], line["rule"]), ("upstream_protocol", rule))
 
     def test_endless_heads(self):
         start = b"HTTP/1.1 200 OK\r\n"
-        for data in (b"HTTP/1.1 200 " + b"r" * 500_000, start + b"X-A: " + b"v" * 500_000,
-                     start + b"X-A: b\r\n" * 50_000, start + b"N" * 500_000, b"H" * 500_000):
+        for data, rule in ((b"HTTP/1.1 200 " + b"r" * 500_000, "head_too_large"),
+                           (start + b"X-A: " + b"v" * 500_000, "head_too_large"),
+                           (start + b"X-A: b\r\n" * 50_000, "too_many_fields"),
+                           (start + b"N" * 500_000, "head_too_large"),
+                           (b"H" * 500_000, "bad_version")):
             with self.subTest(data=data[:40]):
-                self.assertEqual(self.answer_to(data).status, 502)
+                weir = self.proxy(data)
+                answer = self.client(weir).get()
+                self.assertEqual(answer.status, 502)
+                self.assertIn(f'"upstream_protocol {rule}"', answer.get("proxy-status"))
+                self.counted(weir, rule)
 
     def test_ordinary_heads_pass(self):
         fields = "".join(f"X-Field-{number}: {'v' * 60}\r\n" for number in range(50))
@@ -141,8 +182,13 @@ class ServerLimits(Case):
 
     def test_endless_trailers_and_extensions(self):
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        for rest in (b"0\r\n" + b"X: y\r\n" * 100_000, b"0\r\nX: " + b"y" * 500_000,
-                     b"1;" + b"x" * 500_000, (b"1;" + b"x" * 500 + b"\r\na\r\n") * 5_000):
+        for rest, rule in ((b"0\r\n" + b"X: y\r\n" * 100_000, "too_many_fields"),
+                           (b"0\r\nX: " + b"y" * 500_000, "trailers_too_large"),
+                           (b"1;" + b"x" * 500_000, "chunk_extensions_too_large"),
+                           ((b"1;" + b"x" * 500 + b"\r\na\r\n") * 5_000,
+                            "chunk_extensions_too_large")):
             with self.subTest(rest=rest[:20]):
-                with self.assertRaises((AssertionError, ConnectionError)):
-                    self.answer_to(head + rest)  # Truncated: the head was already sent.
+                weir = self.proxy(head + rest)
+                with self.assertRaises((Truncated, ConnectionError)):
+                    self.client(weir).get()  # The head was already sent.
+                self.counted(weir, rule)
