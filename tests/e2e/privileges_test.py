@@ -4,7 +4,7 @@ import glob
 import os
 import subprocess
 
-from harness import Case, SANITIZED, wait_until
+from harness import BINARY, Case, SANITIZED, wait_until
 
 USER = "nobody"
 
@@ -88,10 +88,15 @@ class Privileges(Case):
         wait_until(lambda: "SIGUSR1 will keep the old file" in weir.output, 5)
 
     def test_the_binary_is_built_to_fail_early(self):
-        """Position independent, relocations read-only and bound at start, no executable stack."""
-        binary = os.environ.get("WEIR_BINARY", "build/release/weir")
-        text = subprocess.check_output(["readelf", "-Wldh", binary], text=True)
+        """Position independent, relocations read-only and bound at start, no executable stack,
+        copies and stack frames that are checked."""
+        text = subprocess.check_output(["readelf", "-Wldh", BINARY], text=True)
         self.assertRegex(text, r"Type:\s+DYN \(Position-Independent Executable")
         self.assertRegex(text, "GNU_RELRO")
         self.assertRegex(text, r"\(FLAGS_1\).*NOW.*PIE")
         self.assertRegex(text, r"GNU_STACK\s.*\sRW\s")
+        if SANITIZED:
+            return  # Sanitizers check more than _FORTIFY_SOURCE does, and it would be in their way.
+        text = subprocess.check_output(["readelf", "-W", "--dyn-syms", BINARY], text=True)
+        self.assertRegex(text, r"\bUND __stack_chk_fail\b")
+        self.assertRegex(text, r"\bUND __\w+_chk\b")
