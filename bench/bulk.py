@@ -107,16 +107,21 @@ def cost_table(by_proxy: dict[str, dict[int, list[Sample]]], sizes: list[int]) -
 
 
 def echo_table(by_proxy: dict[str, dict[str, list[Echo]]]) -> str:
-    def cell(runs: list[Echo]) -> str:
-        return f"{median(runs, 'p50_us'):.0f} / {median(runs, 'p99_us'):.0f}"
+    """In brackets how much later than by the bare relay, round by round."""
+    def cell(name: str, kind: str) -> str:
+        runs = by_proxy[name][kind]
+        text = f"{median(runs, 'p50_us'):.0f} / {median(runs, 'p99_us'):.0f}"
+        if FLOOR not in by_proxy or name == FLOOR:
+            return text
+        later = statistics.median(own.p50_us - floor.p50_us
+                                  for own, floor in zip(runs, by_proxy[FLOOR][kind]))
+        return f"{text} ({later:+.0f})"
 
-    rows = [["proxy", *(f"{kind}: p50 / p99 us" for kind in ECHOES), f"p50 - {FLOOR}'s",
+    rows = [["proxy", *(f"{kind}: p50 / p99 us (p50 - {FLOOR}'s)" for kind in ECHOES),
              "CPU us/message"]]
     for name, by_kind in by_proxy.items():
         fresh = by_kind[next(iter(ECHOES))]
-        floor = by_proxy.get(FLOOR, by_proxy[name])[next(iter(ECHOES))]
-        rows.append([name, *map(cell, by_kind.values()),
-                     f"{median(fresh, 'p50_us') - median(floor, 'p50_us'):+.0f}",
+        rows.append([name, *(cell(name, kind) for kind in ECHOES),
                      "" if name == DIRECT else f"{median(fresh, 'cpu_us'):.1f}"])
     return report.markdown_table(rows)
 
