@@ -90,7 +90,8 @@ class MaxConnections(Case):
                                  runtime={"workers": workers}, routes=[{"path": "/known", "backend": "app"}])
                 slow = [self.client(weir) for _ in range(4)]
                 for client in slow:
-                    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx")
+                    client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
+                                b"Content-Length: 1000\r\n\r\nx")
                     self.assertEqual(client.response().status, 404)
                 self.assertEqual(self.client(weir).get("/known").status, 200)
                 self.assertGreaterEqual(
