@@ -87,7 +87,8 @@ class MaxConnections(Case):
         for workers in (1, 2):
             with self.subTest(workers=workers):
                 weir = self.weir(self.origin(), listener={"max_connections": 4},
-                                 runtime={"workers": workers}, routes=[{"path": "/known", "backend": "app"}])
+                                 runtime={"workers": workers}, routes=[{"path": "/known",
+                                                                  "backend": "app"}])
                 slow = [self.client(weir) for _ in range(4)]
                 for client in slow:
                     client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
