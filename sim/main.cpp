@@ -12,6 +12,7 @@
 #include "os/process.h"
 #include "sim/os_sim_child.h"
 #include "sim/world/identity.h"
+#include "sim/world/regressions.h"
 #include "sim/world/shrink.h"
 
 namespace weir::sim {
@@ -198,32 +199,22 @@ Tally run_series(const Arguments& arguments) {
   return tally;
 }
 
-// Words of one line up to a '#'; the first is the seed, the others are arguments.
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> words;
-  line = line.substr(0, line.find('#'));
-  while (true) {
-    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-    if (line.empty()) return words;
-    const std::size_t end = std::min(line.find(' '), line.size());
-    words.push_back(line.substr(0, end));
-    line.remove_prefix(end);
-  }
-}
-
 Tally run_regressions(const Arguments& arguments) {
-  Tally tally;
   const auto text = os::read_file(arguments.file);
   if (!text) {
     say("weir_sim: " + text.error() + "\n");
     return {0, 1};
   }
-  std::string_view rest = *text;
-  while (!rest.empty()) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-    std::vector<std::string_view> words = words_of(line);
-    if (words.empty()) continue;
+  const auto lines = regressions_from_text(*text);
+  if (!lines) {
+    say("weir_sim: " + arguments.file + ", " + lines.error() + "\n");
+    return {0, 1};
+  }
+  Tally tally;
+  for (const Regression& line : *lines) {
+    say("regression " + std::string(line.name) + " (commit " + std::string(line.commit) +
+        "): " + std::string(line.about) + "\n");
+    std::vector<std::string_view> words = line.words;
     Arguments one;
     words.insert(words.begin(), "--seed");
     const bool passed = parse(one, words) && run_one(*one.seed, one);
