@@ -133,6 +133,17 @@ void report_failure(std::uint64_t seed, const Arguments& arguments, const Outcom
       limits.arguments() + "\n");
 }
 
+// What limits take away cannot be asked for.
+bool is_whole(const Arguments& arguments) { return arguments.limits.arguments().empty(); }
+
+// False, and said so, when a whole run has done too little.
+bool did_enough(std::uint64_t seed, const Arguments& arguments, const Report& report) {
+  const std::string too_little = is_whole(arguments) ? run_below_floor(report) : "";
+  if (too_little.empty()) return true;
+  say("seed " + std::to_string(seed) + " FAILED: " + too_little + "\n");
+  return false;
+}
+
 // One seed, and again: everything must be the same.
 bool run_one(std::uint64_t seed, const Arguments& arguments) {
   const Outcome outcome = run_seed(seed, arguments.limits, arguments.trace);
@@ -140,7 +151,9 @@ bool run_one(std::uint64_t seed, const Arguments& arguments) {
     report_failure(seed, arguments, outcome);
     return false;
   }
-  say("seed " + std::to_string(seed) + ": " + outcome.report.text() + outcome.said);
+  say("seed " + std::to_string(seed) + ": " + outcome.report.text() + edges_text(outcome.report) +
+      outcome.said);
+  if (!did_enough(seed, arguments, outcome.report)) return false;
   const Outcome second = run_seed(seed, arguments.limits, false);
   if (second.failed()) {
     say("the second time:\n");
@@ -163,18 +176,14 @@ bool run_in_series(std::uint64_t seed, const Arguments& arguments, Report& sum) 
     return false;
   }
   if (arguments.trace) say("seed " + std::to_string(seed) + ":\n" + outcome.said);
+  if (!did_enough(seed, arguments, outcome.report)) return false;
   sum.add(outcome.report);
   return true;
 }
 
 void report_series(const Report& sum, std::uint64_t first, double seconds) {
-  std::size_t legal = 0;
-  std::size_t taken = 0;
-  const std::string never = edges_never_taken(sum, legal, taken);
   say(std::to_string(sum.seeds) + " seeds from " + std::to_string(first) + " in " +
-      std::to_string(static_cast<std::uint64_t>(seconds)) + " s: " + sum.text() +
-      "  edges of the state tables: " + std::to_string(taken) + " of " + std::to_string(legal) +
-      "\n" + never);
+      std::to_string(static_cast<std::uint64_t>(seconds)) + " s: " + sum.text() + edges_text(sum));
 }
 
 Tally run_series(const Arguments& arguments) {
@@ -190,9 +199,7 @@ Tally run_series(const Arguments& arguments) {
   }
   report_series(sum, first, real_seconds() - begin);
   tally.passed = sum.seeds;
-  // What limits take away cannot be asked for.
-  const bool whole = arguments.limits.arguments().empty();
-  const std::string too_little = whole && tally.failed == 0 ? below_floor(sum) : "";
+  const std::string too_little = is_whole(arguments) && tally.failed == 0 ? below_floor(sum) : "";
   if (too_little.empty()) return tally;
   say("FAILED: " + too_little + "\n");
   ++tally.failed;

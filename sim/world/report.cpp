@@ -95,12 +95,14 @@ std::string edge_below_floor(const Report& report) {
 }  // namespace
 
 void Report::add(const Report& other) {
-  seeds += other.seeds;
   hash = mix(hash, other.hash);
   virtual_ns += other.virtual_ns;
   turns += other.turns;
+  fewest_turns = seeds == 0 ? other.fewest_turns : std::min(fewest_turns, other.fewest_turns);
+  seeds += other.seeds;
   calls += other.calls;
   reloads += other.reloads;
+  left_early += other.left_early;
   workers += other.workers;
   totals.connections += other.totals.connections;
   totals.requests_begun += other.totals.requests_begun;
@@ -150,8 +152,9 @@ std::string Report::text() const {
   }
   out += "; connections " + number(totals.connections) + ", closed to make room " +
          number(totals.crowded) + ", handed over " + number(totals.fresh_moved) + " new and " +
-         number(totals.clients_moved) + " served; workers " + number(workers) + "; reloads " +
-         number(reloads) + "; body bytes up " + number(totals.bytes_up) + ", down " +
+         number(totals.clients_moved) + " served; workers " + number(workers) + " with " +
+         number(fewest_turns) + " turns or more; reloads " + number(reloads) + ", left early " +
+         number(left_early) + "; body bytes up " + number(totals.bytes_up) + ", down " +
          number(totals.bytes_down) + "\n  waited for a slot " + number(totals.queued) +
          ", refused by queues and rates " + number(totals.refused) + "; health checks " +
          number(totals.probes) + ", servers down " + number(totals.downs) +
@@ -169,19 +172,32 @@ std::string Report::text() const {
   return out + "\n";
 }
 
-std::string edges_never_taken(const Report& report, std::size_t& legal, std::size_t& taken) {
-  std::string text;
-  legal = taken = 0;
+std::string edges_text(const Report& report) {
+  std::string never;
+  std::string table;  // Of the line that is being written.
+  std::size_t legal = 0;
+  std::size_t taken = 0;
   for_each_edge(
       [&](os::Machine machine, std::size_t from, std::size_t to, const std::string& name) {
         ++legal;
         if (report.edges[static_cast<std::size_t>(machine)][from][to] > 0) {
           ++taken;
-        } else {
-          text += "  never taken: " + name + "\n";
+          return;
         }
+        const std::size_t blank = name.find(' ');
+        const bool same = name.substr(0, blank) == table;
+        table = name.substr(0, blank);
+        never += same ? "," + name.substr(blank) : "\n  never taken: " + name;
       });
-  return text;
+  return "  edges of the state tables: " + number(taken) + " of " + number(legal) + never + "\n";
+}
+
+std::string run_below_floor(const Report& report) {
+  if (report.fewest_turns == 0) return "a worker had no turn";
+  if (report.left_early > 0) return {};  // Perhaps before the first client came.
+  if (report.totals.requests_begun == 0) return "no request was begun";
+  if (std::ranges::count(report.injected, 0u) == kFaultCount) return "no fault happened";
+  return {};
 }
 
 std::string below_floor(const Report& report) {

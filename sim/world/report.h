@@ -19,8 +19,10 @@ struct Report {
   std::uint64_t hash = 0;
   std::uint64_t virtual_ns = 0;
   std::uint64_t turns = 0;
+  std::uint64_t fewest_turns = 0;  // Of one worker in one run.
   std::uint64_t calls = 0;
   std::uint64_t reloads = 0;
+  std::uint64_t left_early = 0;  // Runs in which weir was told to leave amid the traffic.
   std::uint64_t workers = 0;
   Totals totals;
   std::array<std::uint64_t, kFaultCount> injected{};
@@ -32,10 +34,11 @@ struct Report {
   [[nodiscard]] std::string text() const;
 };
 
-// "session exchanging -> lingering" for every legal edge that was never taken, one per line.
-[[nodiscard]] std::string edges_never_taken(const Report& report, std::size_t& legal,
-                                            std::size_t& taken);
+// How many legal edges of the state tables were taken, and each that never was: a line per table.
+[[nodiscard]] std::string edges_text(const Report& report);
 
+// What one run must have done at least, however it was drawn; empty, or what was too little.
+[[nodiscard]] std::string run_below_floor(const Report& report);
 // What a proof must have done at least, by its number of seeds; empty, or what was too little.
 [[nodiscard]] std::string below_floor(const Report& report);
 

@@ -158,6 +158,13 @@ std::uint64_t Subject::turns() const {
   return sum;
 }
 
+std::uint64_t Subject::fewest_turns() const {
+  std::uint64_t fewest = UINT64_MAX;
+  for (const proxy::Worker* worker : workers_->workers())
+    fewest = std::min(fewest, worker->loop_counters().turns.read());
+  return fewest;
+}
+
 void Subject::drain_log(std::string& lines, std::string& events) {
   for (unsigned i = 0; i < workers_->workers().size(); ++i) {
     (void)logs_->access_ring(i)->drain(lines);

@@ -52,6 +52,8 @@ class Subject final {
   // Time jumps from now on, or does not any more: waits prove nothing.
   void set_late(bool late) { late_ = late; }
   [[nodiscard]] std::uint64_t turns() const;
+  // Of the worker that had the fewest.
+  [[nodiscard]] std::uint64_t fewest_turns() const;
   // Appends what the access log has got since, and what the control thread and the workers have
   // told the operator.
   void drain_log(std::string& lines, std::string& events);

@@ -301,6 +301,7 @@ void World::leave_early() {
   if (settled_) return;
   kernel_.trace("weir is told to leave");
   left_early_ = true;
+  report_.left_early = 1;
   ledger_.weather.stopping = true;
   if (prng_.bounded(3) == 0) return stop();
   subject_->drain();
@@ -414,6 +415,7 @@ void World::finish() {
   check_log_complete(ledger_);
   check_counters();
   report_.turns = subject_->turns();
+  report_.fewest_turns = subject_->fewest_turns();
   subject_.reset();
   clients_.clear();
   servers_.clear();
