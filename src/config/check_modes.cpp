@@ -1,6 +1,6 @@
 // What TCP listeners need and cannot have: checked when listeners, routes and backends are known.
+#include <algorithm>
 #include <array>
-#include <set>
 #include <string>
 #include <string_view>
 
@@ -29,13 +29,6 @@ constexpr auto kHttpKeys = std::to_array<HttpKey>({
     {"ejection", "latency_factor"},
     {"ejection", "silence"},
 });
-
-using BackendNames = std::set<std::string_view>;
-
-void add_backends(const Route& route, BackendNames& out) {
-  for (const RouteBackend& share : route.backends) out.insert(share.backend);
-  if (route.mirror) out.insert(route.mirror->backend);
-}
 
 void check_balance(const Backend& backend, const Value& table, Report& report) {
   const Member* balance = table.find("balance");
@@ -70,18 +63,11 @@ void check_tcp_listeners(const Draft& draft, Report& report) {
 }
 
 void check_tcp_backends(const Draft& draft, Report& report) {
-  BackendNames tcp;
-  BackendNames http;
-  for (const Listener& listener : draft.config.listeners) {
-    if (!listener.backend.empty()) tcp.insert(listener.backend);
-  }
-  for (const Route& route : draft.config.routes)
-    add_backends(route, route.sni.empty() ? http : tcp);
   for (const Backend& backend : draft.config.backends) {
-    if (!tcp.contains(backend.name)) continue;
+    if (!draft.uses.tcp.contains(backend.name)) continue;
     const Value& table = *draft.backend_tables.at(backend.name);
     check_balance(backend, table, report);
-    if (!http.contains(backend.name)) refuse_http_keys(backend, table, report);
+    if (draft.uses.only_tcp(backend.name)) refuse_http_keys(backend, table, report);
   }
 }
 

@@ -47,6 +47,7 @@ void check_presence(Draft& draft, Report& report) {
     // One backend and no routes leave one thing to do with a request.
     Route route;
     route.backends = {{draft.config.backends.front().name}};
+    draft.uses.http.insert(route.backends.front().backend);
     draft.config.routes.push_back(std::move(route));
   } else if (draft.backends.size() > 1) {
     report.add(Code::nothing_to_do, {},
@@ -154,9 +155,12 @@ void check_whole(Draft& draft, Report& report) {
   check_presence(draft, report);
   check_addresses(draft, report);
   check_tcp_listeners(draft, report);
+  // A table without a name may be a listener of either mode.
+  if (report.has(Code::bad_name)) draft.uses.all_unclear();
+  load_health_checks(draft);
+  check_tcp_backends(draft, report);
   // A route with a mistake may mean another backend or path than it says.
   if (report.has_errors()) return;
-  check_tcp_backends(draft, report);
   check_shadows(draft, report);
   check_unused(draft, report);
   check_doubtful(draft, report);

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "config/document.h"
 #include "config/report.h"
+#include "config/table_reader.h"
 
 namespace weir::config {
 
@@ -25,6 +26,27 @@ struct PlacedEndpoint {
   std::string owner;  // "[listener.web]"
 };
 
+// Which backends connections and requests go to, as far as the file was understood. Where it was
+// not, nothing is said that another use would make untrue.
+struct Uses {
+  std::set<std::string, std::less<>> tcp;
+  std::set<std::string, std::less<>> http;
+  bool tcp_unclear = false;
+  bool http_unclear = false;
+
+  void all_unclear() { tcp_unclear = http_unclear = true; }
+  // TCP listeners use the backend, and nobody else.
+  [[nodiscard]] bool only_tcp(std::string_view backend) const {
+    return tcp.contains(backend) && !http.contains(backend) && !http_unclear;
+  }
+};
+
+// A [backend.NAME.health], which waits until it is known who uses the backend.
+struct HealthTable {
+  std::size_t backend;  // In config.backends.
+  TableReader table;
+};
+
 struct Draft {
   Config config;
   bool has_listener_table = false;
@@ -34,6 +56,8 @@ struct Draft {
   Names without_backend;  // TCP listeners that no connection could leave; to their headers.
   Names backends;
   std::map<std::string_view, const Value*> backend_tables;  // As they stand in the file.
+  std::vector<HealthTable> health_tables;
+  Uses uses;
   Names limits;
   std::set<std::string, std::less<>> header_limits;  // Those counted per field value.
   std::vector<PlacedEndpoint> bound;  // In the order of the file, the admin address last.
@@ -61,9 +85,11 @@ void for_each_named(const Member& member, Report& report,
 // uses.
 void check_whole(Draft& draft, Report& report);
 
-// Parts of it. A TCP listener without anywhere to send connections to:
+// Parts of it. The tables that have waited:
+void load_health_checks(Draft& draft);
+// A TCP listener without anywhere to send connections to:
 void check_tcp_listeners(const Draft& draft, Report& report);
-// Settings of backends that TCP connections cannot have; when there are no errors so far.
+// Settings of backends that TCP connections cannot have.
 void check_tcp_backends(const Draft& draft, Report& report);
 // Routes that nothing reaches; when there are no errors so far.
 void check_shadows(const Draft& draft, Report& report);

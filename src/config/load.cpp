@@ -174,6 +174,8 @@ Result<Loaded, std::vector<Diagnostic>> load_text(std::string_view text, std::st
   const bool broken = report.has_errors();
   Draft draft;
   check_keys(*document, TableKind::root, schema_of(TableKind::root).title, report);
+  // What was taken out, or is called something else, may be a listener or a route.
+  if (report.has_errors()) draft.uses.all_unclear();
   for (const Table& table : kTables) {
     if (const Member* member = document->find(table.name)) table.load(*member, draft, report);
   }

@@ -73,7 +73,9 @@ void load_backends(const Member& member, Draft& draft, Report& report) {
     load_limits_of(table, backend);
     table.duration("slow_start", backend.slow_start, Milliseconds{0});
     table.number("panic_percent", 0, 100, backend.panic_percent);
-    load_health(table, backend.health);
+    if (auto health = table.table("health", TableKind::health)) {
+      draft.health_tables.push_back({draft.config.backends.size(), std::move(*health)});
+    }
     load_ejection(table, backend.ejection);
     load_retry(table, backend.retry);
     load_queue(table, backend.queue);

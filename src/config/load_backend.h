@@ -17,7 +17,6 @@ void load_servers(const TableReader& backend, Backend& out, Draft& draft);
 // 503 or "500-504", from `least`; reports anything else, with `fix` where nothing better is known.
 [[nodiscard]] std::optional<StatusRange> load_status_range(const Value& value, std::uint16_t least,
                                                            std::string_view fix, Report& report);
-void load_health(const TableReader& backend, HealthCheck& out);
 void load_ejection(const TableReader& backend, Ejection& out);
 void load_retry(const TableReader& backend, RetryPolicy& out);
 void load_queue(const TableReader& backend, QueuePolicy& out);

@@ -41,17 +41,26 @@ constexpr auto kOwnFields = std::to_array<OwnField>({
     {"connection", "leave it out; a check closes its connection"},
 });
 
-class HealthTable {
+// What a table without `type` means, and whether that is certain.
+struct Usual {
+  HealthCheck::Type type;
+  bool certain;
+};
+
+class HealthLoader {
  public:
-  HealthTable(const TableReader& table, HealthCheck& out)
+  HealthLoader(const TableReader& table, HealthCheck& out)
       : table_(table), report_(table.report()), out_(out) {}
 
-  void load() {
-    out_.type = HealthCheck::Type::http;
+  void load(const Uses& uses, std::string_view backend) {
+    const Usual usual = usual_type(uses, backend);
+    out_.type = usual.type;
     table_.choice<HealthCheck::Type>("type", kTypes, out_.type);
     const bool http = out_.type == HealthCheck::Type::http;
     using Keys = std::span<const std::string_view>;
-    refuse_keys_of_other_type(http ? Keys(kTcpKeys) : Keys(kHttpKeys));
+    if (usual.certain || table_.find("type") != nullptr) {
+      refuse_keys_of_other_type(http ? Keys(kTcpKeys) : Keys(kHttpKeys));
+    }
     http ? load_http() : load_tcp();
     load_times();
     bool enabled = true;
@@ -60,6 +69,16 @@ class HealthTable {
   }
 
  private:
+  // A server behind a TCP listener may speak anything, and is no worse for not speaking HTTP. Who
+  // writes what only a request has means one.
+  [[nodiscard]] Usual usual_type(const Uses& uses, std::string_view backend) const {
+    const auto given = [&](std::string_view key) { return table_.find(key) != nullptr; };
+    if (std::ranges::any_of(kHttpKeys, given)) return {HealthCheck::Type::http, true};
+    if (uses.only_tcp(backend)) return {HealthCheck::Type::tcp, true};
+    const bool known = uses.http.contains(backend) || !(uses.tcp_unclear || uses.http_unclear);
+    return {HealthCheck::Type::http, known};
+  }
+
   void refuse_keys_of_other_type(std::span<const std::string_view> keys) {
     const bool http = out_.type == HealthCheck::Type::http;
     for (std::string_view key : keys) {
@@ -232,9 +251,11 @@ std::optional<StatusRange> load_status_range(const Value& value, std::uint16_t l
   return std::nullopt;
 }
 
-void load_health(const TableReader& backend, HealthCheck& out) {
-  const auto table = backend.table("health", TableKind::health);
-  if (table) HealthTable(*table, out).load();
+void load_health_checks(Draft& draft) {
+  for (const HealthTable& health : draft.health_tables) {
+    Backend& backend = draft.config.backends[health.backend];
+    HealthLoader(health.table, backend.health).load(draft.uses, backend.name);
+  }
 }
 
 }  // namespace weir::config

@@ -63,7 +63,10 @@ void load_timeouts(const TableReader& table, ListenerTimeouts& timeouts) {
 }
 
 void load_mode(const TableReader& table, Listener& listener, Draft& draft) {
-  if (!table.choice<ListenerMode>("mode", kModes, listener.mode)) return;
+  if (!table.choice<ListenerMode>("mode", kModes, listener.mode)) {
+    draft.uses.all_unclear();
+    return;
+  }
   draft.modes.emplace(listener.name, listener.mode);
   const Value* backend = table.find("backend");
   if (listener.mode == ListenerMode::http) {
@@ -86,6 +89,12 @@ void load_backend(const TableReader& table, Listener& listener, Draft& draft) {
   table.parsed("backend", Code::unknown_reference, one_of("backend", draft.backends),
                listener.backend);
   const bool absent = table.find("backend") == nullptr && !table.misspelt("backend");
+  // One that is not TCP has been told that it names no backend.
+  if (!listener.backend.empty() && listener.mode == ListenerMode::tcp) {
+    draft.uses.tcp.insert(listener.backend);
+  } else if (!absent) {
+    draft.uses.tcp_unclear = true;
+  }
   if (listener.mode == ListenerMode::tcp && absent) {
     draft.without_backend.emplace(listener.name, table.header());
   }

@@ -154,6 +154,18 @@ void load_listeners_of(const TableReader& table, Draft& draft, Route& route) {
   for (const std::string& name : route.listeners) draft.without_backend.erase(name);
 }
 
+void note_uses(const TableReader& table, const Route& route, Uses& uses) {
+  const bool sni = table.find("sni") != nullptr || table.misspelt("sni");
+  bool unclear = route.backends.empty();
+  for (const RouteBackend& share : route.backends) {
+    unclear |= share.backend.empty();
+    (sni ? uses.tcp : uses.http).insert(share.backend);
+  }
+  (sni ? uses.tcp_unclear : uses.http_unclear) |= unclear;
+  if (route.mirror) uses.http.insert(route.mirror->backend);
+  uses.http_unclear |= !route.mirror && (table.find("mirror") || table.misspelt("mirror"));
+}
+
 void refuse_keys(const TableReader& table, const Kind& kind) {
   for (std::string_view key : kind.refused) {
     const Value* value = table.find(key);
@@ -198,6 +210,7 @@ Route load_route(const TableReader& table, Draft& draft) {
   load_rule(table, route);
   load_backends_of(table, draft, route);
   load_mirror(table, draft, route);
+  note_uses(table, route, draft.uses);
   route.limits = read_references(table, "limits", "limit", draft.limits);
   table.number("priority", 0, kPriorityMax, route.priority);
   return route;
@@ -214,6 +227,7 @@ void load_routes(const Member& member, Draft& draft, Report& report) {
   if (!tables) {
     report.add(Code::wrong_type, member.key_span, "routes are a list, in the order they are tried",
                "write [[route]] with two brackets");
+    draft.uses.all_unclear();
     return;
   }
   for (const Value& item : routes.items) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "config/load.h"
@@ -178,6 +179,61 @@ TEST(Modes, OneBackendAndATcpListenerNeedNoRoute) {
       "[listener.db]\nbind = \"5432\"\nmode = \"tcp\"\nbackend = \"db\"\n"
       "[backend.db]\nservers = [\"db:5432\"]\n");
   EXPECT_THAT(config.routes, IsEmpty());
+}
+
+// A server behind a TCP listener need not speak HTTP.
+struct UsualCheck : testing::TestWithParam<bool> {
+  // A backend that only TCP listeners use, by their key or by a route.
+  [[nodiscard]] static std::string file(const std::string& health, const std::string& more = "") {
+    const std::string tcp = "[listener.db]\nbind = \"5432\"\nmode = \"tcp\"\n";
+    const std::string use =
+        GetParam() ? "backend = \"db\"\n" : "[[route]]\nsni = \"db.example\"\nbackend = \"db\"\n";
+    return tcp + use + more + "[backend.db]\nservers = [\"db:5432\"]\n[backend.db.health]\n" +
+           health;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Modes, UsualCheck, testing::Bool());
+
+TEST_P(UsualCheck, ConnectsWhereOnlyTcpListenersUseTheBackend) {
+  const HealthCheck connects = must_load(file("interval = \"2s\"\n")).backends.at(0).health;
+  EXPECT_EQ(connects.type, HealthCheck::Type::tcp);
+  EXPECT_EQ(connects.interval, Milliseconds{2'000});
+  const HealthCheck speaks =
+      must_load(file("send = \"PING\"\nexpect = \"PONG\"\n")).backends.at(0).health;
+  EXPECT_EQ(speaks.type, HealthCheck::Type::tcp);
+  EXPECT_EQ(speaks.expect, "PONG");
+  const HealthCheck off = must_load(file("enabled = false\n")).backends.at(0).health;
+  EXPECT_EQ(off.type, HealthCheck::Type::none);
+}
+
+TEST_P(UsualCheck, AsksWhereItSaysSo) {
+  for (const char* health : {"type = \"http\"\n", "path = \"/health\"\n", "load_report = true\n"}) {
+    EXPECT_EQ(must_load(file(health)).backends.at(0).health.type, HealthCheck::Type::http);
+  }
+}
+
+TEST_P(UsualCheck, AsksWhereRequestsGoAsWell) {
+  const std::string web = "[listener.web]\nbind = \"8080\"\n";
+  const std::string app = "[backend.app]\nservers = [\"9001\"]\n";
+  const auto type = [&](const std::string& more) {
+    const Config config = must_load(file("interval = \"2s\"\n", more));
+    const auto db = std::ranges::find(config.backends, "db", &Backend::name);
+    return db == config.backends.end() ? HealthCheck::Type::none : db->health.type;
+  };
+  EXPECT_EQ(type(web + "[[route]]\nbackend = \"db\"\n"), HealthCheck::Type::http);
+  EXPECT_EQ(type(web + "[[route]]\nbackends = [\"app\", \"db\"]\n" + app), HealthCheck::Type::http);
+  EXPECT_EQ(type(web + "[[route]]\nbackend = \"app\"\nmirror = \"db\"\n" + app),
+            HealthCheck::Type::http);
+  EXPECT_EQ(type(web + "[[route]]\nbackend = \"app\"\n" + app), HealthCheck::Type::tcp);
+}
+
+// Without any route, the one backend gets the requests too.
+TEST(Modes, TheRouteThatNobodyWroteMakesTheCheckARequest) {
+  const Config config = must_load(
+      "[listener.db]\nbind = \"5432\"\nmode = \"tcp\"\nbackend = \"db\"\n"
+      "[listener.web]\nbind = \"8080\"\n"
+      "[backend.db]\nservers = [\"db:5432\"]\n[backend.db.health]\n");
+  EXPECT_EQ(config.backends.at(0).health.type, HealthCheck::Type::http);
 }
 
 }  // namespace
