@@ -55,10 +55,19 @@ void refuse_http_keys(const Backend& backend, const Value& table, Report& report
 }  // namespace
 
 void check_tcp_listeners(const Draft& draft, Report& report) {
+  const bool http = std::ranges::any_of(
+      draft.modes, [](const auto& listener) { return listener.second == ListenerMode::http; });
+  const auto for_http = std::ranges::find_if(
+      draft.config.routes, [](const Route& route) { return route.sni.empty() && route.line != 0; });
+  std::string help;
+  if (!http && for_http != draft.config.routes.end()) {
+    help = "the route in line " + std::to_string(for_http->line) +
+           " has no `sni` and is for HTTP listeners; if it is meant, remove mode = \"tcp\"";
+  }
   for (const auto& [name, header] : draft.without_backend) {
     report.add(Code::missing_key, header,
                "[listener." + name + "] has no `backend`, and no route with `sni`",
-               "add `backend = \"NAME\"`");
+               "add `backend = \"NAME\"`", help);
   }
 }
 

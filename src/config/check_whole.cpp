@@ -136,10 +136,15 @@ void check_unused(const Draft& draft, Report& report) {
         Code::unused_limit, span, "nothing uses the limit " + in_backticks(name),
         "add limits = [\"" + printable(name) + "\"] to a [[route]] or listener, or remove it");
   }
+  const bool only_tcp = std::ranges::all_of(
+      draft.modes, [](const auto& listener) { return listener.second == ListenerMode::tcp; });
   for (const auto& [name, span] : draft.backends) {
     if (backends.contains(name)) continue;
+    const std::string line = "backend = \"" + printable(name) + "\"";
     report.add(Code::unused_backend, span, "no route uses the backend " + in_backticks(name),
-               "add a [[route]] with backend = \"" + printable(name) + "\", or remove it");
+               only_tcp ? "write " + line + " in a TCP listener or a [[route]] with `sni`, " +
+                              "or remove it"
+                        : "add a [[route]] with " + line + ", or remove it");
   }
   for (const auto& [name, span] : draft.listeners) {
     const bool tcp = draft.modes.at(name) == ListenerMode::tcp;

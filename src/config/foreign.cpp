@@ -1,5 +1,6 @@
 #include "config/foreign.h"
 
+#include <algorithm>
 #include <array>
 
 #include "config/text.h"
@@ -114,6 +115,12 @@ constexpr std::array kWords = std::to_array<ForeignWord>({
      "accept_proxy = [\"10.0.0.0/8\"] in [listener.NAME], send_proxy = 2 in [backend.NAME]"},
 });
 
+// Those of a TCP listener that mean something else on an HTTP listener.
+constexpr std::array kTcpWords = std::to_array<ForeignWord>({
+    {"set_real_ip_from", "accept_proxy", kWriteAcceptProxy},
+    {"real_ip_from", "accept_proxy", kWriteAcceptProxy},
+});
+
 struct ForeignTable {
   std::string_view word;
   std::string_view ours;
@@ -163,8 +170,10 @@ constexpr std::array kTables = std::to_array<ForeignTable>({
 
 }  // namespace
 
-std::optional<ForeignWord> foreign_word(std::string_view word) {
+std::optional<ForeignWord> foreign_word(std::string_view word, bool tcp) {
   const std::string wanted = lower(word);
+  const auto* const meant = std::ranges::find(kTcpWords, wanted, &ForeignWord::word);
+  if (tcp && meant != kTcpWords.end()) return *meant;
   for (const ForeignWord& known : kWords) {
     if (known.word == wanted) return known;
   }

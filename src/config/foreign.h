@@ -14,8 +14,8 @@ struct ForeignWord {
   std::string_view write;
 };
 
-// For a key or the first word of a directive, in any case.
-[[nodiscard]] std::optional<ForeignWord> foreign_word(std::string_view word);
+// For a key or the first word of a directive, in any case. `tcp`: of a TCP listener.
+[[nodiscard]] std::optional<ForeignWord> foreign_word(std::string_view word, bool tcp = false);
 
 // "upstream" -> "[backend.NAME]"; for the first part of a table's name.
 [[nodiscard]] std::optional<std::string_view> foreign_table(std::string_view word);

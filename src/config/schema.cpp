@@ -116,12 +116,18 @@ void unknown_table(const Member& member, Report& report) {
              "[admin], [log]");
 }
 
-void unknown_key(const Member& member, TableKind kind, std::string_view title, Report& report) {
+bool is_tcp_listener(const Value& table, TableKind kind) {
+  const Member* mode = kind == TableKind::listener ? table.find("mode") : nullptr;
+  return mode != nullptr && mode->value.text == "tcp";
+}
+
+void unknown_key(const Member& member, const Value& table, TableKind kind, std::string_view title,
+                 Report& report) {
   const TableSchema& schema = schema_of(kind);
   const std::string where = kind == TableKind::root ? "at " : "in ";
   const std::string message =
       "unknown key " + in_backticks(member.key) + " " + where + std::string(title);
-  const auto foreign = foreign_word(member.key);
+  const auto foreign = foreign_word(member.key, is_tcp_listener(table, kind));
   // Words such as `port` and `timeout` are keys of ours too, of quite another table.
   if (const std::string plural = member.key + "s"; knows(schema, plural)) {
     report.add(Code::unknown_key, member.key_span, message,
@@ -179,7 +185,7 @@ void check_keys(const Value& table, TableKind kind, std::string_view title, Repo
     if (kind == TableKind::root && is_table) {
       unknown_table(member, report);
     } else {
-      unknown_key(member, kind, title, report);
+      unknown_key(member, table, kind, title, report);
     }
   }
 }

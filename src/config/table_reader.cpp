@@ -62,6 +62,63 @@ std::string shortest_text(Milliseconds time) {
   return count % 1'000 == 0 ? std::to_string(count / 1'000) + "s" : std::to_string(count) + "ms";
 }
 
+std::string range_text(std::uint32_t least, std::uint32_t most) {
+  return std::to_string(least) + " to " + std::to_string(most);
+}
+
+// For a value that is no number.
+std::string number_fix(std::string_view key, const Value& value, std::uint32_t least,
+                       std::uint32_t most) {
+  const bool text = value.type == Value::Type::string;
+  if (text && all_digits(value.text)) return "remove the quotes";
+  if (value.type == Value::Type::array && value.items.size() == 1) {
+    const Value& item = value.items.front();
+    const bool fits =
+        item.type == Value::Type::integer && item.integer >= least && item.integer <= most;
+    if (fits) return assignment(key, std::to_string(item.integer));
+  }
+  return "use " + range_text(least, most) + (text ? ", without quotes" : "");
+}
+
+// For a value that is no string.
+std::string string_fix(std::string_view key, const Value& value) {
+  if (value.type == Value::Type::integer) {
+    return assignment(key, "\"" + std::to_string(value.integer) + "\"");
+  }
+  if (value.type == Value::Type::array) {
+    constexpr std::size_t kRepeatedMax = 60;
+    const bool one = value.items.size() == 1 && value.items.front().type == Value::Type::string &&
+                     value.items.front().text.size() <= kRepeatedMax;
+    return one ? assignment(key, "\"" + printable(value.items.front().text) + "\"")
+               : "write one \"string\", without brackets";
+  }
+  const auto* const example = std::ranges::find(kExamples, key, &Example::key);
+  const bool known = value.type == Value::Type::boolean && example != kExamples.end();
+  return known ? assignment(key, example->value) : "put the value in \"quotes\"";
+}
+
+// The number of a duration without a unit: 5, or "5".
+std::optional<std::string> bare_number(const Value& value) {
+  if (value.type == Value::Type::integer && value.integer >= 0) {
+    return std::to_string(value.integer);
+  }
+  const bool digits = value.type == Value::Type::string && all_digits(value.text);
+  return digits ? std::optional(value.text) : std::nullopt;
+}
+
+// `number` with each unit that makes a duration that can be used; empty when none does.
+std::string with_units(const std::string& number, const Durations& allowed) {
+  std::string out;
+  for (const char* unit : {"s", "ms"}) {
+    const auto duration = parse_duration(number + unit, allowed.most);
+    if (!duration || *duration < allowed.least || duration->count() % allowed.step.count() != 0) {
+      continue;
+    }
+    out += (out.empty() ? "write \"" : " or \"") + number + unit + "\"";
+  }
+  return out;
+}
+
 bool is_bare_zero(const Value& value) {
   return value.type == Value::Type::integer ? value.integer == 0 : value.text == "0";
 }
@@ -165,17 +222,14 @@ std::optional<std::uint32_t> TableReader::number(std::string_view key, std::uint
                                                  std::uint32_t most) const {
   const Value* value = find(key);
   if (value == nullptr) return std::nullopt;
-  const std::string range = std::to_string(least) + " to " + std::to_string(most);
   if (value->type != Value::Type::integer) {
-    const bool only_quotes = value->type == Value::Type::string && all_digits(value->text);
-    wrong_type(key, *value, "a whole number",
-               only_quotes ? "remove the quotes" : "use " + range + ", without quotes");
+    wrong_type(key, *value, "a whole number", number_fix(key, *value, least, most));
     return std::nullopt;
   }
   if (value->integer < least || value->integer > most) {
     report_.add(Code::out_of_range, value->span,
                 in_backticks(key) + " = " + std::to_string(value->integer) + " is out of range",
-                "use " + range);
+                "use " + range_text(least, most));
     return std::nullopt;
   }
   return static_cast<std::uint32_t>(value->integer);
@@ -207,11 +261,8 @@ void TableReader::duration(std::string_view key, Milliseconds& out, Milliseconds
   if (value == nullptr) return;
   // The missing unit of a zero is not what is wrong with it.
   if (least > Milliseconds{0} && is_bare_zero(*value)) return too_short(key, *value, least, most);
-  if (value->type == Value::Type::integer && value->integer >= 0) {
-    const std::string number = std::to_string(value->integer);
-    report_.add(Code::bad_duration, value->span, "`" + number + "` has no unit",
-                "write \"" + number + "s\" or \"" + number + "ms\", with quotes");
-    return;
+  if (const auto number = bare_number(*value)) {
+    return without_unit(*value, *number, {least, most});
   }
   if (value->type != Value::Type::string) {
     wrong_type(key, *value, "a duration", assignment(key, "\"5s\""));
@@ -226,6 +277,18 @@ void TableReader::duration(std::string_view key, Milliseconds& out, Milliseconds
   out = *parsed;
 }
 
+void TableReader::without_unit(const Value& value, const std::string& number,
+                               const Durations& allowed) const {
+  std::string fix = with_units(number, allowed);
+  if (fix.empty()) {
+    fix = "use \"" + shortest_text(allowed.least) + "\" to \"" + shortest_text(allowed.most) + "\"";
+  } else if (value.type == Value::Type::integer) {
+    fix += ", with quotes";
+  }
+  report_.add(Code::bad_duration, value.span, in_backticks(number) + " has no unit",
+              std::move(fix));
+}
+
 void TableReader::too_short(std::string_view key, const Value& value, Milliseconds least,
                             Milliseconds most) const {
   const bool zero = value.text.find_first_of("123456789") == std::string::npos;
@@ -237,6 +300,13 @@ void TableReader::too_short(std::string_view key, const Value& value, Millisecon
 
 void TableReader::seconds_or_zero(std::string_view key, std::chrono::seconds most,
                                   Milliseconds& out) const {
+  const Value* given = find(key);
+  if (given == nullptr) return;
+  if (const auto number = bare_number(*given)) {
+    constexpr Milliseconds kSecond{1'000};
+    const bool zero = is_bare_zero(*given);
+    return without_unit(*given, *number, {zero ? Milliseconds{0} : kSecond, most, kSecond});
+  }
   Milliseconds value{-1};
   duration(key, value, Milliseconds{0});
   if (value.count() < 0) return;
@@ -265,14 +335,7 @@ std::optional<TableReader> TableReader::table(std::string_view key, TableKind ki
 const Value* TableReader::string(std::string_view key) const {
   const Value* value = find(key);
   if (value == nullptr || value->type == Value::Type::string) return value;
-  const auto* const example = std::ranges::find(kExamples, key, &Example::key);
-  std::string fix = "put the value in \"quotes\"";
-  if (value->type == Value::Type::boolean && example != kExamples.end()) {
-    fix = assignment(key, example->value);
-  } else if (value->type == Value::Type::integer) {
-    fix = assignment(key, "\"" + std::to_string(value->integer) + "\"");
-  }
-  wrong_type(key, *value, "a string", std::move(fix));
+  wrong_type(key, *value, "a string", string_fix(key, *value));
   return nullptr;
 }
 

@@ -27,6 +27,13 @@ struct Choice {
   T value;
 };
 
+// The durations that a key can have, all of them multiples of `step`.
+struct Durations {
+  Milliseconds least;
+  Milliseconds most;
+  Milliseconds step{1};
+};
+
 class TableReader {
  public:
   // Reports unknown keys at once. `header` is where to point when a key is missing.
@@ -100,6 +107,7 @@ class TableReader {
  private:
   void unknown_value(std::string_view key, const Value& value,
                      std::span<const std::string_view> texts) const;
+  void without_unit(const Value& value, const std::string& number, const Durations& allowed) const;
   void too_short(std::string_view key, const Value& value, Milliseconds least,
                  Milliseconds most) const;
 
