@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "config/other_options.h"
 #include "config/text.h"
 
 namespace weir::config {
@@ -35,6 +36,7 @@ std::string spelling(std::span<const std::string> arguments, const OptionName& o
 
 Problem unknown_option(std::string_view given, std::span<const OptionName> options) {
   const std::string_view name = given.substr(0, given.find('='));
+  if (auto elsewhere = option_of_another_form(name, options)) return std::move(*elsewhere);
   Problem problem = {"unknown option " + in_backticks(name), "see weir --help"};
   std::vector<std::string_view> known = {kHelp.name};
   for (const OptionName& option : options) known.push_back(option.name);

@@ -203,11 +203,47 @@ TEST(Commands, AreWhatIsWrongWhenTheirNameIs) {
             "weir: `Proxy` is neither a command nor a port; did you mean `proxy`?");
   EXPECT_EQ(refusal({"frobnicate", "--json"}),
             "weir: `frobnicate` is neither a command nor a port; see weir --help");
-  EXPECT_EQ(refusal({"8080", "9001", "--json"}), "weir: unknown option `--json`; see weir --help");
   EXPECT_EQ(refusal({"check", "-c", "x.toml"}),
             "weir: `check` is neither a command nor a port; write weir validate -c FILE");
   EXPECT_EQ(refusal({"reload"}),
             "weir: `reload` is neither a command nor a port; send SIGHUP to the running weir");
+}
+
+TEST(Commands, SayWhichFormAnOptionBelongsTo) {
+  const std::vector<const char*> proxy = {"proxy", "--from", ":80", "--to", "9001"};
+  const auto refused_by_proxy = [&](std::vector<const char*> rest) {
+    rest.insert(rest.begin(), proxy.begin(), proxy.end());
+    return refusal(rest);
+  };
+  EXPECT_EQ(
+      refused_by_proxy({"--server-limit", "3"}),
+      "weir: `--server-limit` is an option of weir PORT SERVER...; for weir run -c FILE it is "
+      "server_limit in [backend.NAME]");
+  EXPECT_EQ(refused_by_proxy({"--server-limit=3"}), refused_by_proxy({"--server-limit", "3"}));
+  EXPECT_EQ(
+      refused_by_proxy({"--bind", "::1"}),
+      "weir: `--bind` is an option of weir PORT SERVER...; weir proxy has --from ADDRESS for it");
+  EXPECT_EQ(refused_by_proxy({"-R", "5"}),
+            "weir: `-R` is an option of weir PORT SERVER...; for weir run -c FILE it is "
+            "every_requests in [backend.NAME.health]");
+  EXPECT_EQ(refused_by_proxy({"-R5"}), refused_by_proxy({"-R", "5"}));
+  EXPECT_EQ(refusal({"8080", "9001", "--mode", "tcp"}),
+            "weir: `--mode` is an option of weir proxy; write weir proxy --mode tcp --from ADDRESS "
+            "--to ADDRESS");
+  EXPECT_EQ(refusal({"8080", "9001", "--json"}),
+            "weir: `--json` is an option of weir validate; write weir validate -c FILE");
+  EXPECT_EQ(refusal({"run", "--workers", "2"}),
+            "weir: `--workers` is an option of the forms without a file; in the file it is workers "
+            "in [runtime]");
+}
+
+TEST(Commands, SayWhatOnlyAFileHas) {
+  EXPECT_EQ(refusal({"8080", "9001", "--send-proxy"}),
+            "weir: there is no option `--send-proxy`; it needs a configuration file; write "
+            "send_proxy = 1 in [backend.NAME], and weir run -c FILE");
+  EXPECT_THAT(refusal({"proxy", "--from", ":80", "--to", "9001", "--accept-proxy"}),
+              HasSubstr("accept_proxy = [\"10.0.0.0/8\"] in [listener.NAME]"));
+  EXPECT_THAT(refusal({"run", "--sni", "a.example"}), HasSubstr("in [[route]]"));
 }
 
 TEST(Classic, RefusesAddressesThatCollide) {
@@ -272,7 +308,7 @@ TEST(Trigger, IsAnOptionOfEveryFormWithoutAFile) {
     form.insert(form.end(), {"--trigger", "edge"});
     EXPECT_EQ(refusal(form), "weir: --trigger is given twice; keep one");
   }
-  EXPECT_THAT(refusal({"run", "--trigger", "level"}), HasSubstr("unknown option `--trigger`"));
+  EXPECT_THAT(refusal({"run", "--trigger", "level"}), HasSubstr("trigger in [runtime]"));
 }
 
 TEST(Proxy, SaysWhatIsMissing) {
@@ -346,7 +382,7 @@ TEST(Files, AreGivenWithC) {
   EXPECT_EQ(refusal({"run", "-c"}), "weir: option -c needs a value; see weir --help");
   EXPECT_EQ(refusal({"run", "-c", ""}), "weir: -c is empty; see weir --help");
   EXPECT_EQ(refusal({"run", "-c", "a", "-c", "b"}), "weir: -c is given twice; keep one");
-  EXPECT_EQ(refusal({"run", "--json"}), "weir: unknown option `--json`; see weir --help");
+  EXPECT_EQ(refusal({"run", "--jason"}), "weir: unknown option `--jason`; see weir --help");
   EXPECT_EQ(refusal({"validate", "--json=yes"}),
             "weir: option --json takes no value; see weir --help");
   EXPECT_EQ(refusal({"validate", "--jsno"}),
