@@ -1,6 +1,8 @@
 #include "control/config_file.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "control/machine_check.h"
@@ -27,6 +29,14 @@ void check_account(const std::string& path, ConfigFile& file) {
   found.message = std::move(missing);
   file.diagnostics.push_back(std::move(found));
   file.config.reset();
+}
+
+// What would only be found out by the start, and another limit of open files would change.
+void look_for_room(const std::string& path, ConfigFile& file) {
+  if (!file.config) return;
+  const Room room = {worker_count(file.config->runtime), os::raise_descriptor_limit()};
+  auto found = check_room(*file.config, path, room);
+  std::ranges::move(found, std::back_inserter(file.diagnostics));
 }
 
 }  // namespace
@@ -80,7 +90,9 @@ ConfigFile read_chosen(const config::Command& command, const std::string& path,
 int validate(const config::Command& command) {
   const std::string path = config_path(command.config_path);
   ConfigFile file = read_chosen(command, path);
+  look_for_room(path, file);
   check_account(path, file);
+  if (command.strict && !file.diagnostics.empty()) file.config.reset();
   const bool valid = file.config.has_value();
   if (command.json) {
     print(stdout, config::render_json(file.diagnostics));

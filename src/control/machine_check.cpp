@@ -54,6 +54,21 @@ std::vector<Diagnostic> check_congestion(const config::Config& config, const std
   return found;
 }
 
+std::vector<Diagnostic> check_room(const config::Config& config, const std::string& file,
+                                   const Room& room) {
+  for (const config::Listener& listener : config.listeners) {
+    auto most = connections_max(listener, config.listeners, room);
+    if (most) continue;
+    Diagnostic out;
+    out.code = config::Code::doubtful;
+    out.file = file;
+    out.message = std::move(most.error());
+    out.help = "weir run does not start so on this machine; one with a higher limit may be meant";
+    return {std::move(out)};
+  }
+  return {};
+}
+
 std::vector<Diagnostic> check_machine(const config::Config& config, const std::string& file) {
   const auto asks = [](const auto& each) { return !each.congestion.empty(); };
   if (std::ranges::none_of(config.listeners, asks) && std::ranges::none_of(config.backends, asks)) {

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/diagnostics.h"
+#include "control/connection_room.h"
 
 namespace weir::control {
 
@@ -15,7 +16,11 @@ namespace weir::control {
 [[nodiscard]] std::vector<config::Diagnostic> check_congestion(
     const config::Config& config, const std::string& file, std::string_view congestion_controls);
 
-// The same, by what the kernel says.
+// What weir run would refuse with this room, as a warning: another machine may have more.
+[[nodiscard]] std::vector<config::Diagnostic> check_room(const config::Config& config,
+                                                         const std::string& file, const Room& room);
+
+// The congestion controls, by what the kernel says.
 [[nodiscard]] std::vector<config::Diagnostic> check_machine(const config::Config& config,
                                                             const std::string& file);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "control/config_file.h"
+#include "control/connection_room.h"
 #include "control/listening.h"
 #include "control/lost_rights.h"
 #include "control/reload_diff.h"
@@ -14,13 +15,6 @@
 
 namespace weir::control {
 namespace {
-
-unsigned worker_count(const config::Runtime& runtime) {
-  if (runtime.workers) return *runtime.workers;
-  const auto cpus = static_cast<unsigned>(os::usable_cpus().size());
-  const unsigned quota = os::cgroup_cpu_quota();
-  return std::max(1u, quota > 0 ? std::min(cpus, quota) : cpus);
-}
 
 loop::Trigger trigger_of(config::Trigger trigger) {
   switch (trigger) {

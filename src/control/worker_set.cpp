@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "control/connection_room.h"
 #include "control/listening.h"
 #include "os/process.h"
 #include "upstream/server_registry.h"
@@ -12,12 +13,10 @@ namespace {
 
 // The kernel cuts it down to net.core.somaxconn.
 constexpr int kBacklog = 4096;
-// Descriptors that are not connections: logs, epoll, wake-ups, listening sockets, the admin pages.
-constexpr std::uint64_t kReservedDescriptors = 32;
-constexpr std::uint64_t kReservedPerWorker = 4;
-// One part in so many of the rest is for pipes, unless max_connections says otherwise. A client
-// without a pipe is served all the same.
-constexpr std::uint64_t kPipeShare = 8;
+
+Room room_of(const WorkerSet::Options& options) {
+  return {options.workers, options.descriptor_limit};
+}
 
 }  // namespace
 
@@ -30,7 +29,7 @@ Result<std::unique_ptr<WorkerSet>, std::string> WorkerSet::create(
   std::vector<proxy::ListenerState*> states;
   for (const config::Listener& listener : listeners) {
     const Result<std::uint32_t, std::string> most =
-        set->connections_max(listener, listeners, options);
+        connections_max(listener, listeners, room_of(options));
     if (!most) return Err(most.error());
     std::vector<std::string> addresses;
     for (const config::Endpoint& endpoint : listener.bind) addresses.push_back(endpoint.text());
@@ -75,41 +74,9 @@ WorkerSet::~WorkerSet() {
   join();
 }
 
-// Descriptors for proxied clients and pipes.
-std::uint64_t WorkerSet::free_descriptors(std::size_t listeners, const Options& options) {
-  const std::uint64_t reserved =
-      kReservedDescriptors + (kReservedPerWorker + listeners) * options.workers;
-  return std::max<std::uint64_t>(options.descriptor_limit, reserved + 2) - reserved;
-}
-
-// A proxied client takes two descriptors: its own and the server's.
-Result<std::uint32_t, std::string> WorkerSet::connections_max(
-    const config::Listener& listener, const std::vector<config::Listener>& all,
-    const Options& options) const {
-  const std::uint64_t room = free_descriptors(all.size(), options) / 2;
-  std::uint64_t explicit_sum = 0;
-  std::uint64_t derived = 0;
-  for (const config::Listener& each : all) {
-    explicit_sum += each.max_connections.value_or(0);
-    derived += each.max_connections ? 0 : 1;
-  }
-  if (listener.max_connections) {
-    if (explicit_sum <= room) return *listener.max_connections;
-    return Err("listener " + listener.name +
-               ": max_connections = " + std::to_string(*listener.max_connections) +
-               " does not fit: the limit of " + std::to_string(options.descriptor_limit) +
-               " open files leaves room for " + std::to_string(room) +
-               " proxied connections in all; raise it (ulimit -n, LimitNOFILE=) or lower "
-               "max_connections");
-  }
-  const std::uint64_t for_clients = room - room / kPipeShare;
-  const std::uint64_t left = for_clients > explicit_sum ? for_clients - explicit_sum : 0;
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(left / derived, 1, UINT32_MAX));
-}
-
 // For each worker; what clients leave of the descriptors.
 std::size_t WorkerSet::pipes_max(const Options& options) const {
-  const std::uint64_t room = free_descriptors(listeners_.size(), options) / 2;
+  const std::uint64_t room = free_descriptors(listeners_.size(), room_of(options)) / 2;
   std::uint64_t clients = 0;
   for (const auto& listener : listeners_) clients += listener->connections_max;
   const std::uint64_t left = room > clients ? room - clients : 0;

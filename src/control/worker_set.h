@@ -71,11 +71,6 @@ class WorkerSet {
   };
 
   WorkerSet() = default;
-  [[nodiscard]] static std::uint64_t free_descriptors(std::size_t listeners,
-                                                      const Options& options);
-  [[nodiscard]] Result<std::uint32_t, std::string> connections_max(
-      const config::Listener& listener, const std::vector<config::Listener>& all,
-      const Options& options) const;
   [[nodiscard]] std::size_t pipes_max(const Options& options) const;
   [[nodiscard]] std::string bind(std::uint32_t index, const config::Endpoint& endpoint,
                                  const config::Listener& listener);

@@ -222,8 +222,11 @@ class Files(CommandLine):
         self.assertGreaterEqual(len(examples), 3)
         for path in examples:
             with self.subTest(path=path.name):
-                status, out, err = self.run_weir("validate", "--strict", "-c", path)
+                status, out, err = self.run_weir("validate", "--json", "-c", path)
                 self.assertEqual(status, 0, out + err)
+                # How many files may be open here is not the example's.
+                said = [finding["message"] for finding in json.loads(out)]
+                self.assertEqual([one for one in said if "open files" not in one], [])
 
     def test_tcp_listeners(self):
         """What is for HTTP is told with its place, and what would help."""
@@ -341,6 +344,22 @@ balance = "leastconn"
             self.assertEqual(status, REFUSED)
             self.assertIn(word, err)
             self.assertIn("configuration is NOT valid", err)
+
+    def test_validate_looks_for_room(self):
+        """What the start would refuse for the limit of open files, in the same words."""
+        path = self.file(GOOD.format(port=self.free_port())
+                         .replace("[[route]]", "max_connections = 9000\n[[route]]"))
+        prefix = ("prlimit", "--nofile=1000:1000")
+        status, _, err = self.run_weir("run", "-c", path, prefix=prefix)
+        self.assertEqual(status, REFUSED)
+        refusal = err.strip().splitlines()[-1].removeprefix("weir: ")
+        self.assertRegex(refusal, "max_connections = 9000 does not fit: the limit of 1000 open")
+        for args, code in (((), 0), (("--strict",), REFUSED)):
+            status, out, _ = self.run_weir("validate", "--json", *args, "-c", path, prefix=prefix)
+            self.assertEqual(status, code)
+            found, = json.loads(out)
+            self.assertEqual((found["severity"], found["code"], found["message"]),
+                             ("warning", "W008", refusal))
 
     def test_local_file_is_found(self):
         with open(self.path("weir.toml"), "w", encoding="ascii") as file:

@@ -48,5 +48,30 @@ TEST_F(MachineCheck, WhereNobodyKnowsWhatIsAllowedEverythingIs) {
   EXPECT_THAT(check(""), IsEmpty());
 }
 
+TEST_F(MachineCheck, MoreConnectionsThanThereIsRoomForAreAWarning) {
+  const Room room = {.workers = 4, .descriptor_limit = 20'000};
+  config.listeners[0].max_connections = 9'974;
+  EXPECT_THAT(check_room(config, "weir.toml", room), SizeIs(0));
+  config.listeners[0].max_connections = 9'975;
+  const auto found = check_room(config, "weir.toml", room);
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].severity(), config::Severity::warning);
+  EXPECT_EQ(found[0].file, "weir.toml");
+  // In the words of the start.
+  EXPECT_EQ(found[0].message, connections_max(config.listeners[0], config.listeners, room).error());
+  EXPECT_THAT(found[0].message, HasSubstr("web: max_connections = 9975 does not fit: the limit of "
+                                          "20000 open files leaves room for 9974"));
+  EXPECT_THAT(found[0].help, HasSubstr("does not start"));
+}
+
+TEST_F(MachineCheck, ListenersShareTheRoom) {
+  const Room room = {.workers = 1, .descriptor_limit = 1'024};
+  config.listeners.emplace_back().name = "other";
+  for (config::Listener& listener : config.listeners) listener.max_connections = 300;
+  EXPECT_THAT(check_room(config, "weir.toml", room), SizeIs(1));
+  config.listeners[0].max_connections.reset();
+  EXPECT_THAT(check_room(config, "weir.toml", room), IsEmpty());
+}
+
 }  // namespace
 }  // namespace weir::control
