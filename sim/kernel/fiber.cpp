@@ -7,7 +7,16 @@
 #include "base/check.h"
 #include "sim/os_sim_account.h"
 
+// How gcc says that it is there, and how clang does.
 #if defined(__SANITIZE_ADDRESS__)
+#define WEIR_SIM_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEIR_SIM_ADDRESS_SANITIZER
+#endif
+#endif
+
+#ifdef WEIR_SIM_ADDRESS_SANITIZER
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -17,13 +26,13 @@ namespace {
 // AddressSanitizer must know which stack is in use; without it these do nothing.
 void switch_begins([[maybe_unused]] void** fake_stack, [[maybe_unused]] const void* bottom,
                    [[maybe_unused]] std::size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef WEIR_SIM_ADDRESS_SANITIZER
   __sanitizer_start_switch_fiber(fake_stack, bottom, bytes);
 #endif
 }
 void switch_ended([[maybe_unused]] void* fake_stack, [[maybe_unused]] const void** bottom,
                   [[maybe_unused]] std::size_t* bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef WEIR_SIM_ADDRESS_SANITIZER
   __sanitizer_finish_switch_fiber(fake_stack, bottom, bytes);
 #endif
 }
