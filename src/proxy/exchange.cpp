@@ -139,6 +139,11 @@ Exchange::Outcome Exchange::expire() {
   return step();
 }
 
+void Exchange::stop_discarding() {
+  core_.enter(RequestState::ended);
+  (void)step();
+}
+
 void Exchange::abandon(ProxyError error) {
   if (core_.response() == ResponseState::tunnel) tunnel_cut();
   client_lost(error);

@@ -71,6 +71,8 @@ class Exchange {
     return core_.request() == RequestState::discarding &&
            core_.response() == ResponseState::complete;
   }
+  // Ends it in order, when only_discards(): nothing went wrong.
+  void stop_discarding();
   // Moves much: its steps give way to those of small exchanges.
   [[nodiscard]] bool bulk() const { return bulk_; }
   [[nodiscard]] ClientFate fate() const;

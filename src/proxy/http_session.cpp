@@ -216,7 +216,7 @@ bool HttpSession::make_room() {
     return true;
   }
   if (state_ == State::exchanging && exchange_->only_discards()) {
-    exchange_->abandon(ProxyError::made_room);
+    exchange_->stop_discarding();
     close_begin(CloseReason::crowded);
     return true;
   }
