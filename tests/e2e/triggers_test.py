@@ -35,12 +35,12 @@ class Triggers(Case):
             connection.send(response(request.body or b"empty"))
 
     def everything(self, trigger):
+        body = random.Random(1).randbytes(3_000_000)  # Takes a while, in which no client may wait.
         weir = self.weir(self.origin(self.echo), runtime={"trigger": trigger, "workers": 2},
                          listener={"client_idle": "300ms"})
         client = self.client(weir)
         for _ in range(50):
             self.assertEqual(client.get().body, b"empty")
-        body = random.Random(1).randbytes(3_000_000)
         self.assertEqual(client.request("PUT", body=body).body, body)
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
         for _ in range(20):
