@@ -39,10 +39,10 @@ struct alignas(64) ServerCounters {
   Counter ejections;        // For errors in a row, and for connections that failed.
   Counter breaker_hit;      // Times it was passed over for its pending connections or retries.
   Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.
+  net::Traffic traffic;     // Without that of health checks. Part of the worker's.
   // For health/silence.h, not on the page of metrics:
-  Counter unanswered;    // Requests sent whole since the last answer,
-  Counter answered_ms;   // which came then; 0: never.
-  net::Traffic traffic;  // Without that of health checks. Part of the worker's.
+  Counter unanswered;   // Requests sent whole since the last answer,
+  Counter answered_ms;  // which came then; 0: never.
 };
 
 class ServerState;
