@@ -31,13 +31,19 @@ struct PlacedEndpoint {
 struct Uses {
   std::set<std::string, std::less<>> tcp;
   std::set<std::string, std::less<>> http;
+  std::set<std::string, std::less<>> tunnels;  // Targets of CONNECT: they may speak anything.
   bool tcp_unclear = false;
   bool http_unclear = false;
 
   void all_unclear() { tcp_unclear = http_unclear = true; }
   // TCP listeners use the backend, and nobody else.
   [[nodiscard]] bool only_tcp(std::string_view backend) const {
-    return tcp.contains(backend) && !http.contains(backend) && !http_unclear;
+    return tcp.contains(backend) && !tunnels.contains(backend) && gets_no_request(backend);
+  }
+  // Connections and tunnels reach the backend, and no request does.
+  [[nodiscard]] bool gets_no_request(std::string_view backend) const {
+    const bool used = tcp.contains(backend) || tunnels.contains(backend);
+    return used && !http.contains(backend) && !http_unclear;
   }
 };
 

@@ -69,12 +69,12 @@ class HealthLoader {
   }
 
  private:
-  // A server behind a TCP listener may speak anything, and is no worse for not speaking HTTP. Who
-  // writes what only a request has means one.
+  // A server behind a TCP listener or CONNECT may speak anything, and is no worse for not speaking
+  // HTTP. Who writes what only a request has means one.
   [[nodiscard]] Usual usual_type(const Uses& uses, std::string_view backend) const {
     const auto given = [&](std::string_view key) { return table_.find(key) != nullptr; };
     if (std::ranges::any_of(kHttpKeys, given)) return {HealthCheck::Type::http, true};
-    if (uses.only_tcp(backend)) return {HealthCheck::Type::tcp, true};
+    if (uses.gets_no_request(backend)) return {HealthCheck::Type::tcp, true};
     const bool known = uses.http.contains(backend) || !(uses.tcp_unclear || uses.http_unclear);
     return {HealthCheck::Type::http, known};
   }

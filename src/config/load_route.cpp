@@ -155,15 +155,19 @@ void load_listeners_of(const TableReader& table, Draft& draft, Route& route) {
 }
 
 void note_uses(const TableReader& table, const Route& route, Uses& uses) {
-  const bool sni = table.find("sni") != nullptr || table.misspelt("sni");
+  const auto has = [&](std::string_view key) {
+    return table.find(key) != nullptr || table.misspelt(key);
+  };
+  const bool sni = has("sni");
+  auto& kind = sni ? uses.tcp : has("connect") ? uses.tunnels : uses.http;
   bool unclear = route.backends.empty();
   for (const RouteBackend& share : route.backends) {
     unclear |= share.backend.empty();
-    (sni ? uses.tcp : uses.http).insert(share.backend);
+    kind.insert(share.backend);
   }
   (sni ? uses.tcp_unclear : uses.http_unclear) |= unclear;
   if (route.mirror) uses.http.insert(route.mirror->backend);
-  uses.http_unclear |= !route.mirror && (table.find("mirror") || table.misspelt("mirror"));
+  uses.http_unclear |= !route.mirror && has("mirror");
 }
 
 void refuse_keys(const TableReader& table, const Kind& kind) {

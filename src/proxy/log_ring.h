@@ -45,7 +45,9 @@ class LogRing {
  public:
   // `capacity`: bytes, a power of two.
   LogRing(std::size_t capacity, LogSignal& signal)
-      : bytes_(std::make_unique<char[]>(capacity)), mask_(capacity - 1), signal_(signal) {}
+      : bytes_(std::make_unique_for_overwrite<char[]>(capacity)),
+        mask_(capacity - 1),
+        signal_(signal) {}
 
   // Producer: a whole line with its line end. False when there is no room.
   [[nodiscard]] bool push(std::string_view line) {

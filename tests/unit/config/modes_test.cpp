@@ -181,20 +181,22 @@ TEST(Modes, OneBackendAndATcpListenerNeedNoRoute) {
   EXPECT_THAT(config.routes, IsEmpty());
 }
 
-// A server behind a TCP listener need not speak HTTP.
-struct UsualCheck : testing::TestWithParam<bool> {
-  // A backend that only TCP listeners use, by their key or by a route.
+// A server behind a TCP listener or CONNECT need not speak HTTP. The parameter is what leads there.
+struct UsualCheck : testing::TestWithParam<const char*> {
   [[nodiscard]] static std::string file(const std::string& health, const std::string& more = "") {
-    const std::string tcp = "[listener.db]\nbind = \"5432\"\nmode = \"tcp\"\n";
-    const std::string use =
-        GetParam() ? "backend = \"db\"\n" : "[[route]]\nsni = \"db.example\"\nbackend = \"db\"\n";
-    return tcp + use + more + "[backend.db]\nservers = [\"db:5432\"]\n[backend.db.health]\n" +
+    return GetParam() + more + "[backend.db]\nservers = [\"db:5432\"]\n[backend.db.health]\n" +
            health;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Modes, UsualCheck, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(
+    Modes, UsualCheck,
+    testing::Values("[listener.db]\nbind = \"5432\"\nmode = \"tcp\"\nbackend = \"db\"\n",
+                    "[listener.db]\nbind = \"5432\"\nmode = \"tcp\"\n"
+                    "[[route]]\nsni = \"db.example\"\nbackend = \"db\"\n",
+                    "[listener.out]\nbind = \"3128\"\n"
+                    "[[route]]\nconnect = [\"db.example:5432\"]\nbackend = \"db\"\n"));
 
-TEST_P(UsualCheck, ConnectsWhereOnlyTcpListenersUseTheBackend) {
+TEST_P(UsualCheck, ConnectsWhereNoRequestGetsToTheBackend) {
   const HealthCheck connects = must_load(file("interval = \"2s\"\n")).backends.at(0).health;
   EXPECT_EQ(connects.type, HealthCheck::Type::tcp);
   EXPECT_EQ(connects.interval, Milliseconds{2'000});
