@@ -216,8 +216,9 @@ def run(options: argparse.Namespace, folder: pathlib.Path) -> Samples:
     servers = {"ORIGIN": rig.start_origin(options.cpus[1]), "HOSTILE": rig.port_of(hostile)}
     for number in range(options.rounds):
         for attack, by_proxy in samples.items():
-            for name, runs in by_proxy.items():
-                runs.append(measure(name, attack, options, folder, servers))
+            comparison.add_scene(
+                by_proxy, lambda: {name: measure(name, attack, options, folder, servers)
+                                   for name in by_proxy}, options.repeats, options.cpus)
             print(f"round {number + 1} of {options.rounds}: {attack}", file=sys.stderr)
     rig.stop_all()
     return samples

@@ -173,13 +173,18 @@ def add_arguments(parser) -> None:
 
 def run_round(proxies: list[bulk_rig.Proxy], found: dict, options: argparse.Namespace) -> None:
     for framing, path in FRAMINGS[options.mode].items():
+        by_proxy = found["bodies"][framing]
         for size in options.sizes:
-            for proxy in proxies:
-                found["bodies"][framing][proxy.name][size].append(
-                    measure(proxy, path.format(size), options))
+            comparison.add_scene(
+                {name: by_size[size] for name, by_size in by_proxy.items()},
+                lambda: {proxy.name: measure(proxy, path.format(size), options)
+                         for proxy in proxies}, options.repeats, options.cpus)
+    direct = bulk_rig.Proxy(DIRECT, proxies[0].process, options.origin, 0)
     for kind, bulk in ECHOES.items() if found["echoes"] else ():
-        for proxy in [bulk_rig.Proxy(DIRECT, proxies[0].process, options.origin, 0), *proxies]:
-            found["echoes"][proxy.name][kind].append(measure_echo(proxy, bulk, options))
+        comparison.add_scene(
+            {name: by_kind[kind] for name, by_kind in found["echoes"].items()},
+            lambda: {proxy.name: measure_echo(proxy, bulk, options)
+                     for proxy in [direct, *proxies]}, options.repeats, options.cpus)
 
 
 def run(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> dict:

@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 import rig
-from comparison import Comparison
+from comparison import Comparison, Repeats
 
 COUNT_MAX = 1000
 # Suites that start none of the programs that are chosen by option.
@@ -168,4 +168,5 @@ def options_of(comparison: Comparison, comparisons: dict[str, Comparison],
     options.own_changed = [f"--{name.replace('_', '-')}" for name, value in usual.items()
                            if name not in common and getattr(options, name) != value]
     options.command = " ".join(["tools/bench", *arguments])
+    options.repeats = Repeats()
     return options

@@ -161,8 +161,10 @@ def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     origins = rig.start_origin(options.cpus[1]), rig.port_of(bulk_origin)
     for number in range(options.rounds):
         for scene, by_proxy in found.items():
-            for name in bulk_rig.order_of_round(options.names, number):
-                by_proxy[name].append(measure(name, scene, options, folder, origins))
+            order = bulk_rig.order_of_round(options.names, number)
+            comparison.add_scene(
+                by_proxy, lambda: {name: measure(name, scene, options, folder, origins)
+                                   for name in order}, options.repeats, options.cpus)
             print(f"round {number + 1} of {options.rounds}: {scene}", file=sys.stderr)
     rig.stop_all()
     return found

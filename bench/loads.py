@@ -13,6 +13,7 @@ import subprocess
 import sys
 from typing import Callable, NamedTuple
 
+import bulk_rig
 import comparison
 import plain
 import report
@@ -178,9 +179,11 @@ def measure_rounds(suite: Suite, proxies: list[plain.Proxy],
         measure(proxy, {**suite.scenes[-1].load, "seconds": 1}, options)
     for number in range(options.rounds):
         for scene in suite.scenes:
-            first = number % len(proxies)
-            for proxy in proxies[first:] + proxies[:first]:
-                results[scene.title][proxy.name].append(measure(proxy, scene.load, options))
+            order = bulk_rig.order_of_round(proxies, number)
+            comparison.add_scene(
+                results[scene.title],
+                lambda: {proxy.name: measure(proxy, scene.load, options) for proxy in order},
+                options.repeats, options.cpus)
         print(f"round {number + 1} of {options.rounds}: {suite.about}", file=sys.stderr)
     return results
 

@@ -75,7 +75,7 @@ def surroundings(names: list[str], options) -> str:
     congestion = (settings / "tcp_congestion_control").read_text().strip()
     return (f"{versions}; Linux {platform.release()}, {model.group(1) if model else '?'}, "
             f"{os.cpu_count()} CPUs{cpu_text(options.cpus)}, TCP with {congestion}; "
-            f"{time.strftime('%Y-%m-%d')}; `{options.command}`.\n")
+            f"{time.strftime('%Y-%m-%d')}; `{options.command}`.\n" + options.repeats.text())
 
 
 def markdown_table(rows: list[list[str]], texts: int = 1) -> str:

@@ -33,6 +33,7 @@ class Sample(NamedTuple):
     tail_ms: float  # The 99th percentile or the slowest request.
     busy: float  # Share of one CPU.
     disturbed: float  # Share of the time for which the proxy waited for it.
+    steal: float
 
 
 # --- Measuring ----------------------------------------------------------------------------------
@@ -71,12 +72,13 @@ def run_load(cpu: int, seconds: int, command: list[str]) -> str:
     return rig.finish(process, seconds * 3 + 10)
 
 
-def measure(process: subprocess.Popen, load) -> Sample:
+def measure(process: subprocess.Popen, load, cpus: tuple) -> Sample:
     before, clock_before = rig.thread_times(process.pid), time.monotonic()
+    machine = comparison.stolen_ticks(cpus)
     requests, tail_ms = load()
     (cpu, waited), wall = rig.times_since(before, process.pid), time.monotonic() - clock_before
     return Sample(requests, cpu / requests * 1e6, requests / wall, tail_ms, cpu / wall,
-                  waited / wall)
+                  waited / wall, comparison.steal_since(machine, cpus))
 
 
 # --- Reporting ----------------------------------------------------------------------------------
@@ -136,10 +138,12 @@ def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
         run_wrk(cpu, proxy.port, 1)  # Connections, caches and pools are warm from here on.
     found = {title: {name: [] for name in options.names} for title in loads}
     for number in range(options.rounds):
-        for proxy in bulk_rig.order_of_round(proxies, number):
-            for title, load in loads.items():
-                found[title][proxy.name].append(
-                    measure(proxy.process, lambda: load(proxy.port)))
+        order = bulk_rig.order_of_round(proxies, number)
+        for title, load in loads.items():
+            comparison.add_scene(
+                found[title], lambda: {proxy.name: measure(proxy.process, lambda: load(proxy.port),
+                                                           options.cpus) for proxy in order},
+                options.repeats, options.cpus)
         print(f"round {number + 1} of {options.rounds}: wrk, h2load", file=sys.stderr)
     rig.stop_all()
     return found

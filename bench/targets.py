@@ -54,9 +54,11 @@ def run_bodies(options: argparse.Namespace, folder: pathlib.Path) -> loads.Resul
     found: loads.Results = {size: {name: [] for name in BODY_PROXIES} for size in BODIES}
     for number in range(options.rounds):
         for title, size in BODIES.items():
-            for proxy in bulk_rig.order_of_round(proxies, number):
-                sample = bulk.measure(proxy, f"/{size}", options)
-                found[title][proxy.name].append(sample._asdict())
+            order = bulk_rig.order_of_round(proxies, number)
+            comparison.add_scene(
+                found[title],
+                lambda: {proxy.name: bulk.measure(proxy, f"/{size}", options)._asdict()
+                         for proxy in order}, options.repeats, options.cpus)
         print(f"round {number + 1} of {options.rounds}: bodies", file=sys.stderr)
     rig.stop_all()
     return found
@@ -68,9 +70,11 @@ def run_beside(options: argparse.Namespace, folder: pathlib.Path) -> dict:
                rig.port_of(rig.start_low(options.cpus[1], rig.origin_command())))
     found: dict[str, list[loads.Sample]] = {name: [] for name in loads.PEERS}
     for number in range(options.rounds):
-        for name in bulk_rig.order_of_round(list(loads.PEERS), number):
-            sample = fairness.measure(name, BESIDE, options, folder, origins)
-            found[name].append(sample._asdict())
+        order = bulk_rig.order_of_round(list(loads.PEERS), number)
+        comparison.add_scene(
+            found, lambda: {name: fairness.measure(name, BESIDE, options, folder,
+                                                   origins)._asdict() for name in order},
+            options.repeats, options.cpus)
         print(f"round {number + 1} of {options.rounds}: {BESIDE}", file=sys.stderr)
     rig.stop_all()
     return found

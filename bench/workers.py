@@ -84,8 +84,9 @@ def run(options: argparse.Namespace, folder: pathlib.Path,
     origin = rig.start_origin(every_cpu())
     found = {title(*case): [] for case in cases}
     for number in range(options.rounds):
-        for case in cases:
-            found[title(*case)].append(measure(*case, options, folder, origin))
+        comparison.add_scene(
+            found, lambda: {title(*case): measure(*case, options, folder, origin)
+                            for case in cases}, options.repeats, [every_cpu()])
         print(f"round {number + 1} of {options.rounds}: workers", file=sys.stderr)
     rig.stop_all()
     return found

@@ -57,6 +57,32 @@ class Rounds(Case):
         target = targets.bound_target("x", {"weir": 3.96}, 4.0, "MB", 2, [3.95, 3.96, 4.01])
         self.assertEqual(target[1:4], ("3.96 MB", "<= 4 MB", "yes, but not in 1 of 3 rounds"))
 
+    def measured(self, stolen, scenes=1):
+        """The samples of so many scenes while the host takes these shares, and what is said."""
+        found, repeats, number = {"weir": [], "floor": []}, comparison.Repeats(), iter(range(99))
+
+        def measure():
+            return dict.fromkeys(found, next(number))
+
+        with mock.patch.object(comparison, "stolen_ticks", lambda cpus: (0, 0)), \
+                mock.patch.object(comparison, "steal_since", side_effect=[*stolen, 0.0]):
+            for _ in range(scenes):
+                comparison.add_scene(found, measure, repeats, (0, 1))
+        self.assertEqual(found["weir"], found["floor"])
+        return found["weir"], repeats.text()
+
+    def test_what_the_host_disturbed_is_measured_again_with_all_proxies(self):
+        self.assertEqual(self.measured([0.0]), ([0], ""))
+        self.assertEqual(self.measured([0.02]), ([0], ""))
+        samples, said = self.measured([0.03, 0.01])
+        self.assertEqual(samples, [1])
+        self.assertTrue(said.startswith("1 of 1 scenes of rounds were measured again"), said)
+
+    def test_half_of_all_scenes_are_measured_again_at_most(self):
+        samples, said = self.measured([0.5] * 9, scenes=6)
+        self.assertEqual(samples, [1, 2, 4, 5, 7, 8])
+        self.assertTrue(said.startswith("3 of 6 "), said)
+
     def test_instructions_are_those_of_our_own_weir(self):
         small = {"weir": costs(1.0)}
         with mock.patch.object(rig, "BUILD", pathlib.Path("/built")):

@@ -35,7 +35,8 @@ def options(**changes):
     return argparse.Namespace(**{
         "rounds": 3, "seconds": 1, "names": ["weir", "nginx", "haproxy", "floor"],
         "own_changed": [], "json": None, "dry_run": False, "write": False, "command": "tools/bench",
-        "weir": "true", "nginx": "true", "haproxy": "true", "cpus": (0, 1), **changes})
+        "weir": "true", "nginx": "true", "haproxy": "true", "cpus": (0, 1),
+        "repeats": comparison.Repeats(), **changes})
 
 
 def parse(*arguments):
