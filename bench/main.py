@@ -35,6 +35,7 @@ import traceback
 import attacks
 import bulk
 import command_line
+import cpu_profile
 import fairness
 import idle
 import loads
@@ -51,7 +52,7 @@ TARGETS = targets.COMPARISON
 COMPARISONS = {each.name: each for each in (
     TARGETS, *(pgo.describe() if name == "pgo" else loads.describe(name) for name in loads.SUITES),
     idle.COMPARISON, workers.COMPARISON, *bulk.COMPARISONS, fairness.COMPARISON,
-    attacks.COMPARISON, second_opinion.COMPARISON, micro.COMPARISON)}
+    attacks.COMPARISON, second_opinion.COMPARISON, micro.COMPARISON, cpu_profile.COMPARISON)}
 
 
 FAILED, NOT_PUBLISHED = 1, 3  # Exit codes.

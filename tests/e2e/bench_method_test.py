@@ -12,6 +12,7 @@ from bench_tool_test import options, sample
 from harness import BINARY, OK, Case, answering, seconds
 
 import comparison
+import cpu_profile
 import loads
 import plain
 import report
@@ -97,6 +98,34 @@ class Rounds(Case):
             targets.run(options(), pathlib.Path(self.directory))
         self.assertIn("open files", str(end.exception))
         measured.assert_not_called()
+
+
+class Profiles(Case):
+
+    def test_a_sample_belongs_to_the_call_it_is_in(self):
+        def frame(address, symbol, where):
+            return f"\t{address:16x} {symbol} ({where})"
+
+        kernel, own = 0xffffffff81000000, 0x563e4d8bc000
+        call = frame(kernel, "__x64_sys_sendto", "[kernel.kallsyms]")
+        below = frame(kernel, "tcp_sendmsg", "[kernel.kallsyms]")
+        caller = frame(own, "weir::http::parse(char const*)", "/built/weir")
+        samples = [[below, call, caller], [caller], [frame(own, "send", "/lib/libc.so.6"), caller],
+                   [frame(own, "[unknown]", "[vdso]")],
+                   [frame(kernel, "entry", "[unknown]"), caller],
+                   [call.replace("sendto", "accept4")], [call.replace("sendto", "getpid")],
+                   [call.replace("sendto", "recvfrom")]]
+        lines = [line for sample in samples for line in [*sample, ""]]
+        self.assertEqual({part: share for part, share in
+                          cpu_profile.shares(lines, "weir").items() if share},
+                         {"its own code": 0.125, "libraries": 0.25, "receive": 0.125,
+                          "send": 0.125, "accept": 0.125, "other calls": 0.125,
+                          "entry, exit, interrupts": 0.125})
+
+    def test_nothing_seen_is_no_profile(self):
+        with self.assertRaises(SystemExit) as end:
+            cpu_profile.shares(["", "\t[unknown]"], "weir")
+        self.assertIn("has seen nothing of weir", str(end.exception))
 
 
 class Captions(Case):
