@@ -41,7 +41,7 @@ RULE = ("Latency of the clients, p50 / p99 in ms, and requests that failed. In t
         "order weir is `no worse than the best peer` or `worse`.")
 COUNTERS = re.compile(
     r"^weir_(?:connection_closes_total|errors_total)\{reason=\"(\w+)\"\} ([1-9]\d*)$|"
-    r"^weir_listener_(\w+)_total\{listener=\"client\"\} ([1-9]\d*)$", re.MULTILINE)
+    r"^weir_listener_(\w+)(?<!_bytes)_total\{listener=\"client\"\} ([1-9]\d*)$", re.MULTILINE)
 
 
 class Sample(NamedTuple):
