@@ -137,7 +137,8 @@ class Arguments(Case):
         self.assertEqual(
             [each.name for each, _ in chosen],
             [name for name, each in main.COMPARISONS.items() if "weir" in each.proxies])
-        self.assertEqual(said.getvalue(), "tools/bench: --only weir leaves out trigger, micro, profile\n")
+        self.assertEqual(said.getvalue(),
+                         "tools/bench: --only weir leaves out trigger, micro, profile\n")
 
     def test_full_measures_the_parts_of_this_weir(self):
         chosen = {each.name: found for each, found in parse("--full", "--weir", "/bin/true")}
