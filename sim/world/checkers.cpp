@@ -243,6 +243,11 @@ void check_unfinished(const Ledger& ledger, const Request& request, bool by_rese
     check(!request.own || (by_reset && weather.crowded), "weir's own answers are whole", name);
     return;
   }
+  // The head of an answer that weir had to cut may have been under way, interim heads before it.
+  const bool begun = std::any_of(
+      request.attempts.begin(), request.attempts.end(),
+      [&](std::uint64_t serial) { return ledger.attempt(serial).answer.cut_behind_head(); });
+  if (begun) return;
   // A reset takes with it what the client has not read yet. weir waits for its answers to be read,
   // but not for ever.
   const bool lost = by_reset && (request.status != 0 || client.sending.slow() ||

@@ -119,6 +119,7 @@ class Ledger {
     return attempts_.size() - 1;
   }
   [[nodiscard]] Attempt& attempt(std::uint64_t serial) { return attempts_[serial]; }
+  [[nodiscard]] const Attempt& attempt(std::uint64_t serial) const { return attempts_[serial]; }
   [[nodiscard]] std::uint64_t attempts() const { return attempts_.size(); }
   template <typename Visit>
   void for_each_request(Visit visit) {

@@ -184,6 +184,11 @@ struct AnswerScript {
   [[nodiscard]] bool headless() const {
     return malformed() || breaks == Break::reset_in_head || breaks == Break::close_in_head;
   }
+  // Its head is whole and what follows is not: weir cuts what it has begun.
+  [[nodiscard]] bool cut_behind_head() const {
+    return breaks == Break::reset_in_body || breaks == Break::close_in_body ||
+           breaks == Break::stall_in_body || breaks == Break::bad_chunk;
+  }
   [[nodiscard]] bool bodiless(std::string_view method) const {
     return method == "HEAD" || status == 204 || status == 304;
   }
