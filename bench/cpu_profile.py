@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Callable, Iterable, NamedTuple
 
+import bulk_rig
 import comparison
 import loads
 import plain
@@ -31,7 +32,7 @@ CALLS = {"receive": ("recvfrom", "recvmsg", "read", "readv"),
          "send": ("sendto", "sendmsg", "write", "writev"),
          "wait": ("epoll_wait", "epoll_pwait", "epoll_pwait2"),
          "accept": ("accept", "accept4"), "close": ("close", "shutdown"),
-         "epoll_ctl": ("epoll_ctl",)}
+         "splice": ("splice",), "epoll_ctl": ("epoll_ctl",)}
 OTHER = "other calls"
 PARTS = (OWN, LIBRARIES, *CALLS, OTHER, AROUND)
 
@@ -57,10 +58,14 @@ SCENES = {
     "The same, accepts deferred": Scene(
         loads.closed(64, no_keep_alive=True).load,
         (Case("weir deferred"), Case(loads.FLOOR_DEFERRED))),
+    **{f"{bulk_rig.size_name(size)} bodies to 16 clients": Scene(
+        loads.closed(16, path=f"/{size}").load, (WEIR, Case("floor_splice")))
+       for size in (64 << 10, 1 << 20)},
     f"{workers.BUSY} busy of {workers.CLIENTS} clients, by workers": Scene(
         {"connections": workers.CLIENTS, "busy": workers.BUSY},
         (Case("weir", 4), WEIR, Case("floor", 4), Case("floor")), everywhere=True),
 }
+PROGRAMS = ["weir", "floor", "floor_close", "floor_splice"]
 
 
 # --- Measuring ----------------------------------------------------------------------------------
@@ -149,7 +154,7 @@ def measure(case: Case, scene: Scene, options: argparse.Namespace, folder: pathl
 
 def run(options: argparse.Namespace, folder: pathlib.Path) -> dict:
     """By scene and case."""
-    rig.check_programs([*plain.programs(["weir", "floor", "floor_close"], options), "perf"])
+    rig.check_programs([*plain.programs(PROGRAMS, options), "perf"])
     found = {title: {case_title(case, scene): [] for case in scene.cases}
              for title, scene in SCENES.items()}
     for number in range(options.rounds):
@@ -192,7 +197,7 @@ def table(by_case: dict[str, list[loads.Sample]]) -> str:
 def page_text(found: dict, options: argparse.Namespace) -> str:
     text = (f"CPU us of a request, medians of {options.rounds} rounds of {options.seconds} s, and "
             "of their differences. "
-            + report.surroundings(["weir", "floor", "floor_close"], options)
+            + report.surroundings(PROGRAMS, options)
             + comparison.noise_text(noise(found)))
     for title, by_case in found.items():
         text += f"\n{title}:\n\n{table(by_case)}"

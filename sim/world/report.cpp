@@ -28,9 +28,10 @@ void for_each_edge(os::Machine machine, const char* name, const Table& table, Vi
   for (std::size_t from = 0; from < table.size(); ++from) {
     for (std::size_t to = 0; to < table[from].size(); ++to) {
       if (!table[from][to]) continue;
-      visit(machine, from, to,
-            std::string(name) + " " + std::string(to_string(static_cast<State>(from))) + " -> " +
-                std::string(to_string(static_cast<State>(to))));
+      std::string edge = name;
+      edge.append(" ").append(to_string(static_cast<State>(from)));
+      edge.append(" -> ").append(to_string(static_cast<State>(to)));
+      visit(machine, from, to, edge);
     }
   }
 }
