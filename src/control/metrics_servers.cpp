@@ -105,7 +105,7 @@ void render_counters(std::string& out, Servers servers) {
       Row{"weir_server_connection_reuses_total", "Requests sent on a kept connection.",
           &SC::reuses},
       Row{"weir_server_responses_total", "Final response heads received.", &SC::responses},
-      Row{"weir_server_errors_total", "Attempts that ended without a complete response.",
+      Row{"weir_server_errors_total", "Attempts that ended without the head of a response.",
           &SC::errors},
       Row{"weir_server_idle_poisoned_total",
           "Connections dropped because bytes came behind the end of an answer.",

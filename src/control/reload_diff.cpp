@@ -190,7 +190,11 @@ void compare_keys(const config::Backend& before, const config::Backend& after, C
   changes.compare("panic_percent", before.panic_percent, after.panic_percent);
   changes.compare("tcp_keepalive", before.tcp_keepalive, after.tcp_keepalive);
   changes.compare("congestion", before.congestion, after.congestion);
-  changes.compare("send_proxy", before.send_proxy, after.send_proxy);
+  const auto version = [](const config::Backend& backend) -> std::optional<std::uint8_t> {
+    if (backend.send_proxy == 0) return std::nullopt;
+    return backend.send_proxy;
+  };
+  changes.compare("send_proxy", version(before), version(after));
 }
 
 void compare_backend(const config::Backend& before, const config::Backend& after,
@@ -314,7 +318,12 @@ std::vector<std::string> needs_restart(const config::Config& running, const conf
     if (old == nullptr) {
       sentences.push_back("[listener." + listener.name + "] is new and does not listen yet");
     } else if (old->mode != listener.mode) {
-      sentences.push_back("[listener." + listener.name + "] mode changed; the old one stays");
+      const bool routed =
+          old->mode == config::ListenerMode::tcp ||
+          std::any_of(next.routes.begin(), next.routes.end(),
+                      [&](const config::Route& route) { return route.serves(*old); });
+      sentences.push_back("[listener." + listener.name + "] mode changed; the old one stays" +
+                          (routed ? "" : ", and without a route every request gets 404"));
     } else if (old->bind != listener.bind) {
       sentences.push_back("[listener." + listener.name + "] bind changed; the old addresses stay");
     } else if (old->max_connections != listener.max_connections) {

@@ -29,7 +29,7 @@ struct alignas(64) ServerCounters {
   Counter connects_failed;  // Of those: refused, unreachable, timed out.
   Counter reuses;           // Requests sent on a kept connection.
   Counter responses;        // Final response heads received.
-  Counter errors;           // Attempts that ended without a complete response.
+  Counter errors;           // Attempts that ended without the head of a response.
   Counter connections_active;
   Counter connections_idle;
   Counter idle_poisoned;    // Connections dropped because of bytes behind an answer's end.

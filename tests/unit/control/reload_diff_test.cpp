@@ -104,7 +104,7 @@ TEST(DescribeChanges, NamesEveryNewKeyOfABackend) {
       {"slow_start = \"0s\"", "slow_start 10s -> 0s"},
       {"panic_percent = 7", "panic_percent 10 -> 7"},
       {"tcp_keepalive = \"7s\"", "tcp_keepalive 60s -> 7s"},
-      {"send_proxy = 2", "send_proxy 0 -> 2"},
+      {"send_proxy = 2", "send_proxy none -> 2"},
       {"balance = \"header_hash\"\nhash_key = \"X-A\"",
        "balance p2c -> header_hash, hash_key none -> X-A"},
   };
@@ -324,6 +324,15 @@ TEST(NeedsRestart, ForAnotherMode) {
   EXPECT_EQ(needs_restart(running,
                           parsed(replaced(kTcp, "5432\"\n", "5432\"\ntcp_keepalive = \"7s\"\n"))),
             std::vector<std::string>{"[listener.db] tcp_keepalive changed"});
+}
+
+TEST(NeedsRestart, SaysWhenTheOldModeIsLeftWithoutARoute) {
+  const std::string without = replaced(kTcp, "[[route]]\nbackend = \"app\"\n", "");
+  const config::Config next =
+      parsed(replaced(without, "8080\"\n", "8080\"\nmode = \"tcp\"\nbackend = \"app\"\n"));
+  EXPECT_EQ(needs_restart(parsed(kTcp), next),
+            std::vector<std::string>{"[listener.web] mode changed; the old one stays, and without "
+                                     "a route every request gets 404"});
 }
 
 TEST(NeedsRestart, ForAnotherWayToAccept) {
