@@ -49,7 +49,7 @@ class SlowStart(FailureCase):
                 self.assertLess(shares["back"], 16)
                 for other in ("two", "three"):
                     self.assertGreater(shares[other], shares["back"])
-                if balance in ("round_robin", "random"):  # The others go by load, and it may differ.
+                if balance in ("round_robin", "random"):  # Others go by load.
                     self.assertLess(abs(shares["two"] - shares["three"]), 20)
 
     def test_its_whole_share_at_once(self):
