@@ -129,7 +129,7 @@ EXAMPLES
   weir demo --port 8000 --balance least_connections
 )";
 
-constexpr std::string_view kVersion = R"(usage: weir version
+constexpr std::string_view kVersionHelp = R"(usage: weir version
 
 Prints the version. The same as weir --version.
 )";
@@ -143,7 +143,7 @@ constexpr std::array<Help, 5> kHelps = {{
     {"run", kRun},
     {"validate", kValidate},
     {"demo", kDemo},
-    {"version", kVersion},
+    {"version", kVersionHelp},
 }};
 
 }  // namespace

@@ -125,7 +125,7 @@ struct ForeignTable {
   std::string_view word;
   std::string_view ours;
 };
-constexpr std::array kTables = std::to_array<ForeignTable>({
+constexpr std::array kForeignTables = std::to_array<ForeignTable>({
     {"global", "[runtime]"},
     {"main", "[runtime]"},
     {"events", "[runtime]"},
@@ -182,7 +182,7 @@ std::optional<ForeignWord> foreign_word(std::string_view word, bool tcp) {
 
 std::optional<std::string_view> foreign_table(std::string_view word) {
   const std::string wanted = lower(word);
-  for (const ForeignTable& known : kTables) {
+  for (const ForeignTable& known : kForeignTables) {
     if (known.word == wanted) return known.ours;
   }
   return std::nullopt;

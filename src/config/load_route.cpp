@@ -18,8 +18,8 @@
 namespace weir::config {
 namespace {
 
-constexpr std::uint32_t kWeightMax = 1000;
-constexpr std::uint32_t kPriorityMax = 3;
+constexpr std::uint32_t kShareWeightMax = 1000;
+constexpr std::uint32_t kRoutePriorityMax = 3;
 
 // A kind of route beside the usual one: the key that makes it, and those it does not go with.
 struct Kind {
@@ -55,7 +55,7 @@ RouteBackend load_share(const Value& item, const TableReader& route, const Draft
     if (table.require("backend", "backend = \"NAME\"") != nullptr) {
       reference(table, draft, share.backend);
     }
-    table.number("weight", 0, kWeightMax, share.weight);
+    table.number("weight", 0, kShareWeightMax, share.weight);
   } else {
     route.report().add(Code::wrong_type, item.span,
                        "a backend of a route must be a string or a table, not " +
@@ -216,7 +216,7 @@ Route load_route(const TableReader& table, Draft& draft) {
   load_mirror(table, draft, route);
   note_uses(table, route, draft.uses);
   route.limits = read_references(table, "limits", "limit", draft.limits);
-  table.number("priority", 0, kPriorityMax, route.priority);
+  table.number("priority", 0, kRoutePriorityMax, route.priority);
   return route;
 }
 

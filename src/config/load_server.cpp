@@ -13,7 +13,7 @@ namespace weir::config {
 namespace {
 
 constexpr std::uint32_t kWeightMax = 1000;
-constexpr std::uint32_t kPriorityMax = 9;
+constexpr std::uint32_t kTierMax = 9;
 constexpr std::string_view kServersExample = "servers = [\"127.0.0.1:9001\"]";
 
 // "127.0.0.1:9001 weight=5" is how nginx and HAProxy write it.
@@ -106,7 +106,7 @@ class ServerList {
 
   // `backup = true` is the last of the priorities.
   void load_priority(const TableReader& table, Server& server) {
-    table.number("priority", 0, kPriorityMax, server.priority);
+    table.number("priority", 0, kTierMax, server.priority);
     const Value* given = table.find("backup");
     bool backup = false;
     table.boolean("backup", backup);
@@ -114,7 +114,7 @@ class ServerList {
       report_.add(Code::conflict, given->span, "a server has `priority` or `backup`, not both",
                   "keep one; backup = true is priority = 9");
     } else if (backup) {
-      server.priority = kPriorityMax;
+      server.priority = kTierMax;
     }
   }
 

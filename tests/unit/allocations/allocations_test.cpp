@@ -11,6 +11,7 @@
 #include <new>
 
 #include "../proxy/rig.h"
+#include "../repetitions.h"
 
 namespace {
 
@@ -86,7 +87,7 @@ constexpr Dialogue kRefused = {"GET /a HTTP/1.1\r\nHost: b.example\r\n\r\n", "",
 
 class Allocations : public testing::TestWithParam<loop::Trigger> {
  protected:
-  static constexpr int kRequests = 10'000;
+  static constexpr int kRequests = int{weir::test::repetitions(10'000)};
 
   // One turn of the worker, the only thing that is counted.
   static void counted_turn(Rig& rig) {

@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <queue>
 
+#include "../repetitions.h"
 #include "balance/peak_ewma.h"
 #include "fake_servers.h"
 
 namespace weir::balance {
 namespace {
-
-constexpr std::size_t kPicks = 100'000;
 
 TEST(Ewma, OfTwoTheOneThatAnswersFirst) {
   Ewma policy(Weights{1, 1}, 1);
@@ -153,7 +152,7 @@ class History {
 // The slowest answer takes 20 s, and while it is awaited nobody asks that server again; what was
 // learnt is forgotten in 3 s and ln(10 s / 100 us) = 12 more.
 TEST(Ewma, NobodyStarvesWhateverTheHistory) {
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+  for (std::uint64_t seed = 0; seed < test::repetitions(20); ++seed) {
     const std::size_t count = 2 + seed % 7;
     EXPECT_LT(History(count, seed).run(300'000), 40'000U) << "seed " << seed;
   }

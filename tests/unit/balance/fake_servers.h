@@ -15,6 +15,9 @@
 
 namespace weir::balance {
 
+// Enough for shares to be what they should, within a percent.
+inline constexpr std::size_t kPicks = 100'000;
+
 struct FakeServers {
   explicit FakeServers(std::size_t count)
       : up(count, true), busy(count, 0), latency(count, 0), reports(count) {}

@@ -7,8 +7,6 @@
 namespace weir::balance {
 namespace {
 
-constexpr std::size_t kPicks = 100'000;
-
 TEST(P2c, AnIdleBackendIsUsedByWeight) {
   for (const Weights& weights :
        {Weights{1, 1}, Weights{3, 1}, Weights{1, 0, 2}, Weights{5, 1, 1, 3}, Weights(20, 7),

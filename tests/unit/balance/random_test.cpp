@@ -8,8 +8,6 @@
 namespace weir::balance {
 namespace {
 
-constexpr std::size_t kPicks = 100'000;
-
 TEST(Random, FollowsTheWeightsWhateverTheLoad) {
   for (const Weights& weights :
        {Weights{1}, Weights{3, 1}, Weights{1, 0, 2}, Weights{5, 1, 1, 3, 0, 7}, Weights(20, 7)}) {

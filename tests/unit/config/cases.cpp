@@ -1,6 +1,8 @@
 // Reads the case files; cases.h describes their format.
 #include "cases.h"
 
+#include <gmock/gmock.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -55,6 +57,14 @@ std::string read_file(const std::string& path) {
   std::stringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+Config must_load(const std::string& text) {
+  auto loaded = load_text(text, "weir.toml");
+  EXPECT_TRUE(loaded) << render_text(loaded ? loaded->warnings : loaded.error(), {}) << text;
+  if (!loaded) return {};
+  EXPECT_THAT(loaded->warnings, testing::IsEmpty()) << render_text(loaded->warnings, {}) << text;
+  return loaded->config;
 }
 
 }  // namespace weir::config::test

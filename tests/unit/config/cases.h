@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "config/load.h"
+
 namespace weir::config::test {
 
 struct Case {
@@ -16,6 +18,9 @@ struct Case {
 };
 
 [[nodiscard]] std::vector<Case> read_cases(const std::string& file);
+
+// The configuration in `text`, which has to be free of errors and of warnings.
+Config must_load(const std::string& text);
 
 // The whole of a file below the repository's root.
 [[nodiscard]] std::string read_file(const std::string& path);

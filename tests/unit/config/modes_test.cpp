@@ -5,23 +5,17 @@
 #include <algorithm>
 #include <string>
 
+#include "cases.h"
 #include "config/load.h"
 
 namespace weir::config {
 namespace {
 
+using test::must_load;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-Config must_load(const std::string& text) {
-  auto loaded = load_text(text, "weir.toml");
-  EXPECT_TRUE(loaded) << render_text(loaded ? loaded->warnings : loaded.error(), {});
-  if (!loaded) return {};
-  EXPECT_THAT(loaded->warnings, IsEmpty()) << render_text(loaded->warnings, {});
-  return loaded->config;
-}
-
-constexpr const char* kEveryKey = R"(
+constexpr const char* kEveryModeKey = R"(
 [listener.web]
 bind = "8080"
 mode = "http"
@@ -97,7 +91,7 @@ TEST(Modes, TheSmallestFileHasDefaults) {
 }
 
 TEST(Modes, EveryKeyOfAListener) {
-  const Config config = must_load(kEveryKey);
+  const Config config = must_load(kEveryModeKey);
   const Listener& web = config.listeners.at(0);
   EXPECT_EQ(web.mode, ListenerMode::http);
   ASSERT_EQ(web.accept_proxy.size(), 2u);
@@ -119,7 +113,7 @@ TEST(Modes, EveryKeyOfAListener) {
 }
 
 TEST(Modes, EveryKindOfRoute) {
-  const Config config = must_load(kEveryKey);
+  const Config config = must_load(kEveryModeKey);
   ASSERT_EQ(config.routes.size(), 5u);
   const Route& sni = config.routes[0];
   EXPECT_THAT(sni.sni, ElementsAre("primary.example", "*.db.example"));
@@ -139,7 +133,7 @@ TEST(Modes, EveryKindOfRoute) {
 }
 
 TEST(Modes, EveryKeyOfABackend) {
-  const Config config = must_load(kEveryKey);
+  const Config config = must_load(kEveryModeKey);
   const Backend& db = config.backends.at(0);
   EXPECT_EQ(db.servers.at(0).name, "db_1:5432");
   EXPECT_EQ(db.send_proxy, 2);

@@ -5,23 +5,17 @@
 
 #include <string>
 
+#include "cases.h"
 #include "config/load.h"
 
 namespace weir::config {
 namespace {
 
+using test::must_load;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr const char* kListener = "[listener.web]\nbind = \"8080\"\n";
-
-Config must_load(const std::string& text) {
-  auto loaded = load_text(text, "weir.toml");
-  EXPECT_TRUE(loaded) << render_text(loaded ? loaded->warnings : loaded.error(), {}) << text;
-  if (!loaded) return {};
-  EXPECT_THAT(loaded->warnings, IsEmpty()) << render_text(loaded->warnings, {});
-  return loaded->config;
-}
 
 // The one backend of a file, with these lines behind its servers.
 Backend with(const std::string& lines) {

@@ -17,11 +17,11 @@ namespace weir::proxy {
 namespace {
 
 using test::config_for;
+using test::kAnswer;
+using test::kGet;
 using test::Origin;
 using test::Peer;
 
-constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
-constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 // Nothing moves but by give(), and at once.
 constexpr WorkTuning kByHand{.interval_ms = 3'600'000, .stay_ms = 0};
 

@@ -10,12 +10,12 @@ namespace weir::proxy {
 namespace {
 
 using test::endpoint;
+using test::kAnswer;
 using test::Origin;
 using test::Peer;
 using test::Rig;
 
-constexpr std::string_view kGet = "GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n";
-constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+constexpr std::string_view kGetA = "GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n";
 constexpr std::string_view kWrong = "HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nwrong";
 
 config::Config mirrored(std::uint16_t app, std::uint16_t shadow, std::uint32_t percent = 100) {
@@ -76,7 +76,7 @@ class MirrorTest : public testing::Test {
 };
 
 TEST_F(MirrorTest, TheCopyIsWhatTheServerWasSent) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
   EXPECT_EQ(copy->received(), server->received());
@@ -92,7 +92,7 @@ TEST_F(MirrorTest, TheCopyIsWhatTheServerWasSent) {
 }
 
 TEST_F(MirrorTest, ConnectionsToTheMirrorAreKept) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   for (unsigned i = 1; i <= 5; ++i) {
     ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
@@ -101,13 +101,13 @@ TEST_F(MirrorTest, ConnectionsToTheMirrorAreKept) {
     ASSERT_TRUE(copies_end());
     EXPECT_EQ(shadow_state().counters(0).reuses.read(), i - 1);
     server->forget();
-    request(kGet, "\r\n\r\n");
+    request(kGetA, "\r\n\r\n");
   }
   EXPECT_EQ(shadow_state().counters(0).connects.read(), 1u);
 }
 
 TEST_F(MirrorTest, AServerThatLeavesSoonIsNotKept) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
   copy->send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=4\r\nContent-Length: 0\r\n\r\n");
@@ -158,7 +158,7 @@ TEST_F(MirrorTest, ABodyBeyondABlockIsNotCopied) {
 TEST_F(MirrorTest, TheClientDoesNotWaitForASilentMirror) {
   for (std::size_t i = 0; i < Mirrors::kUnderWayMax + 10; ++i) {
     if (server != nullptr) server->forget();
-    request(kGet, "\r\n\r\n");
+    request(kGetA, "\r\n\r\n");
   }
   rig.settle();
   EXPECT_EQ(counters().mirrored.read(), Mirrors::kUnderWayMax);
@@ -176,7 +176,7 @@ TEST_F(MirrorTest, TheClientDoesNotWaitForASilentMirror) {
 
 TEST_F(MirrorTest, WhoeverMirrorsToAPortWithoutAServerFailsInSilence) {
   shadow.close();
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   ASSERT_TRUE(rig.turn_until([&] { return counters().mirror_failed.read() == 1; }));
   expect_nothing_left();
   EXPECT_EQ(shadow_state().counters(0).connects_failed.read(), 1u);
@@ -188,16 +188,16 @@ TEST_F(MirrorTest, NoServerWithRoomMeansNoCopy) {
   config::Config config = mirrored(origin.port(), shadow.port());
   config.backends[1].server_limit = 1;
   republish(config);
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   server->forget();
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   EXPECT_EQ(counters().mirror_skipped.read(), 1u) << "a copy never queues";
   ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
   copy->send(kAnswer);
   ASSERT_TRUE(copies_end());
   server->forget();
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   EXPECT_EQ(counters().mirrored.read(), 2u) << "and gives its slot back";
 }
 
@@ -228,7 +228,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& of) { return of.param.name; });
 
 TEST_P(MirrorMisdeeds, EndTheCopyAndNothingElse) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
   copy->send(GetParam().answer);
@@ -242,7 +242,7 @@ TEST_P(MirrorMisdeeds, EndTheCopyAndNothingElse) {
 }
 
 TEST_F(MirrorTest, AFloodOfInterimHeadsLeavesOthersTheirTurn) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
   std::string flood;
@@ -259,7 +259,7 @@ TEST_F(MirrorTest, AFloodOfInterimHeadsLeavesOthersTheirTurn) {
 }
 
 TEST_F(MirrorTest, ALargeAnswerIsReadAndThrownAway) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
   const std::string answer =
@@ -282,7 +282,7 @@ TEST_F(MirrorTest, EveryDeadlineEndsTheCopy) {
     set(config.backends[1].timeouts);
     republish(config);
     if (server != nullptr) server->forget();
-    request(kGet, "\r\n\r\n");
+    request(kGetA, "\r\n\r\n");
     auto copy = rig.accepted(shadow);
     EXPECT_TRUE(rig.receives(*copy, "\r\n\r\n"));
     return copy;
@@ -304,7 +304,7 @@ TEST_F(MirrorTest, EveryDeadlineEndsTheCopy) {
 }
 
 TEST_F(MirrorTest, ACopyFinishesOnTheSnapshotItBeganWith) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   ASSERT_TRUE(rig.receives(*copy, "\r\n\r\n"));
   republish(test::config_for({origin.port()}));
@@ -325,7 +325,7 @@ TEST_F(MirrorTest, ARepeatedRequestIsCopiedOnce) {
   other.address = endpoint(second.port());
   republish(config);
   client = rig.client();
-  client->send(kGet);
+  client->send(kGetA);
   int attempts = 0;
   ASSERT_TRUE(rig.turn_until([&] {
     for (Origin* each : {&origin, &second}) {
@@ -346,7 +346,7 @@ TEST_F(MirrorTest, AnyShareOfTheRequestsCanBeCopied) {
     republish(mirrored(origin.port(), shadow.port(), percent));
     for (int i = 0; i < 400; ++i) {
       if (server != nullptr) server->forget();
-      request(kGet, "\r\n\r\n");
+      request(kGetA, "\r\n\r\n");
     }
     const std::uint64_t chosen = counters().mirrored.read() + counters().mirror_skipped.read();
     EXPECT_GE(chosen, percent == 0 ? 0u : 80u);
@@ -355,7 +355,7 @@ TEST_F(MirrorTest, AnyShareOfTheRequestsCanBeCopied) {
 }
 
 TEST_F(MirrorTest, StopEndsCopiesAtOnce) {
-  request(kGet, "\r\n\r\n");
+  request(kGetA, "\r\n\r\n");
   const auto copy = rig.accepted(shadow);
   rig.worker().stop();
   rig.turn();

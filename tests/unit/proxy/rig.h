@@ -21,6 +21,9 @@
 
 namespace weir::proxy::test {
 
+inline constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+inline constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
 // The test's end of a connection, a client's or a server's. Keeps what has come and not been taken.
 class Peer {
  public:

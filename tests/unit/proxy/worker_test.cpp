@@ -8,12 +8,11 @@ namespace weir::proxy {
 namespace {
 
 using test::config_for;
+using test::kAnswer;
+using test::kGet;
 using test::Origin;
 using test::Peer;
 using test::Rig;
-
-constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
-constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 class WorkerTest : public testing::Test {
  protected:

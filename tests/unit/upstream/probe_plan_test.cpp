@@ -2,25 +2,16 @@
 
 #include <gmock/gmock.h>
 
+#include "checks.h"
 #include "upstream/probe_outcome.h"
 
 namespace weir::upstream {
 namespace {
 
 using config::HealthCheck;
+using test::http_check;
+using test::server_at;
 using testing::HasSubstr;
-
-HealthCheck http_check() {
-  HealthCheck check;
-  check.type = HealthCheck::Type::http;
-  return check;
-}
-
-config::Server server_at(std::uint16_t port) {
-  config::Server server;
-  server.address = {config::Endpoint::Family::ipv4, "127.0.0.1", port};
-  return server;
-}
 
 TEST(ProbePlanTest, AHostAndAUserAgentMayBeGiven) {
   HealthCheck check = http_check();

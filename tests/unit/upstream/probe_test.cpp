@@ -7,21 +7,17 @@
 
 #include "../loop/probe.h"
 #include "../os/sockets.h"
+#include "checks.h"
 
 namespace weir::upstream {
 namespace {
 
 using config::HealthCheck;
+using test::http_check;
+using test::server_at;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-HealthCheck http_check() {
-  HealthCheck check;
-  check.type = HealthCheck::Type::http;
-  check.timeout = config::Milliseconds(60'000);
-  return check;
-}
 
 HealthCheck tcp_check(std::string send, std::string expect) {
   HealthCheck check = http_check();
@@ -29,12 +25,6 @@ HealthCheck tcp_check(std::string send, std::string expect) {
   check.send = std::move(send);
   check.expect = std::move(expect);
   return check;
-}
-
-config::Server server_at(std::uint16_t port) {
-  config::Server server;
-  server.address = {config::Endpoint::Family::ipv4, "127.0.0.1", port};
-  return server;
 }
 
 // One probe on a loop, and the server it asks, played by the test.
