@@ -300,7 +300,8 @@ health::ServerWindow BackendWatch::end_window(Member& member, const upstream::Se
   latencies.subtract(member.window.latencies);
   health::ServerWindow window;
   window.answers = now.answers - member.window.answers;
-  window.errors = now.errors - member.window.errors;
+  // An answer that was counted before may have broken in this one.
+  window.errors = std::min(now.errors - member.window.errors, window.answers);
   window.latencies = latencies.count();
   window.median_us = latencies.quantile_us(0.5);
   Counts began = std::exchange(member.window, std::move(now));

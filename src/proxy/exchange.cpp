@@ -99,7 +99,7 @@ Exchange::Outcome Exchange::expire() {
     } else if (response_stall_.client) {
       client_lost(ProxyError::client_write_timeout);
     } else {
-      break_response(refusal(ProxyError::response_body_timeout));
+      cut_short(ProxyError::response_body_timeout);
     }
     return step();
   }

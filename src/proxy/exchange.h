@@ -182,6 +182,7 @@ class Exchange {
   void answer_options();
   void local_begin(std::uint16_t status);
   void local_end(std::size_t written);
+  void cut_short(ProxyError error, http::ParseError rule = http::ParseError::none);
   void break_response(const Refusal& cause);
 
   // exchange_tunnel.cpp

@@ -242,7 +242,7 @@ void Exchange::answer_no_server() {
 // The attempt has a connection, and it or the server's answer is of no use.
 void Exchange::attempt_failed(ProxyError error, bool timed_out) {
   if (core_.response() != ResponseState::none) {
-    break_response(refusal(error, broken_rule_));
+    cut_short(error, broken_rule_);
     return;
   }
   AttemptFacts facts = attempt_facts();

@@ -240,15 +240,11 @@ Exchange::Progress Exchange::send_response() {
       touch(response_stall_, false, progressed, now_ms());
       bulk_ = true;
       return Progress::budget;
-    case BodyFlow::Status::source_ended:
-      break_response(refusal(ProxyError::upstream_truncated));
-      break;
-    case BodyFlow::Status::source_failed:
-      break_response(refusal(ProxyError::upstream_reset));
-      break;
+    case BodyFlow::Status::source_ended: cut_short(ProxyError::upstream_truncated); break;
+    case BodyFlow::Status::source_failed: cut_short(ProxyError::upstream_reset); break;
     case BodyFlow::Status::sink_failed: client_lost(ProxyError::client_closed); break;
     case BodyFlow::Status::malformed:
-      break_response(refusal(ProxyError::upstream_protocol, response_flow_.error()));
+      cut_short(ProxyError::upstream_protocol, response_flow_.error());
       break;
     case BodyFlow::Status::no_buffer: break_response(refusal(ProxyError::buffers_exhausted)); break;
   }
@@ -333,6 +329,12 @@ void Exchange::local_end(std::size_t written) {
   }
   close_reason_ = CloseReason::no_memory;
   core_.enter(ResponseState::broken);
+}
+
+// The server has answered and does not bring the answer to its end.
+void Exchange::cut_short(ProxyError error, http::ParseError rule) {
+  note_cut_answer(*attempt_.pick, is_bad_status(status_));
+  break_response(refusal(error, rule));
 }
 
 // The client has seen a part of the answer, and there will be no more.

@@ -208,7 +208,8 @@ void Mirror::discard() {
     case BodyFlow::Status::need_input:
       if (connection_->in.empty()) connection_->in.release();
       return;
-    default: return fail(Event::abandoned);
+    case BodyFlow::Status::no_buffer: return fail(Event::abandoned);
+    default: note_cut_answer(pick_, bad_); return fail(Event::abandoned);
   }
 }
 
@@ -230,12 +231,12 @@ void Mirror::fail(Event event) {
 }
 
 void Mirror::answered(std::uint16_t status) {
-  const bool bad = is_bad_status(status);
-  note_answer(worker_, backend_, pick_, bad);
+  bad_ = is_bad_status(status);
+  note_answer(worker_, backend_, pick_, bad_);
   upstream::ServerCounters& counters = pick_.pool->counters();
   counters.responses.add();
   counters.first_byte_us.record(now_us() - pick_.started_us);
-  conclude(bad ? Event::erred : Event::answered);
+  conclude(bad_ ? Event::erred : Event::answered);
 }
 
 void Mirror::conclude(Event event) {

@@ -102,6 +102,7 @@ class Mirror final : public loop::Source, public ListLink<MirrorTag> {
   bool reused_ = false;
   bool pending_ = false;       // Counted among the server's connections being opened.
   bool answer_begun_ = false;  // At least one byte of an answer was seen.
+  bool bad_ = false;           // The status that came.
   bool reported_ = false;      // The picker knows how it ended.
 };
 

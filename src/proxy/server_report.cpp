@@ -28,6 +28,12 @@ void note_answer(Worker& worker, upstream::Backend& backend, upstream::Pick& pic
   backend.observe(pick, worker.loop().now_us(), bad);
 }
 
+void note_cut_answer(upstream::Pick& pick, bool bad) {
+  upstream::ServerCounters& counters = pick.pool->counters();
+  counters.errors.add();
+  if (!bad) counters.answers_bad.add();
+}
+
 void note_request(Worker& worker, const upstream::BackendPlan& plan, const upstream::Pick& pick) {
   pick.pool->counters().requests.add();
   if (plan.probe_every == 0) return;

@@ -26,6 +26,9 @@ inline void report_outcome(Worker& worker, const upstream::BackendPlan& plan,
 // Counts an answer, or that none will come, and what it took.
 void note_answer(Worker& worker, upstream::Backend& backend, upstream::Pick& pick, bool bad);
 
+// The server did not bring to its end the answer whose head note_answer() has counted, as `bad`.
+void note_cut_answer(upstream::Pick& pick, bool bad);
+
 // A connection to the server stands: counts the request that goes over it.
 void note_request(Worker& worker, const upstream::BackendPlan& plan, const upstream::Pick& pick);
 

@@ -29,13 +29,13 @@ struct alignas(64) ServerCounters {
   Counter connects_failed;  // Of those: refused, unreachable, timed out.
   Counter reuses;           // Requests sent on a kept connection.
   Counter responses;        // Final response heads received.
-  Counter errors;           // Attempts that ended without the head of a response.
+  Counter errors;           // Attempts that got a connection and no whole answer.
   Counter connections_active;
   Counter connections_idle;
   Counter idle_poisoned;    // Connections dropped because of bytes behind an answer's end.
   Counter idle_max_hit;     // Connections not kept because enough were.
   Counter answers;          // Attempts that say something about the server: answered, or broken.
-  Counter answers_bad;      // Of those: 500, 502, 503, 504, resets, timeouts, broken HTTP.
+  Counter answers_bad;      // Of those: 500, 502, 503, 504, resets, timeouts, broken or cut.
   Counter ejections;        // For errors in a row, and for connections that failed.
   Counter breaker_hit;      // Times it was passed over for its pending connections or retries.
   Histogram first_byte_us;  // Start of the attempt, connecting included, to the final head.

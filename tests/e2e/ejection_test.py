@@ -204,6 +204,26 @@ class WholeWindows(EjectionCase):
         self.assertRegex(weir.err, r"ejected for a while: \d+ of \d+ answers were errors")
         self.assertEqual(set(self.ask(weir, 20)), {"B", "C"})
 
+    def test_answers_that_are_cut_short(self):
+        """The head came in time and said 200, and the body never ends."""
+        self.servers(3)
+
+        def cut(connection):
+            connection.request()
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nand no")
+            connection.close()
+
+        self.addresses[0].script = cut
+        weir = self.proxy({"window": ms(1000), "time": "1h"})
+        self.load_until(weir, lambda: "is ejected" in weir.err)
+        self.ejected(weir, 0, "")
+        self.assertRegex(weir.err, r"ejected for a while: (\d+) of \1 answers were errors")
+        self.assertEqual(set(self.ask(weir, 20)), {"B", "C"})
+        server = {"backend": "app", "server": str(self.addresses[0].address)}
+        self.assertGreaterEqual(weir.metric("weir_server_errors_total", **server), 20)
+        self.assertEqual(weir.metric("weir_server_bad_answers_total", **server),
+                         weir.metric("weir_server_answers_total", **server))
+
     def test_error_rate_of_all(self):
         """When all servers err, the fault is behind them."""
         self.servers(3)

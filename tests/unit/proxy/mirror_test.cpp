@@ -234,7 +234,11 @@ TEST_P(MirrorMisdeeds, EndTheCopyAndNothingElse) {
   copy->send(GetParam().answer);
   if (GetParam().closes) copy->close();
   ASSERT_TRUE(copies_end());
-  EXPECT_EQ(counters().mirror_failed.read(), GetParam().fails ? 1u : 0u);
+  const std::uint64_t failed = GetParam().fails ? 1 : 0;
+  EXPECT_EQ(counters().mirror_failed.read(), failed);
+  EXPECT_EQ(shadow_state().counters(0).answers.read(), 1u);
+  EXPECT_EQ(shadow_state().counters(0).answers_bad.read(), failed);
+  EXPECT_EQ(shadow_state().counters(0).errors.read(), failed);
   EXPECT_EQ(counters().mirrored.read(), 1u);
   expect_nothing_left();
   EXPECT_FALSE(client->ended());
