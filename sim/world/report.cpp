@@ -63,7 +63,7 @@ void add_all(std::span<std::uint64_t> into, std::span<const std::uint64_t> from)
 // A run that does little proves little. Small ones must have done the usual, large ones everything.
 constexpr std::uint64_t kAnswersPerSeed = 15;
 constexpr std::uint64_t kSeedsForTheUsual = 100;
-constexpr std::uint64_t kSeedsForEverything = 1'000;
+constexpr std::uint64_t kSeedsForEverything = 2'000;
 
 // Edges that need not be taken. The hook is told of changes only, and the first is none: another
 // trial after one that was given up. The second takes a drop and a leave in one and the same turn,
@@ -218,8 +218,12 @@ std::string below_floor(const Report& report) {
   if (totals.relayed < report.seeds) return "too few connections were relayed";
   if (totals.downs == 0) return "no health check called a server down";
   if (2 * totals.name_changes < report.seeds) return "too few changes of names came into use";
-  if (report.seeds < kSeedsForEverything) return {};
-  if (std::ranges::count(totals.lookups, 0u) > 0) return "a lookup never ended in one of its ways";
+  return report.seeds < kSeedsForEverything ? std::string() : everything_below_floor(report);
+}
+
+std::string everything_below_floor(const Report& report) {
+  if (std::ranges::count(report.totals.lookups, 0u) > 0)
+    return "a lookup never ended in one of its ways";
   const std::string fault = fault_below_floor(report);
   return fault.empty() ? edge_below_floor(report) : fault;
 }

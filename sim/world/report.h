@@ -41,5 +41,7 @@ struct Report {
 [[nodiscard]] std::string run_below_floor(const Report& report);
 // What a proof must have done at least, by its number of seeds; empty, or what was too little.
 [[nodiscard]] std::string below_floor(const Report& report);
+// What a series chosen to reach everything did not: a fault, an end of a lookup, an edge.
+[[nodiscard]] std::string everything_below_floor(const Report& report);
 
 }  // namespace weir::sim
