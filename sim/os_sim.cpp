@@ -212,9 +212,17 @@ IoResult splice_in(sim::StreamSocket& socket, sim::PipeEnd& end, std::size_t siz
 IoResult splice_out(sim::PipeEnd& end, sim::StreamSocket& socket, std::size_t size) {
   sim::Pipe& pipe = end.pipe();
   if (pipe.empty()) return {pipe.writer ? IoStatus::again : IoStatus::end, 0};
+  size = std::min(size, pipe.bytes());
+  const bool reset =
+      size > 1 && socket.may_be_reset() && sim::chance().happens(Fault::reset_in_splice);
+  if (reset) size = sim::chance().spread(1, size - 1);
   const sim::Stretches bytes = pipe.front(size);
   const IoResult result = socket.write_in_place(bytes, send_limit(bytes.size()));
   pipe.drop(result.bytes);
+  if (!reset) return result;
+  socket.reset_from_outside();
+  // The next piece meets it, and takes the error: the call tells of what was sent before.
+  if (result.status == IoStatus::done) (void)socket.take_error();
   return result;
 }
 

@@ -45,6 +45,7 @@ constexpr std::array<Kind, kFaultCount> kKinds{{
     {"pipe_small", 0.003, 0.5},
     {"wait_stale", 0.001, 0.2},
     {"memory_apart", 0.1, 1},
+    {"reset_in_splice", 0.03, 0.5},
 }};
 
 }  // namespace
@@ -60,6 +61,8 @@ Faults Faults::swarm(std::uint64_t seed) {
     if (!active) continue;
     faults.rates_[i] = kKinds[i].low * std::pow(kKinds[i].high / kKinds[i].low, position);
   }
+  // Where nothing is reset from outside, more is asked of a run.
+  if (faults.rate(Fault::reset) == 0) faults.set(Fault::reset_in_splice, 0);
   return faults;
 }
 

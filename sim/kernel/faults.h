@@ -48,6 +48,8 @@ enum class Fault : std::uint8_t {
   wait_stale,  // An event for a closed descriptor, whose open file lives on in a duplicate.
   // What arrives lies in single pages, beside nothing that arrived before: a pipe is full earlier.
   memory_apart,
+  // A reset arrives while a splice sends one piece of what the pipe holds after the other.
+  reset_in_splice,
   count_,
 };
 // What a fault of a call or of readiness held back is there again within this time, and one that

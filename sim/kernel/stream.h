@@ -95,6 +95,8 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   }
   // All but the first `visible` bytes arrive again, with an edge, in a moment.
   void hold(std::size_t visible);
+  // A middlebox, or a peer that crashed: resets for both ends. This one's has arrived.
+  void reset_from_outside();
 
   // --- For the network ---------------------------------------------------------------------------
 
@@ -118,6 +120,7 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   [[nodiscard]] std::uint64_t connection() const { return connection_; }
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] bool connecting() const { return state_ == State::connecting; }
+  [[nodiscard]] bool may_be_reset() const { return state_ == State::connected && !shape_.is_unix; }
   // Nothing is left to do for it.
   [[nodiscard]] bool finished() const { return released_ && state_ == State::closed; }
 
@@ -148,6 +151,7 @@ class StreamSocket final : public File, public std::enable_shared_from_this<Stre
   void transmit();
   void transmit_segment(std::size_t size);
   void transmit_fin();
+  void reset_peer_from_outside();
   [[nodiscard]] std::size_t next_segment() const;
   void drop_unsent();
   // Receiving.

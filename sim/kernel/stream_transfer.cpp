@@ -117,9 +117,7 @@ void StreamSocket::transmit() {
 void StreamSocket::transmit_segment(std::size_t size) {
   Chance& chance = machine_.chance;
   if (!shape_.is_unix && chance.happens(Fault::reset)) {
-    network_.mark_killed(connection_);
-    window_end_ = transmitted_;  // Nothing more gets away.
-    send_over(0, [](StreamSocket& other) { other.arrive_reset(); });
+    reset_peer_from_outside();
     machine_.clock.after(shape_.latency_ns, [self = shared_from_this()] { self->arrive_reset(); });
     return;
   }
@@ -130,6 +128,17 @@ void StreamSocket::transmit_segment(std::size_t size) {
   send_over(late, [bytes = unsent_.take(size), urgent](StreamSocket& other) {
     other.arrive_data(bytes, urgent);
   });
+}
+
+void StreamSocket::reset_peer_from_outside() {
+  network_.mark_killed(connection_);
+  window_end_ = transmitted_;  // Nothing more gets away.
+  send_over(0, [](StreamSocket& other) { other.arrive_reset(); });
+}
+
+void StreamSocket::reset_from_outside() {
+  reset_peer_from_outside();
+  arrive_reset();
 }
 
 void StreamSocket::transmit_fin() {

@@ -108,7 +108,8 @@ void World::faults_on() {
   kernel_.faults() = faults_of(seed_, limits_);
   const Faults& faults = kernel_.faults();
   Weather& weather = ledger_.weather;
-  weather.resets = faults.rate(Fault::reset) > 0 || faults.rate(Fault::accept_aborted) > 0;
+  const auto on = [&](Fault fault) { return faults.rate(fault) > 0; };
+  weather.resets = on(Fault::reset) || on(Fault::reset_in_splice) || on(Fault::accept_aborted);
   weather.late = faults.rate(Fault::clock_jump) > 0;
   weather.names = names_.any();
   subject_->set_late(weather.late);

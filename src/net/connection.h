@@ -1,8 +1,8 @@
 // Connection: one socket with what is read from it and not yet used, and what is to be written.
 //
 // Base of the downstream (proxy::Session) and the upstream side (upstream::ServerConnection).
-// Its calls do the I/O, keep the latches right (loop/readiness.h) and count bytes; they decide
-// nothing. Owned by a slab of its worker, freed only by reap.
+// Its calls do the I/O, keep the latches right (loop/readiness.h), remember how the connection
+// broke and count bytes; they decide nothing. Owned by a slab of its worker, freed only by reap.
 #pragma once
 
 #include <string_view>
@@ -15,6 +15,8 @@
 namespace weir::net {
 
 class Connection : public loop::Source {
+  os::IoStatus failure_ = os::IoStatus::done;  // First: Source has left a byte for it.
+
  public:
   Connection(loop::SourceKind kind, loop::Loop& loop, BufferPool& pool, Traffic& traffic)
       : Source(kind), loop_(loop), pool_(pool), traffic_(traffic) {}
@@ -30,10 +32,16 @@ class Connection : public loop::Source {
   // how much of `more` was taken; `again` means that the socket is full. `out` is consumed.
   os::IoResult flush(std::string_view more = {});
 
-  // The same past user space, once, with nothing in `in` and `out`: up to `most` bytes into the
-  // pipe; what the pipe holds out of it. `unsupported`: not with this kind of socket.
+  // The same past user space, with nothing in `in` and `out`: up to `most` bytes into the pipe,
+  // once; what the pipe holds, until the socket is full. `unsupported`: not with this kind of
+  // socket.
   os::IoResult splice_into(SplicePipe& pipe, std::size_t most);
   os::IoResult splice_out_of(SplicePipe& pipe);
+
+  // One of these calls, sending or receiving, found that the connection has broken. The kernel says
+  // so once, whoever calls, and lets those who receive afterwards believe that the peer has ended
+  // in order; here they hear of the failure again. EPIPE is none: it follows an end.
+  [[nodiscard]] bool broken() const { return failure_ != os::IoStatus::done; }
 
   [[nodiscard]] BufferPool& buffers() { return pool_; }
 
@@ -49,6 +57,9 @@ class Connection : public loop::Source {
   [[nodiscard]] const loop::Loop& loop() const { return loop_; }
 
  private:
+  [[nodiscard, gnu::noinline, gnu::cold]] os::IoStatus heard(os::IoStatus status);
+  [[nodiscard]] bool lost_its_reason() const;
+
   loop::Loop& loop_;
   BufferPool& pool_;
   Traffic& traffic_;

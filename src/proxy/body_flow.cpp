@@ -94,7 +94,6 @@ BodyFlow::Status BodyFlow::without_input(os::IoStatus status) {
     case os::IoStatus::no_memory: return Status::no_buffer;
     case os::IoStatus::end:
       if (stage_ != Stage::until_close) return Status::source_ended;
-      if (!end_trusted_) return Status::source_failed;
       stage_ = Stage::done;
       return Status::working;
     default: return Status::source_failed;
@@ -127,21 +126,13 @@ BodyFlow::Status BodyFlow::take(net::Connection& from, net::Connection& to) {
   Status status = chunked_out_ ? make_room(to, http::kChunkOverheadMax) : Status::working;
   if (status != Status::working) return status;
   os::IoResult result{os::IoStatus::again, 0};
-  if (source_failure_ != os::IoStatus::done) {
-    result.status = source_failure_;
-  } else if (from.ready.may_receive()) {
-    result = splice_.take(from, spliceable());
-  }
+  if (from.ready.may_receive()) result = splice_.take(from, spliceable());
   if (result.status == os::IoStatus::done) {
     from.in.release();
     taken(result.bytes, to.out);
     return Status::working;
   }
-  // An error is told once, and what is to be sent first may have to wait.
-  const bool over = result.status != os::IoStatus::again &&
-                    result.status != os::IoStatus::unsupported &&
-                    result.status != os::IoStatus::no_memory;
-  if (over) source_failure_ = result.status;
+  // An end or a failure is told again, where what is to be sent first has to wait.
   status = flush(to, Status::working);
   if (status != Status::working) return status;
   return result.status == os::IoStatus::unsupported ? fill(from) : without_input(result.status);
@@ -172,7 +163,7 @@ BodyFlow::Status BodyFlow::give(net::Connection& to) {
     case os::IoStatus::done: progressed_ = true; return Status::working;
     case os::IoStatus::again: return Status::blocked_output;
     case os::IoStatus::no_memory: return Status::no_buffer;
-    default: return sink_failed(result.status);
+    default: return Status::sink_failed;
   }
 }
 
@@ -246,7 +237,7 @@ BodyFlow::Status BodyFlow::emit_plain(net::Connection& from, net::Connection& to
   }
   const os::IoResult result = to.flush(piece);
   if (result.status == os::IoStatus::again) return Status::blocked_output;
-  if (result.status != os::IoStatus::done) return sink_failed(result.status);
+  if (result.status != os::IoStatus::done) return Status::sink_failed;
   progressed_ = true;
   if (result.bytes > 0) repeatable_ = false;
   from.in.consume(result.bytes);
@@ -276,16 +267,11 @@ BodyFlow::Status BodyFlow::emit_end(net::Connection& to, std::string_view end, b
   return Status::working;
 }
 
-BodyFlow::Status BodyFlow::sink_failed(os::IoStatus status) {
-  sink_status_ = status;
-  return Status::sink_failed;
-}
-
 BodyFlow::Status BodyFlow::flush(net::Connection& to, Status when_empty) {
   while (!to.out.empty()) {
     const os::IoResult result = to.flush();
     if (result.status == os::IoStatus::again) return Status::blocked_output;
-    if (result.status != os::IoStatus::done) return sink_failed(result.status);
+    if (result.status != os::IoStatus::done) return Status::sink_failed;
     progressed_ = true;
   }
   return when_empty;

@@ -49,12 +49,6 @@ class BodyFlow {
   void begin(const http::BodyFraming& framing, bool chunked_out, http::HeadParser& trailers,
              const http::HeadLimits& limits);
 
-  // The source's connection was reset, and a send has taken the error away that a receive would
-  // have met: a body that lasts to the end of its connection is cut short there.
-  void distrust_end() { end_trusted_ = false; }
-  // How the sink failed: anything but EPIPE, which follows an end in order.
-  [[nodiscard]] bool sink_was_reset() const { return sink_status_ != os::IoStatus::broken_pipe; }
-
   // Large pieces may go through pipes; both connections are plain sockets.
   void splice_through(net::PipePool& pipes) { splice_.begin(pipes); }
 
@@ -91,7 +85,6 @@ class BodyFlow {
   }
   Status fill(net::Connection& from);
   Status without_input(os::IoStatus status);
-  Status sink_failed(os::IoStatus status);
   [[nodiscard]] std::uint64_t spliceable() const;
   Status read_on(net::Connection& from, net::Connection& to);
   Status take(net::Connection& from, net::Connection& to);
@@ -114,9 +107,6 @@ class BodyFlow {
   bool hold_ = false;
   bool repeatable_ = true;
   bool progressed_ = false;
-  bool end_trusted_ = true;
-  os::IoStatus sink_status_ = os::IoStatus::done;
-  os::IoStatus source_failure_ = os::IoStatus::done;  // Or its end; `done`: not yet.
   http::ParseError error_ = http::ParseError::none;
   std::uint64_t left_ = 0;
   std::size_t pending_ = 0;  // Decoded, unsent bytes at the front of from.in.

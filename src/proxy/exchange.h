@@ -228,7 +228,6 @@ class Exchange {
     bool reused = false;
     bool answer_begun = false;
     bool write_broken = false;     // It takes no more bytes, but may have answered before.
-    bool was_reset = false;        // A send met the reset: no receive will.
     std::uint32_t head_bytes = 0;  // Of the final answer.
   };
 

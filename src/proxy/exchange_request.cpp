@@ -262,17 +262,13 @@ Exchange::Progress Exchange::send_request() {
     case BodyFlow::Status::source_failed: client_lost(ProxyError::client_closed); break;
     case BodyFlow::Status::malformed: answer(refusal(request_flow_.error())); break;
     case BodyFlow::Status::no_buffer: answer(refusal(ProxyError::buffers_exhausted)); break;
-    case BodyFlow::Status::sink_failed:
-      attempt_.was_reset = request_flow_.sink_was_reset();
-      if (attempt_.was_reset) response_flow_.distrust_end();
-      return server_left();
+    case BodyFlow::Status::sink_failed: return server_left();
   }
   return Progress::moved;
 }
 
 // It takes no more of the request. It may have answered early, and what it said is still to be
-// read. Nothing is sent to it any more: a send would take the error away that tells the reader of a
-// cut answer from a whole one.
+// read.
 Exchange::Progress Exchange::server_left() {
   attempt_.write_broken = true;
   touch(request_stall_, false, true, now_ms());

@@ -162,7 +162,6 @@ Exchange::Progress Exchange::relay_final(const http::ResponseInfo& info) {
   server.in.consume(attempt_.head_bytes);
   response_flow_.begin(info.body, chunked, response_parser_, {});
   response_flow_.splice_through(worker_.pipes());
-  if (attempt_.was_reset) response_flow_.distrust_end();
   server_idle_ms_ = keep_time_ms(info, plan_->idle_timeout_ms);
   answer_head_seen(info.status);
   core_.enter(ResponseState::relaying);

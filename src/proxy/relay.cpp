@@ -24,15 +24,9 @@ void Relay::moved(std::uint64_t now_ms) {
 
 Relay::Outcome Relay::step(std::uint64_t now_ms) {
   const Status up = to_server_.step();
-  if (up == Status::sink_broken) {
-    server_broken_ = to_client_.source_reset = to_server_.sink_reset;
-    to_server_.give_up();
-  }
+  if (up == Status::sink_broken) to_server_.give_up();
   const Status down = to_client_.step();
-  if (down == Status::sink_broken) {
-    client_broken_ = to_server_.source_reset = to_client_.sink_reset;
-    to_client_.give_up();
-  }
+  if (down == Status::sink_broken) to_client_.give_up();
   if (to_server_.progressed || to_client_.progressed) moved(now_ms);
   return conclude(up, down);
 }
@@ -48,8 +42,8 @@ Relay::Outcome Relay::conclude(Status up, Status down) const {
   if (down == Status::source_broken) return Outcome::server_broken;
   if (up == Status::no_buffer || down == Status::no_buffer) return Outcome::no_buffer;
   if (to_server_.state == State::shut && to_client_.state == State::shut) {
-    if (server_broken_) return Outcome::server_broken;
-    return client_broken_ ? Outcome::client_broken : Outcome::finished;
+    if (to_client_.from->broken()) return Outcome::server_broken;
+    return to_server_.from->broken() ? Outcome::client_broken : Outcome::finished;
   }
   // One that has just learned of the other's reset looks once more.
   const bool again = up == Status::working || down == Status::working ||
@@ -116,7 +110,7 @@ Relay::Status Relay::Direction::step() {
     Status status = send();
     if (status == Status::moved_on) {
       if (state == State::draining) {
-        if (!source_reset) os::shutdown_send(to->fd);
+        os::shutdown_send(to->fd);
         enter(State::shut);
         break;
       }
@@ -133,14 +127,9 @@ Relay::Status Relay::Direction::step() {
 // What was received, behind what the owner left to be sent.
 Relay::Status Relay::Direction::send() {
   while (!from->in.empty() || !to->out.empty()) {
-    // A send would take the error away from the receive that tells it from an end.
-    if (to->ready.error()) return Status::sink_broken;
     const os::IoResult result = to->flush(from->in.readable());
     if (result.status == os::IoStatus::again) return Status::blocked_output;
-    if (result.status != os::IoStatus::done) {
-      sink_reset = result.status != os::IoStatus::broken_pipe;
-      return Status::sink_broken;
-    }
+    if (result.status != os::IoStatus::done) return Status::sink_broken;
     from->in.consume(result.bytes);
     bytes += result.bytes;
     progressed = true;
@@ -168,7 +157,6 @@ Relay::Status Relay::Direction::receive() {
 }
 
 Relay::Status Relay::Direction::splice() {
-  if (to->ready.error()) return Status::sink_broken;
   std::uint64_t left = UINT64_MAX;
   const SpliceFlow::Status status = flow.pump(*from, *to, left);
   bytes += UINT64_MAX - left;
@@ -180,9 +168,7 @@ Relay::Status Relay::Direction::splice() {
     case SpliceFlow::Status::must_copy: return receive();
     case SpliceFlow::Status::source_ended: enter(State::draining); return Status::moved_on;
     case SpliceFlow::Status::source_failed: return Status::source_broken;
-    case SpliceFlow::Status::sink_failed:
-      sink_reset = flow.sink_status() != os::IoStatus::broken_pipe;
-      return Status::sink_broken;
+    case SpliceFlow::Status::sink_failed: return Status::sink_broken;
     case SpliceFlow::Status::complete: break;
   }
   CHECK(false, "a relay has no length");
@@ -196,9 +182,8 @@ void Relay::Direction::fell_silent() {
   silent_at = bytes;
 }
 
-// The sink takes no more. A send that met its reset took the error away that a receive would have
-// met: the other direction looks for the end without an event, and the end it finds is none.
-// EPIPE is no reset but what follows an end in order: that one counts.
+// The sink takes no more. The other direction looks for its end, or for how it broke, without an
+// event.
 void Relay::Direction::give_up() {
   enter(State::shut);
   from->in.clear();

@@ -98,8 +98,6 @@ class Relay {
     bool bulk = false;
     bool held = false;
     bool progressed = false;
-    bool sink_reset = false;
-    bool source_reset = false;  // Its end is none: a reset follows, instead of FIN.
   };
 
   [[nodiscard]] Outcome conclude(Status up, Status down) const;
@@ -125,8 +123,6 @@ class Relay {
   std::uint64_t quiet_since_ms_ = 0;  // When a byte or an end last moved.
   std::uint64_t looked_ms_ = 0;       // Later, when expired() looked again.
   bool delivered_ = false;            // Then the kernel held nothing any more for anybody.
-  bool client_broken_ = false;
-  bool server_broken_ = false;
 };
 
 // Legal next states.

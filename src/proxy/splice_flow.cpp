@@ -32,10 +32,7 @@ SpliceFlow::Status SpliceFlow::drain(net::Connection& to) {
   while (!to.out.empty() || held() > 0) {
     const os::IoResult result = to.out.empty() ? give(to) : to.flush();
     if (result.status == os::IoStatus::again) return Status::blocked_output;
-    if (result.status != os::IoStatus::done) {
-      sink_status_ = result.status;
-      return Status::sink_failed;
-    }
+    if (result.status != os::IoStatus::done) return Status::sink_failed;
     progressed_ = true;
   }
   return Status::working;

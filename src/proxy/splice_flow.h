@@ -26,7 +26,7 @@ class SpliceFlow {
     complete,        // As many bytes as were wanted were handed to the sink's socket.
     source_ended,    // The source closed; everything before that was given.
     source_failed,   // The source's connection broke; everything before that was given.
-    sink_failed,     // The sink's connection broke: sink_status().
+    sink_failed,     // The sink takes no more.
     must_copy,       // Not now. Nothing is held: receive and send instead, then try again.
   };
 
@@ -52,8 +52,6 @@ class SpliceFlow {
   void drop() { pipe_.release(); }
   // The last step moved something, in or out.
   [[nodiscard]] bool progressed() const { return progressed_; }
-  // Why the sink failed.
-  [[nodiscard]] os::IoStatus sink_status() const { return sink_status_; }
 
  private:
   [[nodiscard]] Status drain(net::Connection& to);
@@ -63,7 +61,6 @@ class SpliceFlow {
   net::SplicePipe pipe_;
   bool unsupported_ = false;  // By one of the two sockets.
   bool progressed_ = false;
-  os::IoStatus sink_status_ = os::IoStatus::done;
 };
 
 }  // namespace weir::proxy

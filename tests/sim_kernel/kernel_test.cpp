@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "echo.h"
+#include "sim/kernel/memory.h"
 
 namespace weir::sim::test {
 namespace {
@@ -219,6 +220,32 @@ TEST(SimKernel, BytesHeldBackAreToldAgain) {
   run_to_end(kernel);
   EXPECT_EQ(only_event(epoll, 0).flags, os::kReadable);
   EXPECT_EQ(os::receive(fd, buffer.data(), buffer.size()).status, IoStatus::done);
+}
+
+// As Transfer.ASpliceTakesTheReasonAway has it on Linux.
+TEST(SimKernel, AResetAmidASpliceLosesItsReason) {
+  Kernel kernel(1);
+  const os::Fd listener = std::move(os::listen_on(address(80), os::Share::first, 8).fd);
+  Script client;
+  client.endpoint = Endpoint::connect(kernel, address(80), client);
+  run_to_end(kernel);
+  os::Peer peer;
+  const os::Fd fd = std::move(os::accept_from(listener, peer).fd);
+  const os::PipeResult pipe = os::make_pipe();
+  kernel.faults().set(Fault::memory_apart, 1);
+  const std::string text(3 * kPageBytes, 'x');
+  EXPECT_EQ(client.endpoint.send(text), text.size());
+  run_to_end(kernel);
+  EXPECT_EQ(os::splice_bytes(fd, pipe.write_end, text.size()).bytes, text.size());
+  kernel.faults() = {};
+  kernel.faults().set(Fault::reset_in_splice, 1);
+  const os::IoResult spliced = os::splice_bytes(pipe.read_end, fd, text.size());
+  EXPECT_EQ(spliced.status, IoStatus::done);
+  EXPECT_LT(spliced.bytes, text.size());
+  EXPECT_EQ(os::splice_bytes(pipe.read_end, fd, text.size()).status, IoStatus::broken_pipe);
+  char byte;
+  EXPECT_EQ(os::receive(fd, &byte, 1).status, IoStatus::end) << "though it was none";
+  EXPECT_TRUE(kernel.killed_by_fault(client.endpoint.connection()));
 }
 
 TEST(SimKernel, TheAcknowledgementOfAFinIsAnEdge) {

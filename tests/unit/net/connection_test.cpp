@@ -154,6 +154,84 @@ TEST_P(ConnectionTest, AResetIsReportedByTheNextCall) {
   EXPECT_FALSE(side.quiet());
   EXPECT_EQ(side.flush().status, IoStatus::broken_pipe);
   EXPECT_EQ(side.out.readable(), "bytes") << "nothing was consumed";
+  EXPECT_EQ(side.fill().status, IoStatus::reset) << "though quiet() took the error away";
+  EXPECT_TRUE(side.broken());
+}
+
+TEST_P(ConnectionTest, AResetThatASendMetIsToldToTheReader) {
+  watch();
+  ASSERT_TRUE(side.out.lease(pool));
+  side.out.append("bytes");
+  os::close_with_reset(side.far());
+  side.peer_leaves();
+  EXPECT_EQ(side.flush().status, IoStatus::reset);
+  EXPECT_EQ(side.fill().status, IoStatus::reset);
+  EXPECT_EQ(side.fill().status, IoStatus::reset) << "and again";
+}
+
+TEST_P(ConnectionTest, AnEndStaysOneWhenSendingFailsBehindIt) {
+  watch();
+  os::shutdown_send(side.far());
+  ASSERT_TRUE(loop.turn_until([&] { return side.ready.hangup(); }));
+  side.peer_leaves();
+  ASSERT_TRUE(loop.turn_until([&] { return side.flush("x").status == IoStatus::broken_pipe; }));
+  EXPECT_EQ(side.fill().status, IoStatus::end);
+  EXPECT_FALSE(side.broken());
+}
+
+// What splices meet: as many slots of a pipe as the kernel takes several sends for.
+class SpliceOut : public testing::Test {
+ protected:
+  void take() {
+    ASSERT_TRUE(pipe.lease(pipes));
+    source.peer_sends_segments(kSegments);
+    while (source.splice_into(pipe, pipe.capacity()).status == IoStatus::done) continue;
+    ASSERT_EQ(pipe.bytes(), kSegments * 100u);
+  }
+
+  static constexpr int kSegments = 40;
+  loop::test::DrivenLoop loop;
+  BufferPool pool;
+  PipePool pipes;
+  SplicePipe pipe;
+  Side source{loop, pool, tcp_pair()};
+  Side sink{loop, pool, tcp_pair()};
+};
+
+TEST_F(SpliceOut, AResetInTheMiddleIsToldToTheReader) {
+  take();
+  sink.peer_vanishes();
+  EXPECT_EQ(sink.splice_out_of(pipe).status, IoStatus::reset);
+  EXPECT_GT(pipe.bytes(), 0u) << "the first send got through, to nobody";
+  EXPECT_EQ(sink.traffic().bytes_sent.read(), kSegments * 100u - pipe.bytes());
+  sink.latch_all();
+  EXPECT_EQ(sink.fill().status, IoStatus::reset);
+  EXPECT_TRUE(sink.broken());
+}
+
+TEST_F(SpliceOut, AnEndThatWasHeardBeforeStaysOne) {
+  take();
+  sink.peer_finishes();
+  ASSERT_TRUE(os::test::wait_for(sink.fd, POLLRDHUP));
+  sink.peer_vanishes();
+  EXPECT_EQ(sink.splice_out_of(pipe).status, IoStatus::broken_pipe);
+  EXPECT_EQ(sink.fill().status, IoStatus::end);
+  EXPECT_FALSE(sink.broken());
+}
+
+TEST_F(SpliceOut, GoesOnUntilTheSocketIsFull) {
+  take();
+  EXPECT_EQ(sink.splice_out_of(pipe).bytes, kSegments * 100u);
+  EXPECT_TRUE(pipe.empty());
+  const std::string filling(1 << 20, 'x');
+  EXPECT_TRUE(os::test::eventually([&] {
+    if (pipe.empty()) take();
+    while (os::send(sink.fd, filling).status == IoStatus::done) continue;
+    sink.latch_all();
+    return sink.splice_out_of(pipe).status == IoStatus::again;
+  }));
+  EXPECT_FALSE(sink.ready.may_send());
+  EXPECT_FALSE(sink.broken());
 }
 
 TEST(Connection, WithoutABlockNothingIsRead) {

@@ -42,6 +42,20 @@ class Side final : public Connection {
     latch_all();
     ready.latch(os::kHangup | os::kError);
   }
+  // As reset_unheard() in sockets.h.
+  void peer_vanishes() { os::test::reset_unheard(fd, far_); }
+  // Sends that many segments of a hundred bytes. Each takes a slot of a pipe, however little it is:
+  // `between` keeps them from lying side by side in the sender's memory.
+  void peer_sends_segments(int count) {
+    const std::string segment(100, 's');
+    const os::test::Pair between = os::test::tcp_pair();
+    for (int i = 0; i < count; ++i) {
+      ASSERT_EQ(os::send(far_, segment).bytes, segment.size());
+      ASSERT_EQ(os::send(between.far, "x").bytes, 1u);
+    }
+    ASSERT_TRUE(os::test::wait_delivered(far_));
+    latch_all();
+  }
   // What the peer has received, all of it or at most `most` bytes.
   [[nodiscard]] std::string peer_reads(std::size_t most = SIZE_MAX) {
     std::string all;

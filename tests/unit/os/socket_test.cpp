@@ -242,6 +242,27 @@ TEST(Transfer, ASendTakesTheResetAwayFromTheReceiver) {
   EXPECT_EQ(receive(pair.near, &byte, 1).status, IoStatus::end);
 }
 
+// splice() sends what a pipe holds in several pieces. When one fails, those before it are reported,
+// and why it failed is not told to anybody.
+TEST(Transfer, ASpliceTakesTheReasonAway) {
+  constexpr std::size_t kPages = 64;
+  ::signal(SIGPIPE, SIG_IGN);  // As the program does; splice() raises it.
+  Pair pair = test::tcp_pair();
+  test::reset_unheard(pair.near, pair.far);
+  const PipeResult pipe = make_pipe();
+  ASSERT_GE(resize_pipe(pipe.write_end, kPages * 4096), kPages * 4096);
+  const std::string page(4096, 'x');
+  for (std::size_t i = 0; i < kPages; ++i) {
+    ASSERT_EQ(::write(pipe.write_end.get(), page.data(), page.size()), 4096);
+  }
+  const IoResult spliced = splice_bytes(pipe.read_end, pair.near, kPages * 4096);
+  EXPECT_EQ(spliced.status, IoStatus::done);
+  EXPECT_LT(spliced.bytes, kPages * 4096);
+  EXPECT_EQ(splice_bytes(pipe.read_end, pair.near, kPages * 4096).status, IoStatus::broken_pipe);
+  char byte = 0;
+  EXPECT_EQ(receive(pair.near, &byte, 1).status, IoStatus::end) << "though it was none";
+}
+
 TEST(Transfer, AResetAfterTheEndIsABrokenPipe) {
   Pair pair = test::tcp_pair();
   shutdown_send(pair.far);

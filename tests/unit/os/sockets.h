@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -69,6 +71,23 @@ struct Pair {
   EXPECT_TRUE(wait_for(client.fd, POLLOUT));
   EXPECT_EQ(connect_outcome(client.fd), IoStatus::done);
   return {std::move(server.fd), std::move(client.fd)};
+}
+
+// Closes `far` with a reset that `near` does not hear of. It meets another one in the middle of its
+// next send: RST with ACK is dropped, and for what comes then nobody is there any more.
+inline void reset_unheard(const Fd& near, Fd& far) {
+  constexpr std::uint32_t kFlagsAt = 13, kRstAndAck = 0x14, kWhole = 0xFFFF'FFFF;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlagsAt),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kRstAndAck),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kRstAndAck, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, kWhole),
+  };
+  const sock_fprog filter{static_cast<unsigned short>(std::size(program)), program};
+  ASSERT_EQ(::setsockopt(near.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter), 0);
+  close_with_reset(far);
+  far.reset();
 }
 
 [[nodiscard]] inline Pair unix_pair() {

@@ -431,6 +431,20 @@ TEST_P(BodyFlowSplice, AResetThatABlockedSinkHidStaysAFailure) {
   EXPECT_EQ(flow.pump(*from, *to), Status::source_failed);
 }
 
+// Then what the sink itself said is no whole body either.
+TEST_P(BodyFlowSplice, ASinkThatIsResetAmidASpliceTellsItsReader) {
+  if (!GetParam()) GTEST_SKIP() << "over a unix socket the error stays";
+  begin({Kind::length, kBodyBytes}, false);
+  EXPECT_EQ(flow.pump(*from, *to), Status::need_input) << "the head is out";
+  to->peer_vanishes();
+  from->peer_sends_segments(40);
+  EXPECT_TRUE(turning.turn_until([&] { return flow.pump(*from, *to) == Status::sink_failed; }));
+  to->latch_all();
+  BodyFlow back;
+  back.begin({Kind::until_close, 0}, true, trailers, {});
+  EXPECT_EQ(back.pump(*to, *from), Status::source_failed);
+}
+
 TEST_P(BodyFlowSplice, ASinkThatIsGoneHasFailed) {
   const std::string body = pattern(kBodyBytes);
   begin({Kind::length, body.size()}, false);

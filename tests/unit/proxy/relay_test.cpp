@@ -128,6 +128,17 @@ TEST_F(RelayTest, AResetThatASendMetIsNoEndInOrder) {
   ends(Outcome::server_broken);
 }
 
+// Which takes the error with it as well, but says that all went well.
+TEST_F(RelayTest, AResetThatASpliceMetIsNoEndInOrder) {
+  const std::string bulk(64 * 1024, 'x');
+  client->peer_sends(bulk);
+  EXPECT_EQ(arrived(*server, bulk.size()).size(), bulk.size());
+  ASSERT_TRUE(relay.bulk());
+  server->peer_vanishes();
+  client->peer_sends_segments(40);
+  ends(Outcome::server_broken);
+}
+
 TEST_F(RelayTest, SplicesOnceAMessageFillsABlock) {
   const std::string message(512 * 1024, 'x');
   std::string_view unsent = message;
